@@ -1,0 +1,133 @@
+import { styleText } from 'node:util'
+import { Presets, SingleBar } from 'cli-progress'
+
+export const WIDTH = 80
+const LABEL = 22
+
+/** Prints for a person: plain text of 80 columns, a little colour and moving bars on a terminal. */
+export class Screen {
+  readonly failures: string[] = []
+  readonly #out: NodeJS.WriteStream
+  readonly #colour: boolean
+  #step = 0
+
+  constructor(out: NodeJS.WriteStream) {
+    this.#out = out
+    this.#colour = out.isTTY === true && process.env['NO_COLOR'] === undefined
+  }
+
+  line(text = ''): void {
+    this.#out.write(`${text}\n`)
+  }
+
+  heading(text: string): void {
+    this.#step++
+    this.line()
+    this.line(this.#style('bold', `${this.#step}. ${text}`))
+  }
+
+  /** One fact: a label in its column, and what is to be said, wrapped beside it. */
+  fact(label: string, text: string): void {
+    const [first = '', ...rest] = wrap(text, WIDTH - LABEL - 2)
+    this.line(`  ${this.#style('dim', label.padEnd(LABEL - 1))} ${first}`)
+    for (const more of rest) this.line(`  ${' '.repeat(LABEL)}${more}`)
+  }
+
+  text(text: string): void {
+    for (const wrapped of wrap(text, WIDTH - 2)) this.line(`  ${wrapped}`)
+  }
+
+  strong(text: string): void {
+    this.line(this.#style('bold', text))
+  }
+
+  /** States what must hold and whether it does. A demo with a failed check ends with exit code 1. */
+  check(statement: string, holds: boolean): void {
+    if (!holds) this.failures.push(statement)
+    const mark = holds ? this.#style('green', 'ok    ') : this.#style('red', 'FAILED')
+    const [first = '', ...rest] = wrap(statement, WIDTH - 10)
+    this.line(`  ${mark}  ${first}`)
+    for (const more of rest) this.line(`          ${more}`)
+  }
+
+  /** The first column to the left, the others to the right. */
+  table(rows: readonly (readonly string[])[]): void {
+    const widths = (rows[0] ?? []).map((_, column) =>
+      Math.max(...rows.map((row) => row[column]?.length ?? 0))
+    )
+    rows.forEach((row, index) => {
+      const cells = row.map((cell, column) => {
+        const width = widths[column] ?? 0
+        return column === 0 ? cell.padEnd(width) : cell.padStart(width)
+      })
+      const text = `  ${cells.join('  ')}`
+      this.line(index === 0 ? this.#style('dim', text) : text)
+    })
+  }
+
+  /** A bar that moves on a terminal; elsewhere a line for each tenth of the way. */
+  bar(label: string, total: number): { update(done: number): void; stop(): void } {
+    if (this.#out.isTTY !== true) return this.#lines(label, total)
+    const format = `  ${label} [{bar}] {percentage}% {value}/{total}`
+    const options = {
+      format,
+      barsize: 28,
+      stream: this.#out,
+      hideCursor: true,
+      clearOnComplete: true
+    }
+    const bar = new SingleBar(options, Presets.legacy)
+    bar.start(total, 0)
+    return { update: (done) => bar.update(done), stop: () => bar.stop() }
+  }
+
+  #lines(label: string, total: number): { update(done: number): void; stop(): void } {
+    let tenths = 0
+    const update = (done: number): void => {
+      const reached = Math.floor((done / Math.max(total, 1)) * 10)
+      if (reached <= tenths) return
+      tenths = reached
+      this.line(
+        `  ${label} ${String(reached * 10).padStart(3)} %  ${number(done)} of ${number(total)}`
+      )
+    }
+    return { update, stop: () => undefined }
+  }
+
+  #style(style: 'bold' | 'dim' | 'green' | 'red', text: string): string {
+    return this.#colour ? styleText(style, text) : text
+  }
+}
+
+export function number(value: number, digits = 0): string {
+  return value.toLocaleString('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits
+  })
+}
+
+export function megabytes(bytes: number): string {
+  return `${number(bytes / 1e6, 1)} MB`
+}
+
+export function milliseconds(ms: number): string {
+  return ms < 1000 ? `${number(ms, ms < 10 ? 1 : 0)} ms` : `${number(ms / 1000, 1)} s`
+}
+
+/** Shortens a text to a width, by its end. */
+export function shorten(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, width - 3).trimEnd()}...`
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = ''
+    }
+    line += line === '' ? word : ` ${word}`
+  }
+  return [...lines, line]
+}

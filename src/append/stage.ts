@@ -1,0 +1,325 @@
+/**
+ * The newest state of the store as the writer sees it: what is acknowledged and what is staged.
+ * Staging a commit resolves its commands one after the other, each seeing those before it, and
+ * puts the outcome into the overlay under the positions that it will get.
+ */
+import { assert } from '../assert.ts'
+import { StoreError } from '../errors.ts'
+import type { LogEvent } from '../log/event.ts'
+import type { LogCommit } from '../log/frame.ts'
+import type { IdTable } from '../projections/id-table.ts'
+import type { CountDelta, NotedCommit, Overlay } from '../projections/overlay.ts'
+import { Pinned } from '../projections/pinned.ts'
+import { type At, foldAssociation, foldConcept } from '../projections/state.ts'
+import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
+import type { Limits } from '../options.ts'
+import type { CommandResult } from '../types.ts'
+import type { NamedId, Scope } from '../checks/values.ts'
+import { findAssociation, resolveCommand } from './resolve.ts'
+import type { CommitOutcome, ValidExpectation, WaitingCommit } from './staged-commit.ts'
+import type { ValidCommand } from './valid-command.ts'
+
+export interface StageOptions {
+  overlay: Overlay
+  ids: IdTable
+  limits: Readonly<Limits>
+  /** The tables as they are now; replaced as they are projected. */
+  live: { readonly snapshot: TablesSnapshot }
+  /** The highest numbers given so far. */
+  ordinals: number
+  revisions: number
+  position: number
+  time: number
+}
+
+export interface Staged {
+  /** `undefined` when nothing is to be written. */
+  log: LogCommit | undefined
+  outcome: CommitOutcome
+}
+
+/** What everything is staged at: behind every position there is. */
+const NEWEST = Number.MAX_SAFE_INTEGER
+
+export class Stage {
+  readonly #overlay: Overlay
+  readonly #ids: IdTable
+  readonly #limits: Readonly<Limits>
+  readonly #live: { readonly snapshot: TablesSnapshot }
+  #ordinals: number
+  #revisions: number
+  #position: number
+  #time: number
+  /** Takes back what staging changed outside the overlay. */
+  #undo: (() => void)[] = []
+
+  constructor(options: StageOptions) {
+    this.#overlay = options.overlay
+    this.#ids = options.ids
+    this.#limits = options.limits
+    this.#live = options.live
+    this.#ordinals = options.ordinals
+    this.#revisions = options.revisions
+    this.#position = options.position
+    this.#time = options.time
+  }
+
+  /** The position of the last event staged. */
+  get position(): number {
+    return this.#position
+  }
+
+  /** The newest state, staged commits included. */
+  get state(): Pinned {
+    return new Pinned(NEWEST, this.#live.snapshot, this.#overlay, this.#ids)
+  }
+
+  /** The commit with this idempotency key that the overlay knows, staged ones included. */
+  notedCommit(key: string): NotedCommit | undefined {
+    for (const segment of this.#overlay.segments) {
+      const commit = segment.commits.get(key)
+      if (commit !== undefined) return commit
+    }
+    return undefined
+  }
+
+  /** Position of an older commit with this idempotency key, in the tables. */
+  storedCommit(key: string): number | undefined {
+    return this.#live.snapshot.commitOf(key)
+  }
+
+  /**
+   * Stages one commit: all of it or, when it throws, nothing.
+   *
+   * @throws StoreError `EXPECTATION_FAILED` and what `resolveCommand` throws.
+   */
+  stage(commit: WaitingCommit): Staged {
+    const first = this.#position + 1
+    const before = { ordinals: this.#ordinals, revisions: this.#revisions }
+    this.#overlay.begin()
+    try {
+      for (const expectation of commit.expect) this.#expect(expectation)
+      const staged = this.#stageCommands(commit, first)
+      this.#overlay.keep()
+      this.#undo = []
+      if (staged.log !== undefined) {
+        this.#position = first + staged.log.events.length - 1
+        this.#time = staged.log.time
+      }
+      return staged
+    } catch (error) {
+      this.#overlay.rollback()
+      for (const undo of this.#undo.reverse()) undo()
+      this.#undo = []
+      this.#ordinals = before.ordinals
+      this.#revisions = before.revisions
+      throw error
+    }
+  }
+
+  /** Repeats an event of the log, when a store is opened. */
+  replay(event: LogEvent, at: At, bytes: number): void {
+    this.#overlay.begin()
+    this.#put(event, at, bytes)
+    this.#overlay.keep()
+    this.#undo = []
+    this.#position = at.position
+    this.#time = at.time
+  }
+
+  /** Notes the time of an older commit: later ones are never earlier. */
+  noteTime(time: number): void {
+    this.#time = Math.max(this.#time, time)
+  }
+
+  /** Repeats the idempotency record of a commit of the log. */
+  replayCommit(commit: LogCommit): void {
+    const { idempotency } = commit.meta ?? {}
+    if (idempotency === undefined) return
+    const last = commit.first + commit.events.length - 1
+    this.#overlay.noteCommit(idempotency.key, { ...idempotency, first: commit.first, last })
+  }
+
+  #stageCommands(commit: WaitingCommit, first: number): Staged {
+    // Time never decreases along the log, whatever the clock does.
+    const time = Math.max(Date.now(), this.#time)
+    const bytesPerCommand = commit.bytes / commit.commands.length
+    const events: LogEvent[] = []
+    const results: CommandResult[] = []
+    const rejected: CommitOutcome['rejected'] = []
+    const add = (event: LogEvent): void => {
+      this.#put(event, { position: first + events.length, time }, bytesPerCommand)
+      events.push(event)
+    }
+    for (const [index, command] of commit.commands.entries()) {
+      const scope = { command: index, limits: this.#limits }
+      try {
+        if (commit.lenient?.createMissing === true) this.#createMissing(scope, command, add)
+        const { event, result } = this.#resolve(scope, command)
+        if (event !== undefined) add(event)
+        results.push(result)
+      } catch (error) {
+        if (commit.lenient === undefined || !(error instanceof StoreError)) throw error
+        rejected.push({ command: index, error })
+      }
+    }
+    if (commit.idempotency !== undefined) {
+      // The key must be remembered even if nothing changed: a retry may meet another state.
+      if (events.length === 0) add({ type: 'commit-noted' })
+      const last = first + events.length - 1
+      this.#overlay.noteCommit(commit.idempotency.key, {
+        ...commit.idempotency,
+        first,
+        last,
+        results
+      })
+    }
+    const { durability } = commit
+    const last = first + events.length - 1
+    const outcome: CommitOutcome = {
+      receipt: { outcome: 'appended', first, last, durability, results },
+      rejected
+    }
+    if (events.length === 0) return { log: undefined, outcome }
+    const meta =
+      commit.idempotency === undefined
+        ? commit.meta
+        : { ...commit.meta, idempotency: { ...commit.idempotency, results } }
+    return { log: { time, first, meta, events }, outcome }
+  }
+
+  #resolve(scope: Scope, command: ValidCommand): ReturnType<typeof resolveCommand> {
+    return resolveCommand(
+      {
+        state: this.state,
+        ids: this.#ids,
+        nextOrdinal: () => ++this.#ordinals,
+        nextRevision: () => ++this.#revisions
+      },
+      scope,
+      command
+    )
+  }
+
+  #createMissing(scope: Scope, command: ValidCommand, add: (event: LogEvent) => void): void {
+    if (command.do !== 'associate') return
+    for (const concept of [command.ref.source, command.ref.target]) {
+      if (this.state.conceptById(concept.id) !== undefined) continue
+      const fields = { content: '' }
+      const stub: ValidCommand = { do: 'learn', concept, fields, ifExists: 'keep', stub: true }
+      const { event } = this.#resolve(scope, stub)
+      if (event !== undefined) add(event)
+    }
+  }
+
+  #expect(expectation: ValidExpectation): void {
+    const { state } = this
+    if ('head' in expectation) {
+      check('head', expectation.head, this.#position)
+    } else if ('concept' in expectation) {
+      const { concept, version } = expectation
+      check(conceptSubject(concept), version, state.conceptById(concept.id)?.version ?? 0)
+    } else {
+      const { association, version } = expectation
+      const { source, target, name } = association
+      const subject = `association '${name}' from ${source.id} to ${target.id}`
+      check(subject, version, findAssociation(state, association)?.version ?? 0)
+    }
+  }
+
+  /** Folds one event into the overlay and the id table. */
+  #put(event: LogEvent, at: At, bytes: number): void {
+    const overlay = this.#overlay
+    overlay.addEvent(at.position, bytes)
+    switch (event.type) {
+      case 'concept-learned':
+      case 'concept-reinforced':
+      case 'concept-revised': {
+        const before = event.created ? undefined : this.state.concept(event.ordinal)
+        const after = foldConcept(before, event, at)
+        overlay.putConcept(after, event.created)
+        overlay.addDelta({
+          ...noDelta(at.position),
+          concepts: Number(event.created),
+          vectors: Number(after.revision > 0) - Number((before?.revision ?? 0) > 0),
+          typeFrom: before?.type,
+          typeTo: after.type
+        })
+        this.#ordinals = Math.max(this.#ordinals, event.ordinal)
+        this.#revisions = Math.max(this.#revisions, after.revision)
+        const isLateKey = before !== undefined && before.key === undefined && after.key !== undefined
+        if (isLateKey) overlay.addLateKey()
+        if (event.created || isLateKey) {
+          this.#setId(event.id, event.ordinal, true, after.key !== undefined)
+        }
+        return
+      }
+      case 'concept-forgotten': {
+        const before = this.state.concept(event.ordinal)
+        assert(before !== undefined, 'only a concept that is there is forgotten')
+        overlay.addDelta({
+          ...noDelta(at.position),
+          concepts: -1,
+          vectors: before.revision > 0 ? -1 : 0,
+          typeFrom: before.type,
+          associations: undefined,
+          forgotten: event.ordinal
+        })
+        overlay.forgetConcept(event.ordinal, { position: at.position, version: event.version })
+        this.#setId(event.id, event.ordinal, false, false)
+        return
+      }
+      case 'association-created':
+      case 'association-reinforced':
+      case 'association-revised': {
+        const { source, target, name } = event
+        const key = event.key ?? ''
+        const before = event.created
+          ? undefined
+          : this.state.association(source, target, name, key)
+        const after = foldAssociation(before, event, at)
+        overlay.putAssociation({ source, target, name, key }, at.position, after)
+        if (event.created) overlay.addDelta({ ...noDelta(at.position), associations: 1 })
+        return
+      }
+      case 'association-removed': {
+        const { source, target, name } = event
+        const ref = { source, target, name, key: event.key ?? '' }
+        overlay.putAssociation(ref, at.position, undefined)
+        overlay.addDelta({ ...noDelta(at.position), associations: -1 })
+        return
+      }
+      case 'vectors-declared':
+      case 'commit-noted':
+        return
+    }
+  }
+
+  #setId(id: NamedId['id'], ordinal: number, isAlive: boolean, hasKey: boolean): void {
+    const before = this.#ids.find(id)
+    this.#undo.push(() => this.#ids.restore(id, before))
+    this.#ids.set(id, { ordinal, isAlive, hasKey })
+  }
+}
+
+function noDelta(position: number): CountDelta {
+  return {
+    position,
+    concepts: 0,
+    vectors: 0,
+    typeFrom: undefined,
+    typeTo: undefined,
+    associations: 0,
+    forgotten: 0
+  }
+}
+
+function check(subject: string, expected: number, actual: number): void {
+  if (expected === actual) return
+  const message = `The ${subject} is at ${actual}, expected ${expected}`
+  throw new StoreError('EXPECTATION_FAILED', message, { subject, expected, actual })
+}
+
+function conceptSubject(concept: NamedId): string {
+  return `concept ${concept.id}`
+}

@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises'
+import { type Command, InvalidArgumentError } from 'commander'
+import { ConceptId, type IdInput } from '../index.ts'
+import { UsageError } from './session.ts'
+
+const ID = /^[0-9a-f]{32}$/i
+
+/** Thirty-two hex digits are an id, everything else is a key. */
+export function toId(text: string): IdInput {
+  return ID.test(text) ? ConceptId.fromHex(text.toLowerCase()) : { key: text }
+}
+
+/** Gives a command what every command on a store has. */
+export function onStore(command: Command): Command {
+  return command
+    .requiredOption('--dir <directory>', 'directory of the store')
+    .option('--json', 'print JSON')
+}
+
+export function toInteger(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && Number.isSafeInteger(value) && value >= 0) return value
+  throw new InvalidArgumentError('Expected a whole number from 0.')
+}
+
+export function toNumber(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && Number.isFinite(value)) return value
+  throw new InvalidArgumentError('Expected a number.')
+}
+
+/** For an option that may be given several times. */
+export function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value]
+}
+
+/** Reads a vector given as a JSON array, or as the name of a file that holds one. */
+export async function toVector(text: string): Promise<number[]> {
+  const isInline = text.trimStart().startsWith('[')
+  const json = isInline ? text : await readFile(text, 'utf8')
+  let vector: unknown
+  try {
+    vector = JSON.parse(json)
+  } catch (cause) {
+    throw new UsageError('--vector is not valid JSON', { cause })
+  }
+  if (Array.isArray(vector) && vector.every((one) => typeof one === 'number')) return vector
+  throw new UsageError('--vector must be a JSON array of numbers, or a file that holds one')
+}
+
+/** Leaves out what was not given: an absent option and an undefined one are not the same. */
+export function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined)
+  // The entries are those of `options` without the undefined ones, which is what the type says.
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
+}

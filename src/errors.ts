@@ -1,0 +1,113 @@
+/** What the caller learns besides the code. One entry per code; the keys are the codes. */
+export interface StoreErrorDetails {
+  // Opening
+  OPTION_INVALID: { option: string; received: unknown; expected: string }
+  OPTION_CONFLICT: { option: string; declared: unknown; received: unknown }
+  MODEL_CONFLICT: { declared: string | undefined; received: string }
+  STORE_NOT_FOUND: { directory: string }
+  STORE_LOCKED: { pid: number; since: string }
+  NOT_A_STORE: { directory: string; found: string[] }
+  STORE_DAMAGED: { file: string; reason: string }
+  FORMAT_UNSUPPORTED: { format: number; supported: number }
+  LOG_DAMAGED: { from: number; to: number; reason: string }
+  LOG_BEHIND_CHECKPOINT: { projection: string; checkpoint: number; head: number }
+  // Life of a store
+  STORE_CLOSED: { operation: string }
+  STORE_READ_ONLY: { operation: string }
+  STORE_POISONED: { durableHead: number }
+  VIEW_CLOSED: { position: number }
+  ABORTED: { operation: string }
+  WRITE_FAILED: { first: number; last: number }
+  TABLES_DAMAGED: { key: string; reason: string }
+  PROJECTION_STOPPED: { projection: string; position: number }
+  // Commands
+  COMMAND_INVALID: { command?: number; field: string; received: unknown; expected: string }
+  LIMIT_EXCEEDED: { command?: number; limit: string; value: number; max: number }
+  ID_INVALID: { received: unknown }
+  METADATA_INVALID: { command?: number; path: string; reason: string }
+  CONCEPT_NOT_FOUND: { command?: number; id: string; key?: string }
+  CONCEPT_EXISTS: { command?: number; id: string; version: number }
+  ASSOCIATION_NOT_FOUND: AssociationDetails
+  ASSOCIATION_EXISTS: AssociationDetails & { version: number }
+  EXPECTATION_FAILED: { subject: string; expected: number; actual: number }
+  IDEMPOTENCY_CONFLICT: { idempotencyKey: string; first: number; last: number }
+  // Vectors
+  VECTOR_INVALID: { command?: number; reason: string; index?: number }
+  VECTOR_DIMENSION_MISMATCH: { command?: number; expected: number; received: number }
+  VECTORS_NOT_DECLARED: { operation: string }
+  VECTORS_UNAVAILABLE: { reason: string }
+  EMBED_FAILED: { texts: number; reason: string }
+  // Queries and import
+  QUERY_INVALID: { option: string; received: unknown; expected: string }
+  CURSOR_INVALID: { cursor: string }
+  PATH_TOO_LARGE: { explored: number; max: number }
+  IMPORT_LINE_INVALID: { line: number; reason: string }
+  IMPORT_SOURCE_INVALID: { source: string; reason: string }
+  UNSUPPORTED: { operation: string; reason: string }
+}
+
+interface AssociationDetails {
+  command?: number
+  source: string
+  target: string
+  type: string
+  key?: string
+}
+
+export type StoreErrorCode = keyof StoreErrorDetails
+
+/** Codes after which the same call may succeed later without a change by the caller. */
+const RETRYABLE: ReadonlySet<StoreErrorCode> = new Set([
+  'STORE_LOCKED',
+  'EMBED_FAILED',
+  'EXPECTATION_FAILED',
+  'ABORTED'
+])
+
+/** Codes of a write that may or may not be in the log: reopen, then retry with the same key. */
+const OUTCOME_UNKNOWN: ReadonlySet<StoreErrorCode> = new Set(['WRITE_FAILED'])
+
+/**
+ * An operating error: something a correct program can meet and may want to handle.
+ * Branch on `code`, which is stable between major versions; `message` is not.
+ */
+export class StoreError<C extends StoreErrorCode = StoreErrorCode> extends Error {
+  override readonly name = 'StoreError'
+  readonly code: C
+  readonly details: StoreErrorDetails[C]
+  /** Whether the same call may succeed later, unchanged. */
+  readonly retryable: boolean
+  /** Whether the write surely did not happen (`none`) or may have (`unknown`). */
+  readonly outcome: 'none' | 'unknown'
+
+  constructor(code: C, message: string, details: StoreErrorDetails[C], options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.details = details
+    this.retryable = RETRYABLE.has(code)
+    this.outcome = OUTCOME_UNKNOWN.has(code) ? 'unknown' : 'none'
+  }
+}
+
+/** Compares by name and code, because two copies of this package may share one process. */
+export function isStoreError<C extends StoreErrorCode = StoreErrorCode>(
+  error: unknown,
+  code?: C
+): error is StoreError<C> {
+  if (!(error instanceof Error) || error.name !== 'StoreError' || !('code' in error)) return false
+  return code === undefined || error.code === code
+}
+
+/** Throws `ABORTED`, with the signal's reason as its cause, once the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, operation: string): void {
+  if (signal?.aborted === true) throw aborted(signal, operation)
+}
+
+export function aborted(signal: AbortSignal, operation: string): StoreError<'ABORTED'> {
+  return new StoreError(
+    'ABORTED',
+    `The ${operation} was aborted`,
+    { operation },
+    { cause: signal.reason }
+  )
+}

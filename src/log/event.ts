@@ -1,0 +1,401 @@
+/**
+ * The events of the log and how each is laid out in MessagePack.
+ *
+ * An event is an array: `[code, version, …fields]`. Codes are part of the disk format: never
+ * reuse one. What the writer resolved (ordinals, versions, resulting values) is in the event, so
+ * that a projection never looks anything up. A field that is absent was not changed; `null` was
+ * cleared.
+ *
+ * | code | event                  | layout after `[code, version`                            |
+ * | ---- | ---------------------- | -------------------------------------------------------- |
+ * | 1    | concept-learned        | ordinal, id, concept version, created, mask, …fields     |
+ * | 2    | concept-reinforced     | the same                                                 |
+ * | 3    | concept-revised        | the same                                                 |
+ * | 4    | concept-forgotten      | ordinal, id, concept version                             |
+ * | 5    | association-created    | source, target, type, key, version, created, mask, …     |
+ * | 6    | association-reinforced | the same                                                 |
+ * | 7    | association-revised    | the same                                                 |
+ * | 8    | association-removed    | source, target, type, key, version                       |
+ * | 9    | vectors-declared       | map of the declaration                                   |
+ * | 10   | commit-noted           | nothing: an idempotent commit that changed nothing       |
+ *
+ * `source` and `target` are three elements each: ordinal, id, caller's key or nil. An id is 16
+ * bytes. Metadata is MessagePack within a byte string: whoever only carries it never decodes it.
+ */
+import { type ConceptId, isConceptId } from '../ids.ts'
+
+/** Bytes are kept as they were given: little-endian f32, `dimensions` of them. */
+export interface EventVector {
+  space: string
+  /** Number of this vector in the store: dense from 1, given by the writer, never reused. */
+  revision: number
+  bytes: Uint8Array
+}
+
+export interface ConceptFields {
+  key?: string
+  type?: string | null
+  content?: string
+  data?: Uint8Array | null
+  strength?: number
+  confidence?: number
+  /** Resulting metadata as MessagePack, after any merge. */
+  metadata?: Uint8Array | null
+  vector?: EventVector | null
+  stub?: boolean
+}
+
+export interface ConceptChanged {
+  type: 'concept-learned' | 'concept-reinforced' | 'concept-revised'
+  ordinal: number
+  id: ConceptId
+  version: number
+  created: boolean
+  fields: ConceptFields
+}
+
+export interface ConceptForgotten {
+  type: 'concept-forgotten'
+  ordinal: number
+  id: ConceptId
+  /** The version of the forgetting itself; learning the id again goes on from it. */
+  version: number
+}
+
+export interface AssociationEnd {
+  ordinal: number
+  id: ConceptId
+  key: string | undefined
+}
+
+export interface AssociationFields {
+  strength?: number
+  confidence?: number
+  metadata?: Uint8Array | null
+}
+
+export interface AssociationChanged {
+  type: 'association-created' | 'association-reinforced' | 'association-revised'
+  source: AssociationEnd
+  target: AssociationEnd
+  name: string
+  key: string | undefined
+  version: number
+  created: boolean
+  fields: AssociationFields
+}
+
+export interface AssociationRemoved {
+  type: 'association-removed'
+  source: AssociationEnd
+  target: AssociationEnd
+  name: string
+  key: string | undefined
+  version: number
+}
+
+export interface VectorsDeclared {
+  type: 'vectors-declared'
+  space: string
+  dimensions: number
+  metric: 'cosine' | 'ip' | 'l2sq'
+  model: string | undefined
+  quantization: 'f32' | 'f16' | 'bf16' | 'i8'
+  connectivity: number
+  expansionAdd: number
+  expansionSearch: number
+}
+
+export interface CommitNoted {
+  type: 'commit-noted'
+}
+
+export type LogEvent =
+  | ConceptChanged
+  | ConceptForgotten
+  | AssociationChanged
+  | AssociationRemoved
+  | VectorsDeclared
+  | CommitNoted
+
+export const EVENT_VERSION = 1
+
+const CODES = {
+  'concept-learned': 1,
+  'concept-reinforced': 2,
+  'concept-revised': 3,
+  'concept-forgotten': 4,
+  'association-created': 5,
+  'association-reinforced': 6,
+  'association-revised': 7,
+  'association-removed': 8,
+  'vectors-declared': 9,
+  'commit-noted': 10
+} as const satisfies Record<LogEvent['type'], number>
+
+const TYPES: readonly (LogEvent['type'] | undefined)[] = [
+  undefined,
+  ...(Object.keys(CODES) as LogEvent['type'][])
+]
+
+/** Lays an event out as the array that MessagePack encodes. */
+export function encodeEvent(event: LogEvent): unknown[] {
+  const head: unknown[] = [CODES[event.type], EVENT_VERSION]
+  switch (event.type) {
+    case 'concept-learned':
+    case 'concept-reinforced':
+    case 'concept-revised':
+      head.push(event.ordinal, idBytes(event.id), event.version, event.created)
+      pushConceptFields(head, event.fields)
+      return head
+    case 'concept-forgotten':
+      head.push(event.ordinal, idBytes(event.id), event.version)
+      return head
+    case 'association-created':
+    case 'association-reinforced':
+    case 'association-revised':
+      pushRef(head, event)
+      head.push(event.version, event.created)
+      pushAssociationFields(head, event.fields)
+      return head
+    case 'association-removed':
+      pushRef(head, event)
+      head.push(event.version)
+      return head
+    case 'vectors-declared': {
+      const { type: _, ...declaration } = event
+      head.push({ ...declaration, model: event.model ?? null })
+      return head
+    }
+    case 'commit-noted':
+      return head
+  }
+}
+
+/**
+ * Reads one event back and checks its shape: a checksum proves that the bytes are those that
+ * were written, not that they were written by this version of this program.
+ *
+ * @throws MalformedEvent
+ */
+export function decodeEvent(value: unknown): LogEvent {
+  const reader = new FieldReader(value)
+  const type = TYPES[reader.integer()]
+  const version = reader.integer()
+  if (type === undefined) throw new MalformedEvent('unknown event code')
+  if (version !== EVENT_VERSION) throw new MalformedEvent(`unknown version ${version} of ${type}`)
+  switch (type) {
+    case 'concept-learned':
+    case 'concept-reinforced':
+    case 'concept-revised':
+      return {
+        type,
+        ordinal: reader.integer(),
+        id: reader.id(),
+        version: reader.integer(),
+        created: reader.boolean(),
+        fields: readConceptFields(reader)
+      }
+    case 'concept-forgotten':
+      return { type, ordinal: reader.integer(), id: reader.id(), version: reader.integer() }
+    case 'association-created':
+    case 'association-reinforced':
+    case 'association-revised':
+      return {
+        type,
+        source: readEnd(reader),
+        target: readEnd(reader),
+        name: reader.string(),
+        key: reader.optionalString(),
+        version: reader.integer(),
+        created: reader.boolean(),
+        fields: readAssociationFields(reader)
+      }
+    case 'association-removed':
+      return {
+        type,
+        source: readEnd(reader),
+        target: readEnd(reader),
+        name: reader.string(),
+        key: reader.optionalString(),
+        version: reader.integer()
+      }
+    case 'vectors-declared':
+      return readDeclaration(reader)
+    case 'commit-noted':
+      return { type }
+  }
+}
+
+export class MalformedEvent extends Error {
+  override readonly name = 'MalformedEvent'
+}
+
+// Bits of the mask that says which fields of a concept follow, in this order.
+const KEY = 1
+const TYPE = 2
+const CONTENT = 4
+const DATA = 8
+const STRENGTH = 16
+const CONFIDENCE = 32
+const METADATA = 64
+const VECTOR = 128
+const STUB = 256
+
+function pushConceptFields(out: unknown[], fields: ConceptFields): void {
+  const maskAt = out.push(0) - 1
+  let mask = 0
+  const add = (bit: number, value: unknown): void => {
+    if (value === undefined) return
+    mask |= bit
+    out.push(value)
+  }
+  add(KEY, fields.key)
+  add(TYPE, fields.type)
+  add(CONTENT, fields.content)
+  add(DATA, fields.data)
+  add(STRENGTH, fields.strength)
+  add(CONFIDENCE, fields.confidence)
+  add(METADATA, fields.metadata)
+  const vector = fields.vector
+  add(VECTOR, vector ? [vector.space, vector.revision, vector.bytes] : vector)
+  add(STUB, fields.stub)
+  out[maskAt] = mask
+}
+
+function readConceptFields(reader: FieldReader): ConceptFields {
+  const mask = reader.integer()
+  const fields: ConceptFields = {}
+  if (mask & KEY) fields.key = reader.string()
+  if (mask & TYPE) fields.type = reader.optionalString() ?? null
+  if (mask & CONTENT) fields.content = reader.string()
+  if (mask & DATA) fields.data = reader.optionalBytes()
+  if (mask & STRENGTH) fields.strength = reader.number()
+  if (mask & CONFIDENCE) fields.confidence = reader.number()
+  if (mask & METADATA) fields.metadata = reader.optionalBytes()
+  if (mask & VECTOR) fields.vector = readVector(reader)
+  if (mask & STUB) fields.stub = reader.boolean()
+  return fields
+}
+
+function readVector(reader: FieldReader): EventVector | null {
+  const value = reader.next()
+  if (value === null) return null
+  const parts = new FieldReader(value)
+  return { space: parts.string(), revision: parts.integer(), bytes: parts.bytes() }
+}
+
+function pushAssociationFields(out: unknown[], fields: AssociationFields): void {
+  let mask = 0
+  if (fields.strength !== undefined) mask |= STRENGTH
+  if (fields.confidence !== undefined) mask |= CONFIDENCE
+  if (fields.metadata !== undefined) mask |= METADATA
+  out.push(mask)
+  if (fields.strength !== undefined) out.push(fields.strength)
+  if (fields.confidence !== undefined) out.push(fields.confidence)
+  if (fields.metadata !== undefined) out.push(fields.metadata)
+}
+
+function readAssociationFields(reader: FieldReader): AssociationFields {
+  const mask = reader.integer()
+  const fields: AssociationFields = {}
+  if (mask & STRENGTH) fields.strength = reader.number()
+  if (mask & CONFIDENCE) fields.confidence = reader.number()
+  if (mask & METADATA) fields.metadata = reader.optionalBytes()
+  return fields
+}
+
+function pushRef(out: unknown[], event: AssociationChanged | AssociationRemoved): void {
+  const { source, target } = event
+  out.push(source.ordinal, idBytes(source.id), source.key ?? null)
+  out.push(target.ordinal, idBytes(target.id), target.key ?? null)
+  out.push(event.name, event.key ?? null)
+}
+
+function readEnd(reader: FieldReader): AssociationEnd {
+  return { ordinal: reader.integer(), id: reader.id(), key: reader.optionalString() }
+}
+
+function readDeclaration(reader: FieldReader): VectorsDeclared {
+  const map = reader.next()
+  if (typeof map !== 'object' || map === null) throw new MalformedEvent('declaration is no map')
+  const { model, ...rest } = map as Omit<VectorsDeclared, 'model' | 'type'> & { model: unknown }
+  if (!Number.isInteger(rest.dimensions) || typeof rest.space !== 'string') {
+    throw new MalformedEvent('declaration without dimensions or space')
+  }
+  return { type: 'vectors-declared', ...rest, model: typeof model === 'string' ? model : undefined }
+}
+
+function idBytes(id: ConceptId): Buffer {
+  return Buffer.from(id, 'hex')
+}
+
+/** Takes the elements of one array in order and checks the type of each. */
+class FieldReader {
+  readonly #fields: readonly unknown[]
+  #at = 0
+
+  constructor(value: unknown) {
+    if (!Array.isArray(value)) throw new MalformedEvent('not an array')
+    this.#fields = value
+  }
+
+  next(): unknown {
+    if (this.#at >= this.#fields.length) throw new MalformedEvent('a field is missing')
+    return this.#fields[this.#at++]
+  }
+
+  integer(): number {
+    const value = this.next()
+    if (Number.isSafeInteger(value)) return value as number
+    throw this.#unexpected('an integer')
+  }
+
+  number(): number {
+    const value = this.next()
+    if (typeof value === 'number') return value
+    throw this.#unexpected('a number')
+  }
+
+  boolean(): boolean {
+    const value = this.next()
+    if (typeof value === 'boolean') return value
+    throw this.#unexpected('a boolean')
+  }
+
+  string(): string {
+    const value = this.next()
+    if (typeof value === 'string') return value
+    throw this.#unexpected('a string')
+  }
+
+  optionalString(): string | undefined {
+    const value = this.next()
+    if (value === null) return undefined
+    if (typeof value === 'string') return value
+    throw this.#unexpected('a string or nil')
+  }
+
+  bytes(): Uint8Array {
+    const value = this.next()
+    if (value instanceof Uint8Array) return value
+    throw this.#unexpected('bytes')
+  }
+
+  optionalBytes(): Uint8Array | null {
+    const value = this.next()
+    if (value === null || value instanceof Uint8Array) return value
+    throw this.#unexpected('bytes or nil')
+  }
+
+  id(): ConceptId {
+    const bytes = this.bytes()
+    const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+    if (isConceptId(hex)) return hex
+    throw this.#unexpected('16 bytes')
+  }
+
+  #unexpected(expected: string): MalformedEvent {
+    return new MalformedEvent(`field ${this.#at - 1} is not ${expected}`)
+  }
+}

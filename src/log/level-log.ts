@@ -1,0 +1,329 @@
+import { join } from 'node:path'
+import { assert } from '../assert.ts'
+import { StoreError } from '../errors.ts'
+import { syncDirectory, syncFiles } from '../storage/files.ts'
+import { Level, type LevelTuning } from '../storage/level.ts'
+import {
+  encodeBody,
+  FRAME_KIND,
+  type Frame,
+  frameKey,
+  type LogCommit,
+  positionOfKey,
+  sealFrame
+} from './frame.ts'
+import { HeadFile } from './head-file.ts'
+import type { AppendedFrame, EventLog, TornTail } from './log.ts'
+import { FrameReader, logDamaged } from './reader.ts'
+
+const MiB = 1024 * 1024
+
+/** Frames are written once and read in order, so the block cache can be small. */
+export const LOG_TUNING: LevelTuning = {
+  cacheBytes: 2 * MiB,
+  writeBufferBytes: 16 * MiB,
+  maxFileBytes: 32 * MiB
+}
+
+export const LOG_DIRECTORY = 'log'
+export const HEAD_FILE = 'HEAD'
+
+export interface OpenedLog {
+  log: LevelLog
+  tornTail: TornTail | undefined
+}
+
+/** The log in a LevelDB of its own, whose write-ahead log makes the frames durable. */
+export class LevelLog implements EventLog {
+  readonly #level: Level
+  readonly #headFile: HeadFile
+  readonly #reader: FrameReader
+  readonly #storeId: Buffer
+  readonly #waiters = new Set<() => void>()
+  #head = 0
+  #durableHead = 0
+  #checksum = 0
+  #poison: Error | undefined
+  #appending = false
+  #closed = false
+
+  private constructor(level: Level, headFile: HeadFile, storeId: Buffer) {
+    this.#level = level
+    this.#headFile = headFile
+    this.#storeId = storeId
+    this.#reader = new FrameReader(level, storeId)
+  }
+
+  /** Makes an empty log. The store's FORMAT file, written later, marks it complete. */
+  static async create(directory: string, storeId: Buffer): Promise<LevelLog> {
+    const level = await Level.create(join(directory, LOG_DIRECTORY), LOG_TUNING)
+    const headFile = HeadFile.create(join(directory, HEAD_FILE), storeId)
+    await headFile.sync()
+    await syncDirectory(join(directory, LOG_DIRECTORY))
+    return new LevelLog(level, headFile, storeId)
+  }
+
+  /**
+   * Opens a log, finds its head and compares it with the watermark.
+   *
+   * @throws StoreError `LOG_DAMAGED` when acknowledged frames are missing, `STORE_DAMAGED`.
+   */
+  static async open(directory: string, storeId: Buffer): Promise<LevelLog> {
+    const level = await openLevel(directory)
+    try {
+      const { file, watermark } = HeadFile.open(join(directory, HEAD_FILE), storeId)
+      const log = new LevelLog(level, file, storeId)
+      if (watermark === undefined) {
+        file.close()
+        throw damaged(HEAD_FILE, 'neither slot is whole')
+      }
+      log.#durableHead = watermark.position
+      log.#checksum = watermark.checksum
+      return log
+    } catch (error) {
+      await level.close()
+      throw error
+    }
+  }
+
+  /**
+   * Walks the chain from the frame that holds `from` to the end.
+   * Must be called once after `open`, before anything else.
+   *
+   * What is wrong at or below the watermark was acknowledged as durable: `LOG_DAMAGED`. What is
+   * wrong beyond it was never promised to survive a power cut: it is dropped, with all behind it.
+   * Readers of the log's other part check it when they read it.
+   */
+  async recover(from: number, readOnly: boolean): Promise<TornTail | undefined> {
+    const durable = this.#durableHead
+    const durableChecksum = this.#checksum
+    let last = 0
+    let checksum: number | undefined
+    let problem: StoreError<'LOG_DAMAGED'> | undefined
+    try {
+      for await (const frame of this.#reader.framesFrom(Math.max(from, 1))) {
+        if (checksum !== undefined && frame.previous !== checksum) {
+          throw logDamaged(frame.first, frame.last, 'the chain is broken')
+        }
+        if (last === 0 && frame.first === 1 && frame.previous !== 0) {
+          throw logDamaged(1, frame.last, 'the first frame names one before it')
+        }
+        if (frame.last === durable && frame.checksum !== durableChecksum) {
+          throw logDamaged(frame.first, frame.last, 'the frame is not the one HEAD names')
+        }
+        last = frame.last
+        checksum = frame.checksum
+      }
+    } catch (error) {
+      if (!isLogDamage(error) || error.details.from <= durable) throw error
+      problem = error
+    }
+    if (last === 0 && from > 0) last = await this.#lastBefore(from)
+    if (last < durable) {
+      throw logDamaged(last + 1, durable, 'acknowledged frames are missing at the end')
+    }
+    this.#head = last
+    this.#checksum = checksum ?? durableChecksum
+    if (problem === undefined) return undefined
+    return await this.#dropTail(last + 1, problem.details.reason, readOnly)
+  }
+
+  get head(): number {
+    return this.#head
+  }
+
+  get durableHead(): number {
+    return this.#durableHead
+  }
+
+  get poison(): Error | undefined {
+    return this.#poison
+  }
+
+  get reader(): FrameReader {
+    return this.#reader
+  }
+
+  async append(
+    commits: readonly LogCommit[],
+    options: { durable: boolean }
+  ): Promise<AppendedFrame> {
+    assert(!this.#appending, 'one append at a time')
+    this.#assertUsable()
+    const first = this.#head + 1
+    const count = commits.reduce((sum, commit) => sum + commit.events.length, 0)
+    assert(commits[0]?.first === first, 'a commit begins behind the head (invariant 1)')
+    const frame = sealFrame(encodeBody(commits), {
+      kind: FRAME_KIND.normal,
+      first,
+      count,
+      previous: this.#checksum,
+      storeId: this.#storeId
+    })
+    const last = first + count - 1
+
+    this.#appending = true
+    try {
+      if (options.durable) await this.#syncRotated()
+      await this.#level.put(frame.key, frame.value, { sync: options.durable })
+      // The process may die here: the frame is in the log, nobody was told. That is `unknown`.
+      if (options.durable) this.#headFile.write({ position: last, checksum: frame.checksum })
+    } catch (cause) {
+      // LevelDB goes on after a failed write and loses what follows (invariant 7).
+      throw this.#fail(cause, first, last)
+    } finally {
+      this.#appending = false
+    }
+
+    // Readers see the new head only after the events behind it are in the log.
+    this.#head = last
+    this.#checksum = frame.checksum
+    if (options.durable) this.#durableHead = last
+    this.#wake()
+    return { first, last, bytes: frame.value.length }
+  }
+
+  async sync(): Promise<void> {
+    this.#assertUsable()
+    if (this.#durableHead === this.#head) return
+    const head = this.#head
+    const checksum = this.#checksum
+    try {
+      // A frame counted in the head was handed to the file before; syncing the files keeps it.
+      await this.#syncLogFiles()
+      if (head > this.#durableHead) {
+        this.#headFile.write({ position: head, checksum })
+        this.#durableHead = head
+      }
+    } catch (cause) {
+      throw this.#fail(cause, this.#durableHead + 1, head)
+    }
+  }
+
+  async *read(from: number): AsyncGenerator<Frame> {
+    const head = this.#head
+    for await (const frame of this.#reader.framesFrom(from)) {
+      // LevelDB shows a frame before its append has resolved: it is not acknowledged yet.
+      if (frame.first > head) return
+      yield frame
+    }
+  }
+
+  async *tail(from: number, signal: AbortSignal): AsyncGenerator<Frame> {
+    let next = Math.max(from, 1)
+    while (!signal.aborted) {
+      if (next > this.#head) {
+        if (!(await this.#appended(signal))) return
+        continue
+      }
+      for await (const frame of this.read(next)) {
+        if (signal.aborted) return
+        yield frame
+        next = frame.last + 1
+      }
+    }
+  }
+
+  async checkpoint(): Promise<void> {
+    await this.sync()
+    await this.#headFile.sync()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#wake()
+    this.#headFile.close()
+    await this.#level.close()
+  }
+
+  /** A clean close leaves no write-ahead log behind, so that the next open replays nothing. */
+  async flush(): Promise<void> {
+    await this.#level.flush()
+  }
+
+  async #syncRotated(): Promise<void> {
+    // LevelDB never syncs the log file that it rotates away from. A sync of the newest file alone
+    // would let the new frame survive a power cut behind a hole.
+    if (this.#durableHead < this.#head) await this.#syncLogFiles()
+  }
+
+  async #syncLogFiles(): Promise<void> {
+    // A file that vanishes meanwhile was compacted into a table file, which LevelDB does sync.
+    await syncFiles(this.#level.directory, (name) => name.endsWith('.log'))
+  }
+
+  /** Resolves `true` after the next append, `false` when there will be none for this reader. */
+  async #appended(signal: AbortSignal): Promise<boolean> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#waiters.delete(done)
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#waiters.add(done)
+      signal.addEventListener('abort', done, { once: true })
+      if (this.#closed) done()
+    })
+    return !signal.aborted && !this.#closed
+  }
+
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) waiter()
+  }
+
+  #assertUsable(): void {
+    if (this.#closed) {
+      throw new StoreError('STORE_CLOSED', 'The log is closed', { operation: 'append' })
+    }
+    if (this.#poison !== undefined) throw poisoned(this.#poison, this.#durableHead)
+  }
+
+  #fail(cause: unknown, first: number, last: number): StoreError<'WRITE_FAILED'> {
+    const message = `Writing positions ${first} to ${last} failed; whether they are kept is unknown`
+    const error = new StoreError('WRITE_FAILED', message, { first, last }, { cause })
+    this.#poison ??= error
+    return error
+  }
+
+  async #lastBefore(from: number): Promise<number> {
+    const row = await this.#level.first({ reverse: true })
+    if (row === undefined) return 0
+    const first = positionOfKey(row[0])
+    assert(first <= from, 'a frame beyond the checkpoint was read')
+    return this.#reader.frameAt(first)?.last ?? 0
+  }
+
+  async #dropTail(from: number, reason: string, readOnly: boolean): Promise<TornTail> {
+    const batch = this.#level.batch()
+    for await (const rows of this.#level.blocks({ gte: frameKey(from) })) {
+      for (const [key] of rows) batch.del(key)
+    }
+    const frames = batch.length
+    // Deleting is synced: a dropped frame must not come back behind frames written later.
+    if (readOnly || frames === 0) await batch.discard()
+    else await batch.write({ sync: true })
+    return { from, frames, reason }
+  }
+}
+
+export function poisoned(cause: Error, durableHead: number): StoreError<'STORE_POISONED'> {
+  const message = 'An earlier write failed, so nothing is written until the store is reopened'
+  return new StoreError('STORE_POISONED', message, { durableHead }, { cause })
+}
+
+function isLogDamage(error: unknown): error is StoreError<'LOG_DAMAGED'> {
+  return error instanceof StoreError && error.code === 'LOG_DAMAGED'
+}
+
+async function openLevel(directory: string): Promise<Level> {
+  try {
+    return await Level.open(join(directory, LOG_DIRECTORY), LOG_TUNING)
+  } catch (cause) {
+    throw damaged(LOG_DIRECTORY, 'LevelDB cannot open it', cause)
+  }
+}
+
+function damaged(file: string, reason: string, cause?: unknown): StoreError<'STORE_DAMAGED'> {
+  return new StoreError('STORE_DAMAGED', `${file}: ${reason}`, { file, reason }, { cause })
+}

@@ -1,0 +1,364 @@
+import { StoreError } from './errors.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+export type VectorMetric = 'cosine' | 'ip' | 'l2sq'
+export type Quantization = 'f32' | 'f16' | 'bf16' | 'i8'
+
+export interface VectorOptions {
+  /** Numbers in every embedding. Fixed once declared. */
+  dimensions: number
+  metric?: VectorMetric
+  /** Name of the embedding model; another name on reopening is `MODEL_CONFLICT`. */
+  model?: string
+  /** Of the graph alone: the exact vectors are kept beside it and hits are ranked by them. */
+  quantization?: Quantization
+  connectivity?: number
+  expansionAdd?: number
+  expansionSearch?: number
+}
+
+export interface PipelineOptions {
+  intervalMs?: { min?: number; base?: number; max?: number }
+  /** Acknowledged events that the tables do not hold yet, at most; then writers wait. */
+  queueEventsMax?: number
+  /** Their encoded size in bytes, at most. */
+  queueBytesMax?: number
+  /** Events projected in one atomic batch, about. */
+  batchEventsMax?: number
+  /** Weight of the newest sample in the moving averages. */
+  emaAlpha?: number
+  /** Queue utilization of the early warning. */
+  warnAt?: number
+}
+
+export interface Limits {
+  contentBytes: number
+  metadataBytes: number
+  keyBytes: number
+  commitCommands: number
+  commitBytes: number
+  pathDepth: number
+  pathExplored: number
+  searchK: number
+}
+
+export type Embed = (
+  texts: string[],
+  context: { signal: AbortSignal }
+) => Promise<Float32Array[]>
+
+export interface StoreOptions {
+  vectors?: VectorOptions
+  embed?: Embed
+  indexes?: Record<string, 'string' | 'number' | 'boolean'>
+  durability?: 'fsync' | 'interval' | 'os'
+  /** In `interval` mode, how old an acknowledged commit may be before it is on disk. */
+  durabilityIntervalMs?: number
+  pipeline?: PipelineOptions
+  cache?: { bytes?: number }
+  limits?: Partial<Limits>
+  readOnly?: boolean
+  createIfMissing?: boolean
+}
+
+export interface ResolvedPipeline {
+  readonly intervalMs: { readonly min: number; readonly base: number; readonly max: number }
+  readonly queueEventsMax: number
+  readonly queueBytesMax: number
+  readonly batchEventsMax: number
+  readonly emaAlpha: number
+  readonly warnAt: number
+}
+
+export interface ResolvedVectors extends Required<Omit<VectorOptions, 'model'>> {
+  readonly model: string | undefined
+}
+
+export interface ResolvedOptions {
+  /** What the caller said about vectors, bounds checked, defaults not yet filled in. */
+  readonly vectors: VectorOptions | undefined
+  readonly embed: Embed | undefined
+  readonly indexes: Readonly<Record<string, 'string' | 'number' | 'boolean'>>
+  readonly durability: 'fsync' | 'interval' | 'os'
+  readonly durabilityIntervalMs: number
+  readonly pipeline: ResolvedPipeline
+  readonly cacheBytes: number
+  readonly limits: Readonly<Limits>
+  readonly readOnly: boolean
+  readonly createIfMissing: boolean
+}
+
+export interface NumberRule {
+  readonly value: number
+  readonly min: number
+  readonly max: number
+  readonly unit: string
+  readonly integer: boolean
+}
+
+export interface ChoiceRule<T extends string = string> {
+  readonly value: T
+  readonly choices: readonly T[]
+}
+
+type NumberOption =
+  | 'durabilityIntervalMs'
+  | `vectors.${'dimensions' | 'connectivity' | 'expansionAdd' | 'expansionSearch'}`
+  | `pipeline.intervalMs.${'min' | 'base' | 'max'}`
+  | `pipeline.${'queueEventsMax' | 'queueBytesMax' | 'batchEventsMax' | 'emaAlpha' | 'warnAt'}`
+  | 'cache.bytes'
+  | `limits.${keyof Limits}`
+
+interface ChoiceOptions {
+  durability: ChoiceRule<'fsync' | 'interval' | 'os'>
+  'vectors.metric': ChoiceRule<VectorMetric>
+  'vectors.quantization': ChoiceRule<Quantization>
+}
+
+/** The one place where defaults and bounds of numbers live; the README table is made from it. */
+export const NUMBER_RULES: Readonly<Record<NumberOption, NumberRule>> = {
+  durabilityIntervalMs: integer(100, 1, 60_000, 'ms'),
+  'vectors.dimensions': integer(0, 1, 4096, 'numbers'),
+  'vectors.connectivity': integer(16, 2, 128, 'edges'),
+  'vectors.expansionAdd': integer(128, 1, 4096, 'candidates'),
+  'vectors.expansionSearch': integer(64, 1, 4096, 'candidates'),
+  'pipeline.intervalMs.min': integer(1, 1, 100, 'ms'),
+  'pipeline.intervalMs.base': integer(10, 1, 100, 'ms'),
+  'pipeline.intervalMs.max': integer(100, 1, 100, 'ms'),
+  'pipeline.queueEventsMax': integer(100_000, 100, 10_000_000, 'events'),
+  'pipeline.queueBytesMax': integer(64 * MiB, 1 * MiB, 4096 * MiB, 'bytes'),
+  'pipeline.batchEventsMax': integer(20_000, 1, 1_000_000, 'events'),
+  'pipeline.emaAlpha': fraction(0.3),
+  'pipeline.warnAt': fraction(0.7),
+  'cache.bytes': integer(256 * MiB, 1 * MiB, 64 * 1024 * MiB, 'bytes'),
+  'limits.contentBytes': integer(10 * MiB, 1, 32 * MiB, 'bytes'),
+  'limits.metadataBytes': integer(64 * KiB, 1, 16 * MiB, 'bytes'),
+  'limits.keyBytes': integer(512, 1, 4096, 'bytes'),
+  'limits.commitCommands': integer(1000, 1, 100_000, 'commands'),
+  'limits.commitBytes': integer(64 * MiB, 1 * KiB, 64 * MiB, 'bytes'),
+  'limits.pathDepth': integer(20, 1, 1000, 'hops'),
+  'limits.pathExplored': integer(1_000_000, 1, 1_000_000_000, 'concepts'),
+  'limits.searchK': integer(1000, 1, 100_000, 'matches')
+}
+
+export const CHOICE_RULES: Readonly<ChoiceOptions> = {
+  durability: { value: 'fsync', choices: ['fsync', 'interval', 'os'] },
+  'vectors.metric': { value: 'cosine', choices: ['cosine', 'ip', 'l2sq'] },
+  'vectors.quantization': { value: 'f16', choices: ['f32', 'f16', 'bf16', 'i8'] }
+}
+
+/** Names allowed at each level: a misspelt durability that fell back silently would lose data. */
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  '': [
+    'vectors',
+    'embed',
+    'indexes',
+    'durability',
+    'durabilityIntervalMs',
+    'pipeline',
+    'cache',
+    'limits',
+    'readOnly',
+    'createIfMissing'
+  ],
+  vectors: [
+    'dimensions',
+    'metric',
+    'model',
+    'quantization',
+    'connectivity',
+    'expansionAdd',
+    'expansionSearch'
+  ],
+  pipeline: [
+    'intervalMs',
+    'queueEventsMax',
+    'queueBytesMax',
+    'batchEventsMax',
+    'emaAlpha',
+    'warnAt'
+  ],
+  'pipeline.intervalMs': ['min', 'base', 'max'],
+  cache: ['bytes'],
+  limits: Object.keys(NUMBER_RULES)
+    .filter((name) => name.startsWith('limits.'))
+    .map((name) => name.slice('limits.'.length))
+}
+
+/**
+ * Fills in defaults and checks bounds, once, at the public boundary.
+ * Everything behind it takes {@link ResolvedOptions} and checks nothing again.
+ *
+ * @throws StoreError `OPTION_INVALID` for an unknown name, a wrong type or a value out of range.
+ */
+export function resolveOptions(options: StoreOptions = {}): ResolvedOptions {
+  checkNames('', options)
+  const { vectors, pipeline = {}, limits = {}, cache = {} } = options
+  if (options.embed !== undefined && typeof options.embed !== 'function') {
+    throw optionInvalid('embed', options.embed, 'a function')
+  }
+
+  return Object.freeze({
+    vectors: vectors === undefined ? undefined : resolveVectors(vectors),
+    embed: options.embed,
+    indexes: resolveIndexes(options.indexes ?? {}),
+    durability: choice('durability', options.durability),
+    durabilityIntervalMs: number('durabilityIntervalMs', options.durabilityIntervalMs),
+    pipeline: resolvePipeline(pipeline),
+    cacheBytes: number('cache.bytes', section('cache', cache).bytes),
+    limits: resolveLimits(section('limits', limits)),
+    readOnly: flag('readOnly', options.readOnly, false),
+    createIfMissing: flag('createIfMissing', options.createIfMissing, true)
+  })
+}
+
+function resolveVectors(vectors: VectorOptions): VectorOptions {
+  section('vectors', vectors)
+  if (vectors.dimensions === undefined) {
+    throw optionInvalid('vectors.dimensions', undefined, describe('vectors.dimensions'))
+  }
+  number('vectors.dimensions', vectors.dimensions)
+  choice('vectors.metric', vectors.metric)
+  choice('vectors.quantization', vectors.quantization)
+  number('vectors.connectivity', vectors.connectivity)
+  number('vectors.expansionAdd', vectors.expansionAdd)
+  number('vectors.expansionSearch', vectors.expansionSearch)
+  if (vectors.model !== undefined && (typeof vectors.model !== 'string' || vectors.model === '')) {
+    throw optionInvalid('vectors.model', vectors.model, 'a non-empty string')
+  }
+  return vectors
+}
+
+/** What a first declaration of vectors means, with every default filled in. */
+export function completeVectors(vectors: VectorOptions): ResolvedVectors {
+  return {
+    dimensions: vectors.dimensions,
+    metric: choice('vectors.metric', vectors.metric),
+    model: vectors.model,
+    quantization: choice('vectors.quantization', vectors.quantization),
+    connectivity: number('vectors.connectivity', vectors.connectivity),
+    expansionAdd: number('vectors.expansionAdd', vectors.expansionAdd),
+    expansionSearch: number('vectors.expansionSearch', vectors.expansionSearch)
+  }
+}
+
+function resolvePipeline(pipeline: PipelineOptions): ResolvedPipeline {
+  section('pipeline', pipeline)
+  const interval = section('pipeline.intervalMs', pipeline.intervalMs ?? {})
+  const intervalMs = {
+    min: number('pipeline.intervalMs.min', interval.min),
+    base: number('pipeline.intervalMs.base', interval.base),
+    max: number('pipeline.intervalMs.max', interval.max)
+  }
+  if (intervalMs.min > intervalMs.base || intervalMs.base > intervalMs.max) {
+    throw optionInvalid('pipeline.intervalMs', interval, 'min <= base <= max')
+  }
+  return {
+    intervalMs,
+    queueEventsMax: number('pipeline.queueEventsMax', pipeline.queueEventsMax),
+    queueBytesMax: number('pipeline.queueBytesMax', pipeline.queueBytesMax),
+    batchEventsMax: number('pipeline.batchEventsMax', pipeline.batchEventsMax),
+    emaAlpha: number('pipeline.emaAlpha', pipeline.emaAlpha),
+    warnAt: number('pipeline.warnAt', pipeline.warnAt)
+  }
+}
+
+function resolveLimits(limits: Partial<Limits>): Limits {
+  const resolve = (name: keyof Limits) => number(`limits.${name}`, limits[name])
+  return Object.freeze({
+    contentBytes: resolve('contentBytes'),
+    metadataBytes: resolve('metadataBytes'),
+    keyBytes: resolve('keyBytes'),
+    commitCommands: resolve('commitCommands'),
+    commitBytes: resolve('commitBytes'),
+    pathDepth: resolve('pathDepth'),
+    pathExplored: resolve('pathExplored'),
+    searchK: resolve('searchK')
+  })
+}
+
+const INDEX_TYPES = ['string', 'number', 'boolean']
+
+function resolveIndexes(indexes: NonNullable<StoreOptions['indexes']>): ResolvedOptions['indexes'] {
+  if (typeof indexes !== 'object' || indexes === null) {
+    throw optionInvalid('indexes', indexes, 'an object')
+  }
+  for (const [field, type] of Object.entries(indexes)) {
+    if (field === '' || field.startsWith('@')) {
+      throw optionInvalid('indexes', field, 'the path of a metadata field')
+    }
+    if (!INDEX_TYPES.includes(type)) {
+      throw optionInvalid(`indexes.${field}`, type, INDEX_TYPES.join(', '))
+    }
+  }
+  return Object.freeze({ ...indexes })
+}
+
+function section<T extends object>(path: string, value: T): T {
+  if (typeof value !== 'object' || value === null) throw optionInvalid(path, value, 'an object')
+  checkNames(path, value)
+  return value
+}
+
+function checkNames(path: string, value: object): void {
+  if (typeof value !== 'object' || value === null) {
+    throw optionInvalid('options', value, 'an object')
+  }
+  for (const name of Object.keys(value)) {
+    if (NAMES[path]?.includes(name) !== true) {
+      const full = path === '' ? name : `${path}.${name}`
+      throw optionInvalid(full, 'present', 'absent: no such option')
+    }
+  }
+}
+
+function number(name: NumberOption, received: unknown): number {
+  const rule: NumberRule = NUMBER_RULES[name]
+  if (received === undefined) return rule.value
+  const whole = !rule.integer || Number.isInteger(received)
+  if (typeof received === 'number' && whole && received >= rule.min && received <= rule.max) {
+    return received
+  }
+  throw optionInvalid(name, received, describe(name))
+}
+
+function describe(name: NumberOption): string {
+  const rule: NumberRule = NUMBER_RULES[name]
+  return `${rule.integer ? 'an integer' : 'a number'} from ${rule.min} to ${rule.max}`
+}
+
+function choice<N extends keyof ChoiceOptions>(
+  name: N,
+  received: unknown
+): ChoiceOptions[N]['value'] {
+  const rule: ChoiceRule = CHOICE_RULES[name]
+  const value = received === undefined ? rule.value : received
+  // The rule's own list is the proof that the value has the narrower type.
+  if (rule.choices.some((one) => one === value)) return value as ChoiceOptions[N]['value']
+  throw optionInvalid(name, received, `one of ${rule.choices.join(', ')}`)
+}
+
+function flag(name: string, received: unknown, value: boolean): boolean {
+  if (received === undefined) return value
+  if (typeof received === 'boolean') return received
+  throw optionInvalid(name, received, 'true or false')
+}
+
+function integer(value: number, min: number, max: number, unit: string): NumberRule {
+  return { value, min, max, unit, integer: true }
+}
+
+function fraction(value: number): NumberRule {
+  return { value, min: 0.01, max: 0.99, unit: 'fraction', integer: false }
+}
+
+export function optionInvalid(
+  option: string,
+  received: unknown,
+  expected: string
+): StoreError<'OPTION_INVALID'> {
+  const message = `Option '${option}' must be ${expected}, received ${String(received)}`
+  return new StoreError('OPTION_INVALID', message, { option, received, expected })
+}

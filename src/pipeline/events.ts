@@ -1,0 +1,129 @@
+/**
+ * Streams of stored events. Whoever subscribes reads from the log with a cursor of its own: what
+ * was missed is caught up with, then what comes is followed, by the same loop, so that nothing is
+ * skipped or told twice where the two meet, and a slow reader costs no memory.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { Observable } from 'rxjs'
+import { StoreError, throwIfAborted } from '../errors.ts'
+import { ConceptId, idInvalid, isConceptId } from '../ids.ts'
+import type { EventLog } from '../log/log.ts'
+import { isAbout, toStoredEvent } from '../log/stored-event.ts'
+import type { EventsOptions, StoredEvent } from '../types.ts'
+
+interface EventQuery {
+  from: number
+  to: number
+  types: ReadonlySet<string> | undefined
+  concept: ConceptId | undefined
+  live: boolean
+}
+
+const NAMES = ['from', 'to', 'types', 'concept', 'live', 'signal']
+/** A long catch-up gives the event loop back after so much work. */
+const SLICE_MS = 2
+
+/** @param closing Fires when the store closes: live streams end then. */
+export async function* readEvents(
+  log: EventLog,
+  options: EventsOptions,
+  closing: AbortSignal
+): AsyncGenerator<StoredEvent> {
+  const query = checkQuery(options, false)
+  const { signal } = options
+  throwIfAborted(signal, 'events')
+  const stop = signal === undefined ? closing : AbortSignal.any([signal, closing])
+  const frames = query.live ? log.tail(query.from, stop) : log.read(query.from)
+  let began = performance.now()
+  for await (const frame of frames) {
+    if (frame.first > query.to) return
+    for (const commit of frame.commits) {
+      for (const [index, event] of commit.events.entries()) {
+        const position = commit.first + index
+        if (position < query.from) continue
+        if (position > query.to) return
+        if (query.types !== undefined && !query.types.has(event.type)) continue
+        if (query.concept !== undefined && !isAbout(event, query.concept)) continue
+        yield toStoredEvent(commit, index, event)
+        throwIfAborted(signal, 'events')
+      }
+    }
+    if (frame.last >= query.to) return
+    if (performance.now() - began >= SLICE_MS) {
+      await setImmediate()
+      began = performance.now()
+    }
+  }
+  throwIfAborted(signal, 'events')
+}
+
+/** The same as an Observable: cold, live by default; unsubscribing ends its reading. */
+export function observeEvents(
+  log: EventLog,
+  options: EventsOptions,
+  closing: AbortSignal
+): Observable<StoredEvent> {
+  const query = checkQuery(options, true)
+  return new Observable((subscriber) => {
+    const unsubscribed = new AbortController()
+    const { signal: given, ...rest } = options
+    const signal =
+      given === undefined
+        ? unsubscribed.signal
+        : AbortSignal.any([given, unsubscribed.signal])
+    const pump = async (): Promise<void> => {
+      const events = readEvents(log, { ...rest, live: query.live, signal }, closing)
+      for await (const event of events) subscriber.next(event)
+    }
+    pump().then(
+      () => subscriber.complete(),
+      // Unsubscribing aborts the reading: nobody is left to hear of that.
+      (error: unknown) => unsubscribed.signal.aborted || subscriber.error(error)
+    )
+    return () => unsubscribed.abort()
+  })
+}
+
+/** @throws StoreError `QUERY_INVALID`, `ID_INVALID`. */
+function checkQuery(options: EventsOptions, live: boolean): EventQuery {
+  for (const name of Object.keys(options)) {
+    if (!NAMES.includes(name)) throw invalid(name, 'present', 'absent: no such option')
+  }
+  const { types } = options
+  const isList = types === undefined || Array.isArray(types)
+  if (!isList) throw invalid('types', types, 'an array of event types')
+  if (options.live !== undefined && typeof options.live !== 'boolean') {
+    throw invalid('live', options.live, 'true or false')
+  }
+  return {
+    from: position('from', options.from) ?? 1,
+    to: position('to', options.to) ?? Number.POSITIVE_INFINITY,
+    types: types === undefined ? undefined : new Set(types),
+    concept: conceptOf(options.concept),
+    live: options.live ?? live
+  }
+}
+
+function conceptOf(concept: EventsOptions['concept']): ConceptId | undefined {
+  if (concept === undefined) return undefined
+  if (typeof concept === 'object' && typeof concept.key === 'string') {
+    return ConceptId.fromKey(concept.key)
+  }
+  if (isConceptId(concept)) return concept
+  throw idInvalid(concept)
+}
+
+function position(option: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return Math.max(1, value as number)
+  throw invalid(option, value, 'a position: a whole number from 1')
+}
+
+function invalid(
+  option: string,
+  received: unknown,
+  expected: string
+): StoreError<'QUERY_INVALID'> {
+  const message = `'${option}' must be ${expected}, received ${String(received)}`
+  return new StoreError('QUERY_INVALID', message, { option, received, expected })
+}

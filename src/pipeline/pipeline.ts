@@ -1,0 +1,332 @@
+import { assert } from '../assert.ts'
+import { StoreError } from '../errors.ts'
+import type { ResolvedPipeline } from '../options.ts'
+import type { BatchApplied, Projection } from '../projections/projection.ts'
+import type { TelemetryHub } from '../telemetry/hub.ts'
+import type { LatencyRecorder } from '../telemetry/latency.ts'
+import type { PipelineStats, ProjectionState, ProjectionStats } from '../telemetry/types.ts'
+import { Arrivals } from './arrivals.ts'
+import { BatchLoop, type LoopHost } from './batch-loop.ts'
+import { CatchUp, projectionStopped } from './catch-up.ts'
+import { IntervalController } from './controller.ts'
+import { DurableLimit, type PipelineSource } from './durable-limit.ts'
+import { type HealthInputs, healthScore, recommend } from './health.ts'
+import { HealthWatch } from './health-watch.ts'
+import { BoundedQueue, type Load } from './queue.ts'
+
+export interface PipelineSetup {
+  options: ResolvedPipeline
+  source: PipelineSource
+  projections: readonly Projection[]
+  /** The projection whose lag is the queue. */
+  primary: string
+  hub: TelemetryHub
+  latency: LatencyRecorder
+  /** Milliseconds, monotonic. */
+  now?: () => number
+}
+
+/**
+ * Brings every projection up to the head of the log, each at its own pace, and slows writers down
+ * when the primary one cannot keep up. What is acknowledged is in the log: the pipeline itself
+ * holds nothing that could be lost.
+ */
+export class Pipeline {
+  readonly #setup: PipelineSetup
+  readonly #now: () => number
+  readonly #loops = new Map<string, BatchLoop>()
+  readonly #rebuilding = new Set<string>()
+  readonly #arrivals = new Arrivals()
+  readonly #queue: BoundedQueue
+  readonly #catchUp: CatchUp
+  readonly #host: LoopHost
+  readonly #health: HealthWatch
+  #head: number
+  #batches = 0
+  #phase: 'new' | 'started' | 'stopped' = 'new'
+
+  constructor(setup: PipelineSetup) {
+    const { options, source, primary } = setup
+    const now = setup.now ?? (() => performance.now())
+    this.#setup = setup
+    this.#now = now
+    this.#head = source.head()
+    this.#arrivals.add(this.#head, now())
+    this.#catchUp = new CatchUp(now)
+    this.#queue = new BoundedQueue({
+      eventsMax: options.queueEventsMax,
+      bytesMax: options.queueBytesMax,
+      depth: () => this.#primary.depth,
+      now
+    })
+    this.#host = {
+      arrivals: this.#arrivals,
+      limit: new DurableLimit(source, options.batchEventsMax),
+      head: () => this.#head,
+      now,
+      capacity: ({ name }) => (name === primary ? this.#queue.capacity : options.queueEventsMax),
+      hurried: (projection) => this.#hurried(projection),
+      applied: (projection, batch, ms) => this.#applied(projection, batch, ms),
+      stopped: (projection, error) => this.#stopped(projection, error)
+    }
+    for (const projection of setup.projections) this.add(projection)
+    assert(this.#loops.has(primary), `the pipeline has its primary projection '${primary}'`)
+    this.#health = new HealthWatch(setup.hub, {
+      reading: () => this.#primary.controller.reading,
+      inputs: () => this.#healthInputs(),
+      sample: () => this.#primary.sample()
+    })
+  }
+
+  /** Begins to project, what was behind at open included. */
+  start(): void {
+    assert(this.#phase === 'new', 'a pipeline starts once')
+    this.#phase = 'started'
+    for (const loop of this.#loops.values()) loop.start()
+  }
+
+  /** Sync and cheap. To be called after every acknowledged frame. */
+  appended(frame: { head: number; events: number; bytes: number }): void {
+    assert(frame.head >= this.#head, 'the head only moves forward')
+    this.#head = frame.head
+    this.#arrivals.add(frame.head, this.#now())
+    this.#queue.added(frame.head, frame.bytes)
+    for (const loop of this.#loops.values()) loop.appended(frame.events)
+    // A queue can fill up between two readings of the controller.
+    if (this.#queue.utilization >= this.#setup.options.warnAt) this.#health.checkNow()
+    else this.#health.check()
+  }
+
+  /**
+   * `undefined` when there is room now. Otherwise resolves when there is and all who asked before
+   * have been let in. Giving the size of what comes keeps the overshoot small when many wait.
+   *
+   * @throws StoreError `PROJECTION_STOPPED` if there never will be, `STORE_CLOSED`, `ABORTED`.
+   */
+  room(load: Load = { events: 1, bytes: 0 }, signal?: AbortSignal): Promise<void> | undefined {
+    if (this.#phase === 'stopped') return Promise.reject(storeClosed('room'))
+    if (!this.#queue.full && this.#queue.waiting === 0) return undefined
+    const stopped = this.#stopError(this.#primary)
+    if (stopped !== undefined && this.#queue.full) return Promise.reject(stopped)
+    const wait = this.#queue.wait(load, signal)
+    this.#queue.letIn()
+    this.#primary.nudge()
+    this.#health.checkNow()
+    return wait
+  }
+
+  /**
+   * Resolves once every projection holds the events up to `position`. While somebody waits,
+   * batches start at once.
+   *
+   * @throws StoreError `PROJECTION_STOPPED`, `ABORTED`, `STORE_CLOSED`
+   */
+  async caughtUp(position: number, signal?: AbortSignal): Promise<void> {
+    if (this.#phase === 'stopped') throw storeClosed('caughtUp')
+    for (const loop of this.#loops.values()) {
+      const stopped = this.#stopError(loop)
+      if (stopped !== undefined && loop.projection.position < position) throw stopped
+    }
+    if (this.#slowest() >= position) return
+    const wait = this.#catchUp.wait(position, signal)
+    for (const loop of this.#loops.values()) loop.nudge()
+    await wait
+  }
+
+  /** A projection that comes later, such as the vectors of a store that had none. */
+  add(projection: Projection): void {
+    const { name } = projection
+    assert(!this.#loops.has(name), `projection '${name}' is added once`)
+    assert(this.#phase !== 'stopped', 'a stopped pipeline takes no projection')
+    this.#install(projection)
+  }
+
+  /** Resolves when its running batch has ended. Nobody waits for it any more. */
+  async remove(name: string): Promise<void> {
+    assert(name !== this.#setup.primary, 'the primary projection can only be replaced')
+    await this.#loops.get(name)?.stop()
+    this.#loops.delete(name)
+    this.#rebuilding.delete(name)
+    this.#moved()
+  }
+
+  /**
+   * Puts a projection in the place of the one of the same name, as a rebuild does with the new
+   * generation. Who waits for room or to catch up goes on to wait. Also ends a stop.
+   */
+  async replace(projection: Projection): Promise<void> {
+    const { name } = projection
+    assert(this.#loops.has(name), `there is a projection '${name}' to replace`)
+    await this.#loops.get(name)?.stop()
+    // The store may have been closed while the old one's batch ended.
+    if (this.#phase === 'stopped') throw storeClosed('replace')
+    this.#rebuilding.delete(name)
+    this.#install(projection)
+    this.#moved()
+  }
+
+  /** While its next generation is built, whoever waits for a stopped projection goes on waiting. */
+  setRebuilding(name: string, rebuilding: boolean): void {
+    const loop = this.#loops.get(name)
+    assert(loop !== undefined, `there is a projection '${name}' to rebuild`)
+    if (rebuilding) this.#rebuilding.add(name)
+    else this.#rebuilding.delete(name)
+    if (!rebuilding && loop.error !== undefined) {
+      this.#rejectWaiters(loop.projection, loop.error)
+    }
+    this.#health.checkNow()
+  }
+
+  /** A projection was found broken outside of a batch. */
+  fail(name: string, error: Error): void {
+    const loop = this.#loops.get(name)
+    assert(loop !== undefined, `there is a projection '${name}' to fail`)
+    loop.fail(error)
+  }
+
+  stats(): PipelineStats {
+    const primary = this.#primary
+    primary.sample()
+    this.#health.check()
+    const { reading } = primary.controller
+    const health = this.#healthInputs()
+    return {
+      queueDepth: primary.depth,
+      queueUtilization: this.#queue.utilization,
+      predictedQueueDepth: Math.round(reading.predictedDepth),
+      intervalMs: reading.intervalMs,
+      healthScore: healthScore(health),
+      recommendation: recommend(health),
+      processingRatePerSec: reading.processingRatePerSec,
+      estimatedLagMs: reading.estimatedLagMs,
+      timeToFullMs: reading.timeToFullMs,
+      batches: this.#batches,
+      backPressureMs: this.#queue.waitedMs,
+      projections: Object.fromEntries(
+        Array.from(this.#loops, ([name, loop]) => [name, this.#projectionStats(loop)])
+      )
+    }
+  }
+
+  /** Lets the running batches end, starts no other, and rejects whoever waits. */
+  async stop(): Promise<void> {
+    this.#phase = 'stopped'
+    this.#health.stop()
+    this.#queue.rejectAll(storeClosed('room'))
+    this.#catchUp.rejectAll(storeClosed('caughtUp'))
+    await Promise.all(Array.from(this.#loops.values(), (loop) => loop.stop()))
+  }
+
+  #install(projection: Projection): void {
+    const loop = new BatchLoop(projection, new IntervalController(this.#setup.options), this.#host)
+    this.#loops.set(projection.name, loop)
+    if (this.#phase === 'started') loop.start()
+  }
+
+  get #primary(): BatchLoop {
+    const loop = this.#loops.get(this.#setup.primary)
+    assert(loop !== undefined, 'the pipeline always has its primary projection')
+    return loop
+  }
+
+  #slowest(): number {
+    let slowest = this.#head
+    for (const { projection } of this.#loops.values()) {
+      slowest = Math.min(slowest, projection.position)
+    }
+    return slowest
+  }
+
+  #hurried({ name, position }: Projection): boolean {
+    if (this.#catchUp.awaitedBeyond(position)) return true
+    if (name !== this.#setup.primary) return false
+    return this.#queue.waiting > 0 || this.#queue.utilization > this.#setup.options.warnAt
+  }
+
+  #applied({ name }: Projection, batch: BatchApplied, ms: number): void {
+    const { hub, latency } = this.#setup
+    this.#batches += 1
+    latency.record('projection', ms * 1000)
+    if (hub.active) {
+      const { from, to, events } = batch
+      const time = Date.now()
+      hub.emit({ type: 'batch-applied', time, projection: name, from, to, events, ms: batch.ms })
+    }
+    this.#moved()
+  }
+
+  /** A projection has come further, or another one is in its place. */
+  #moved(): void {
+    const slowest = this.#slowest()
+    this.#arrivals.forget(slowest)
+    this.#catchUp.reached(slowest)
+    this.#queue.removed(this.#primary.projection.position)
+    this.#health.checkNow()
+  }
+
+  #stopped(projection: Projection, error: Error): void {
+    const { hub } = this.#setup
+    const { name, position } = projection
+    if (hub.active) {
+      const time = Date.now()
+      hub.emit({
+        type: 'projection-stopped',
+        time,
+        projection: name,
+        position,
+        error: error.message
+      })
+    }
+    if (!this.#rebuilding.has(name)) this.#rejectWaiters(projection, error)
+    this.#health.checkNow()
+  }
+
+  #rejectWaiters({ name, position }: Projection, error: Error): void {
+    this.#catchUp.stoppedAt(name, position, error)
+    const waitInVain = name === this.#setup.primary && this.#queue.full
+    if (waitInVain) this.#queue.rejectAll(projectionStopped(name, position, error))
+  }
+
+  #stopError({ projection, error }: BatchLoop): Error | undefined {
+    if (error === undefined || this.#rebuilding.has(projection.name)) return undefined
+    return projectionStopped(projection.name, projection.position, error)
+  }
+
+  #healthInputs(): HealthInputs {
+    const stopped = Array.from(this.#loops.values())
+      .filter((loop) => this.#state(loop) === 'stopped')
+      .map(({ projection: { name, position } }) => ({ name, position }))
+    return {
+      reading: this.#primary.controller.reading,
+      utilization: this.#queue.utilization,
+      warnAt: this.#setup.options.warnAt,
+      waiting: this.#queue.waiting,
+      primary: this.#setup.primary,
+      stopped
+    }
+  }
+
+  #projectionStats(loop: BatchLoop): ProjectionStats {
+    const { position } = loop.projection
+    const arrivedAt = loop.depth === 0 ? undefined : this.#arrivals.after(position)
+    const error = loop.error?.message
+    return {
+      state: this.#state(loop),
+      position,
+      lagEvents: loop.depth,
+      lagMs: arrivedAt === undefined ? 0 : this.#now() - arrivedAt,
+      ...(error === undefined ? {} : { error })
+    }
+  }
+
+  #state({ projection, error }: BatchLoop): ProjectionState {
+    if (this.#rebuilding.has(projection.name)) return 'rebuilding'
+    return error === undefined ? 'running' : 'stopped'
+  }
+}
+
+function storeClosed(operation: string): StoreError<'STORE_CLOSED'> {
+  return new StoreError('STORE_CLOSED', `The store was closed before '${operation}' was done`, {
+    operation
+  })
+}

@@ -1,0 +1,338 @@
+/**
+ * The overlay: acknowledged events that the tables do not hold yet, folded, by position.
+ *
+ * It is a short list of segments in log order. Each keeps every version of what its events
+ * changed, newest first, so that a view pins a state by holding the list of segments and a
+ * position, which costs nothing. When the tables have caught up with a segment, the overlay lets
+ * it go; views that still hold it keep it alive.
+ *
+ * The writer stages events here before their frame is written, with the positions they will get.
+ * Readers never look beyond the head, so they do not see what is staged.
+ */
+import type { ConceptId } from '../ids.ts'
+import type { AssociationEnd } from '../log/event.ts'
+import type { CommandResult } from '../types.ts'
+import { compareSortKeys, type SortKey } from './order.ts'
+import type { AssociationState, ConceptState } from './state.ts'
+import type { Side } from './tables/keys.ts'
+
+/** One state of something, the one before it behind it. */
+export interface Version<T> {
+  position: number
+  /** `undefined`: forgotten or removed. */
+  state: T | undefined
+  previous: Version<T> | undefined
+}
+
+export interface AssociationChain {
+  source: AssociationEnd
+  target: AssociationEnd
+  name: string
+  key: string
+  newest: Version<AssociationState>
+}
+
+interface IdVersion {
+  position: number
+  ordinal: number
+  previous: IdVersion | undefined
+}
+
+/** A forgotten concept: the version that its forgetting made. */
+export interface Tombstone {
+  position: number
+  version: number
+}
+
+export interface NotedCommit {
+  first: number
+  last: number
+  digest: Uint8Array
+  results: CommandResult[]
+}
+
+/** What one event changes in the counts. */
+export interface CountDelta {
+  position: number
+  concepts: number
+  vectors: number
+  typeFrom: string | undefined
+  typeTo: string | undefined
+  /**
+   * Forgetting a concept removes its associations, which may be a million. They are counted when
+   * somebody asks; until then this is `undefined`.
+   */
+  associations: number | undefined
+  /** The concept forgotten, while `associations` is not counted. */
+  forgotten: number
+}
+
+/** The associations of one concept on one side, as this segment knows them. */
+class AdjacencyList {
+  readonly #chains: AssociationChain[] = []
+  #sorted: AssociationChain[] = []
+
+  add(chain: AssociationChain): void {
+    this.#chains.push(chain)
+  }
+
+  removeLast(): void {
+    this.#chains.pop()
+    this.#sorted = []
+  }
+
+  /** Sorted once for as long as nothing is added: a hub is not sorted again for every read. */
+  sorted(side: Side): readonly AssociationChain[] {
+    if (this.#sorted.length !== this.#chains.length) {
+      this.#sorted = [...this.#chains].sort((a, b) =>
+        compareSortKeys(chainSortKey(a, side), chainSortKey(b, side))
+      )
+    }
+    return this.#sorted
+  }
+}
+
+export class OverlaySegment {
+  readonly first: number
+  last: number
+  events = 0
+  bytes = 0
+  /** Concepts that got their key after they were learned. */
+  lateKeys = 0
+  readonly concepts: Map<number, Version<ConceptState>> = new Map()
+  readonly tombstones: Map<number, Tombstone> = new Map()
+  readonly ids: Map<ConceptId, IdVersion> = new Map()
+  readonly associations: Map<string, AssociationChain> = new Map()
+  readonly commits: Map<string, NotedCommit> = new Map()
+  readonly out: Map<number, AdjacencyList> = new Map()
+  readonly in: Map<number, AdjacencyList> = new Map()
+  /** What each event changes in the counts, in log order. */
+  readonly deltas: CountDelta[] = []
+
+  constructor(first: number) {
+    this.first = first
+    this.last = first - 1
+  }
+
+  adjacency(ordinal: number, side: Side): readonly AssociationChain[] {
+    const list = (side === 'out' ? this.out : this.in).get(ordinal)
+    return list === undefined ? [] : list.sorted(side)
+  }
+}
+
+/** Events after which the next commit begins a new segment. */
+const SEGMENT_EVENTS = 4096
+
+type Undo = () => void
+
+export class Overlay {
+  /** Replaced, never changed, when a segment comes or goes: whoever holds the list keeps it. */
+  #segments: readonly OverlaySegment[]
+  #current: OverlaySegment
+  /** Concepts forgotten whose associations may still be stored, by ordinal: when they died. */
+  #dead: Map<number, number>
+  #undo: Undo[] | undefined
+
+  constructor(checkpoint: number, dead: Map<number, number>) {
+    this.#current = new OverlaySegment(checkpoint + 1)
+    this.#segments = [this.#current]
+    this.#dead = dead
+  }
+
+  get segments(): readonly OverlaySegment[] {
+    return this.#segments
+  }
+
+  get dead(): ReadonlyMap<number, number> {
+    return this.#dead
+  }
+
+  get events(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.events, 0)
+  }
+
+  /** Begins a commit. Until `keep` or `rollback`, every change can be taken back. */
+  begin(): void {
+    if (this.#current.events >= SEGMENT_EVENTS) {
+      this.#current = new OverlaySegment(this.#current.last + 1)
+      this.#segments = [...this.#segments, this.#current]
+    }
+    this.#undo = []
+  }
+
+  keep(): void {
+    this.#undo = undefined
+  }
+
+  rollback(): void {
+    const undo = this.#undo ?? []
+    this.#undo = undefined
+    for (let i = undo.length - 1; i >= 0; i--) undo[i]?.()
+  }
+
+  /** Lets go of what the tables hold at this checkpoint. Views keep the segments they pinned. */
+  trim(checkpoint: number): void {
+    const kept = this.#segments.filter(
+      (segment) => segment === this.#current || segment.last > checkpoint
+    )
+    const current = this.#current
+    // The newest segment goes too once it is projected whole, or reads would look there forever.
+    if (current.events > 0 && current.last <= checkpoint && this.#undo === undefined) {
+      this.#current = new OverlaySegment(current.last + 1)
+      this.#segments = [this.#current]
+    } else if (kept.length < this.#segments.length) {
+      this.#segments = kept
+    }
+  }
+
+  /** Counts one more event of the commit being staged. */
+  addEvent(position: number, bytes: number): void {
+    const segment = this.#current
+    const { last } = segment
+    segment.last = position
+    segment.events += 1
+    segment.bytes += bytes
+    this.#undo?.push(() => {
+      segment.last = last
+      segment.events -= 1
+      segment.bytes -= bytes
+    })
+  }
+
+  putConcept(state: ConceptState, isNew: boolean): void {
+    this.#putVersion(state.ordinal, state.position, state)
+    if (!isNew) return
+    const { ids } = this.#current
+    const previous = ids.get(state.id)
+    ids.set(state.id, { position: state.position, ordinal: state.ordinal, previous })
+    this.#undo?.push(() => restore(ids, state.id, previous))
+  }
+
+  /** Notes that an older concept got its key only now. */
+  addLateKey(): void {
+    const segment = this.#current
+    segment.lateKeys += 1
+    this.#undo?.push(() => {
+      segment.lateKeys -= 1
+    })
+  }
+
+  forgetConcept(ordinal: number, tombstone: Tombstone): void {
+    const segment = this.#current
+    const dead = this.#dead
+    this.#putVersion(ordinal, tombstone.position, undefined)
+    segment.tombstones.set(ordinal, tombstone)
+    dead.set(ordinal, tombstone.position)
+    this.#undo?.push(() => {
+      segment.tombstones.delete(ordinal)
+      dead.delete(ordinal)
+    })
+  }
+
+  putAssociation(
+    ref: Pick<AssociationChain, 'source' | 'target' | 'name' | 'key'>,
+    position: number,
+    state: AssociationState | undefined
+  ): void {
+    const segment = this.#current
+    const at = associationKey(ref.source.ordinal, ref.target.ordinal, ref.name, ref.key)
+    const chain = segment.associations.get(at)
+    if (chain !== undefined) {
+      const previous = chain.newest
+      chain.newest = { position, state, previous }
+      this.#undo?.push(() => {
+        chain.newest = previous
+      })
+      return
+    }
+    const { source, target, name, key } = ref
+    const created = { source, target, name, key, newest: { position, state, previous: undefined } }
+    segment.associations.set(at, created)
+    const out = listOf(segment.out, source.ordinal)
+    const incoming = listOf(segment.in, target.ordinal)
+    out.add(created)
+    incoming.add(created)
+    this.#undo?.push(() => {
+      segment.associations.delete(at)
+      out.removeLast()
+      incoming.removeLast()
+    })
+  }
+
+  addDelta(delta: CountDelta): void {
+    const { deltas } = this.#current
+    deltas.push(delta)
+    this.#undo?.push(() => deltas.pop())
+  }
+
+  noteCommit(key: string, commit: NotedCommit): void {
+    const { commits } = this.#current
+    commits.set(key, commit)
+    this.#undo?.push(() => commits.delete(key))
+  }
+
+  /** Adds the dead of a new generation of the tables, which has not erased them yet. */
+  addDead(dead: ReadonlyMap<number, number>): void {
+    this.#dead = new Map([...this.#dead, ...dead])
+  }
+
+  /**
+   * Forgets a dead concept whose associations are erased. Views with an older snapshot may still
+   * meet them, so those keep the map they have.
+   */
+  swept(ordinal: number): void {
+    const dead = new Map(this.#dead)
+    dead.delete(ordinal)
+    this.#dead = dead
+  }
+
+  #putVersion(ordinal: number, position: number, state: ConceptState | undefined): void {
+    const { concepts } = this.#current
+    const previous = concepts.get(ordinal)
+    concepts.set(ordinal, { position, state, previous })
+    this.#undo?.push(() => restore(concepts, ordinal, previous))
+  }
+}
+
+export function associationKey(
+  source: number,
+  target: number,
+  name: string,
+  key: string
+): string {
+  return `${source} ${target} ${key.length} ${key}${name}`
+}
+
+/** The sort key of an association, seen from the end that `side` leaves. */
+export function chainSortKey(
+  chain: Pick<AssociationChain, 'source' | 'target' | 'name' | 'key'>,
+  side: Side
+): SortKey {
+  const other = side === 'out' ? chain.target : chain.source
+  return { name: chain.name, otherId: other.id, key: chain.key }
+}
+
+/** The newest version at or before a position. */
+export function versionAt<T>(
+  newest: Version<T> | undefined,
+  position: number
+): Version<T> | undefined {
+  let version = newest
+  while (version !== undefined && version.position > position) version = version.previous
+  return version
+}
+
+
+function restore<K, V>(map: Map<K, V>, key: K, previous: V | undefined): void {
+  if (previous === undefined) map.delete(key)
+  else map.set(key, previous)
+}
+
+function listOf(lists: Map<number, AdjacencyList>, ordinal: number): AdjacencyList {
+  let list = lists.get(ordinal)
+  if (list === undefined) {
+    list = new AdjacencyList()
+    lists.set(ordinal, list)
+  }
+  return list
+}

@@ -1,0 +1,221 @@
+/**
+ * The state of the store at one position: the tables at an older checkpoint with the overlay laid
+ * over them. Everything here is synchronous and reads a row or two at a time.
+ */
+import type { ConceptId } from '../ids.ts'
+import type { AssociationEnd } from '../log/event.ts'
+import { compareSortKeys, type SortKey } from './order.ts'
+import { type AssociationChain, chainSortKey, type OverlaySegment, versionAt } from './overlay.ts'
+import { associationKey } from './overlay.ts'
+import type { AssociationState, ConceptState } from './state.ts'
+import type { Side } from './tables/keys.ts'
+import type { TablesSnapshot } from './tables/snapshot.ts'
+
+/** A fast way from an id to its newest ordinal, if it is known. */
+export interface IdLookup {
+  find(id: ConceptId): { ordinal: number } | undefined
+  /** Whether an id that is not found surely never existed. */
+  readonly complete: boolean
+}
+
+/** The part of the overlay that a view pins. */
+export interface OverlayView {
+  readonly segments: readonly OverlaySegment[]
+  /** When concepts died whose associations may still be stored, by ordinal. */
+  readonly dead: ReadonlyMap<number, number>
+}
+
+export class Pinned {
+  readonly position: number
+  readonly snapshot: TablesSnapshot
+  readonly segments: readonly OverlaySegment[]
+  readonly dead: ReadonlyMap<number, number>
+  readonly #ids: IdLookup
+
+  constructor(position: number, snapshot: TablesSnapshot, overlay: OverlayView, ids: IdLookup) {
+    this.position = position
+    this.snapshot = snapshot
+    this.segments = overlay.segments
+    this.dead = overlay.dead
+    this.#ids = ids
+  }
+
+  /** The same at another position, from the checkpoint of the snapshot on. */
+  at(position: number): Pinned {
+    return new Pinned(position, this.snapshot, this, this.#ids)
+  }
+
+  /** The concept with this ordinal, if it lives at the position. */
+  concept(ordinal: number): ConceptState | undefined {
+    for (let i = this.segments.length - 1; i >= 0; i--) {
+      const newest = this.segments[i]?.concepts.get(ordinal)
+      const version = newest === undefined ? undefined : versionAt(newest, this.position)
+      if (version !== undefined) return version.state
+    }
+    return this.snapshot.concept(ordinal)
+  }
+
+  conceptById(id: ConceptId): ConceptState | undefined {
+    const newest = this.#ids.find(id)
+    if (newest === undefined && this.#ids.complete) return undefined
+    // The newest ordinal is the right one unless the id was learned again behind the position.
+    const known = newest === undefined ? undefined : this.concept(newest.ordinal)
+    if (known !== undefined) return known
+    const ordinal = this.ordinalAt(id)
+    return ordinal === undefined ? undefined : this.concept(ordinal)
+  }
+
+  /** The ordinal that the id led to at the position; its concept may be dead. */
+  ordinalAt(id: ConceptId): number | undefined {
+    for (let i = this.segments.length - 1; i >= 0; i--) {
+      let version = this.segments[i]?.ids.get(id)
+      while (version !== undefined && version.position > this.position) version = version.previous
+      if (version !== undefined) return version.ordinal
+    }
+    return this.snapshot.idRow(id)?.ordinal
+  }
+
+  /** The version that an id's forgetting made; 0 for an id that never was or is alive. */
+  deadVersion(id: ConceptId): number {
+    const ordinal = this.ordinalAt(id)
+    if (ordinal === undefined) return 0
+    for (let i = this.segments.length - 1; i >= 0; i--) {
+      const tombstone = this.segments[i]?.tombstones.get(ordinal)
+      if (tombstone !== undefined && tombstone.position <= this.position) return tombstone.version
+    }
+    return this.snapshot.idRow(id)?.deadVersion ?? 0
+  }
+
+  isDead(ordinal: number): boolean {
+    const died = this.dead.get(ordinal)
+    return died !== undefined && died <= this.position
+  }
+
+  get hasDead(): boolean {
+    return this.dead.size > 0
+  }
+
+  /** One association between two living concepts. */
+  association(
+    source: AssociationEnd,
+    target: AssociationEnd,
+    name: string,
+    key: string
+  ): AssociationState | undefined {
+    const at = associationKey(source.ordinal, target.ordinal, name, key)
+    for (let i = this.segments.length - 1; i >= 0; i--) {
+      const chain = this.segments[i]?.associations.get(at)
+      const version = chain === undefined ? undefined : versionAt(chain.newest, this.position)
+      if (version !== undefined) return version.state
+    }
+    // A concept younger than the tables has nothing in them: imports ask this for every line.
+    if (source.ordinal > this.snapshot.counts().ordinals) return undefined
+    const stored = this.snapshot.association(source, target.id, name, key)
+    // The id may have been forgotten and learned again: then the stored one led to another concept.
+    return stored?.target.ordinal === target.ordinal ? stored : undefined
+  }
+
+  /**
+   * The living associations of one side, in order, from behind a sort key. Reads as it is asked:
+   * the first ten of a hub cost a page or two.
+   */
+  *associations(self: AssociationEnd, side: Side, after?: SortKey): Generator<AssociationState> {
+    const changes = this.#changes(self.ordinal, side, after)
+    let change = changes.next()
+    for (const stored of this.snapshot.associations(self, side, after)) {
+      const storedKey = stateSortKey(stored, side)
+      let isReplaced = false
+      while (!change.done) {
+        const order = compareSortKeys(change.value.key, storedKey)
+        if (order > 0) break
+        if (order === 0) isReplaced = sameEnds(change.value.chain, stored)
+        if (change.value.state !== undefined) yield change.value.state
+        change = changes.next()
+      }
+      if (!isReplaced && !this.isDead(otherEnd(stored, side).ordinal)) yield stored
+    }
+    while (!change.done) {
+      if (change.value.state !== undefined) yield change.value.state
+      change = changes.next()
+    }
+  }
+
+  /** What the overlay knows of one side, merged over its segments; the newest segment wins. */
+  *#changes(ordinal: number, side: Side, after: SortKey | undefined): Generator<Change> {
+    const lists = this.segments
+      .map((segment) => segment.adjacency(ordinal, side))
+      .filter((list) => list.length > 0)
+    const at = lists.map((list) => (after === undefined ? 0 : firstBehind(list, side, after)))
+    for (;;) {
+      let best: { chain: AssociationChain; key: SortKey } | undefined
+      for (let i = 0; i < lists.length; i++) {
+        const chain = lists[i]?.[at[i] ?? 0]
+        if (chain === undefined) continue
+        const key = chainSortKey(chain, side)
+        const order = best === undefined ? -1 : compareSortKeys(key, best.key)
+        if (order <= 0) best = { chain, key }
+      }
+      if (best === undefined) return
+      // Every list that stands at this key moves on; equal keys of other ordinals come one by one.
+      const states: Change[] = []
+      for (let i = 0; i < lists.length; i++) {
+        for (;;) {
+          const chain = lists[i]?.[at[i] ?? 0]
+          if (chain === undefined) break
+          if (compareSortKeys(chainSortKey(chain, side), best.key) !== 0) break
+          at[i] = (at[i] ?? 0) + 1
+          this.#note(states, chain, best.key, side)
+        }
+      }
+      yield* states
+    }
+  }
+
+  /** Adds what a chain says at the position; a later segment's word replaces an earlier one's. */
+  #note(states: Change[], chain: AssociationChain, key: SortKey, side: Side): void {
+    const version = versionAt(chain.newest, this.position)
+    if (version === undefined) return
+    const other = side === 'out' ? chain.target : chain.source
+    const state = this.isDead(other.ordinal) ? undefined : version.state
+    const same = states.findIndex((change) => sameEnds(change.chain, chain))
+    if (same >= 0) states.splice(same, 1)
+    states.push({ chain, key, state })
+  }
+}
+
+interface Change {
+  chain: AssociationChain
+  key: SortKey
+  /** `undefined`: removed, or its other end is dead. */
+  state: AssociationState | undefined
+}
+
+interface Ends {
+  source: AssociationEnd
+  target: AssociationEnd
+}
+
+export function otherEnd(state: AssociationState, side: Side): AssociationEnd {
+  return side === 'out' ? state.target : state.source
+}
+
+export function stateSortKey(state: AssociationState, side: Side): SortKey {
+  return { name: state.name, otherId: otherEnd(state, side).id, key: state.key ?? '' }
+}
+
+function sameEnds(a: Ends, b: Ends): boolean {
+  return a.source.ordinal === b.source.ordinal && a.target.ordinal === b.target.ordinal
+}
+
+function firstBehind(list: readonly AssociationChain[], side: Side, after: SortKey): number {
+  let low = 0
+  let high = list.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const chain = list[middle]
+    if (chain !== undefined && compareSortKeys(chainSortKey(chain, side), after) <= 0) {
+      low = middle + 1
+    } else high = middle
+  }
+  return low
+}

@@ -1,0 +1,122 @@
+/**
+ * A generation: one LevelDB that holds all tables as some run of the projection made them.
+ *
+ * `tables/CURRENT` names the live one. A rebuild fills a new generation beside it and then
+ * replaces CURRENT; a crash before leaves the old one live and the new one for the sweep at open.
+ */
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { StoreError } from '../../errors.ts'
+import { isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
+import { Level, type LevelTuning } from '../../storage/level.ts'
+import { deadKey, endOf, META, ordinalOf, PREFIX } from './keys.ts'
+import {
+  type ContinuityRecord,
+  type DeadConcept,
+  decodeCounts,
+  decodeDead,
+  decodeNumber,
+  decodeRecord,
+  encodeRecord,
+  NO_COUNTS,
+  openRow
+} from './rows.ts'
+import type { WriterState } from './tables-writer.ts'
+
+const MiB = 1024 * 1024
+export const TABLES_DIRECTORY = 'tables'
+const CURRENT = 'CURRENT'
+const NAME = /^\d+$/
+
+export function tablesTuning(cacheBytes: number): LevelTuning {
+  return { cacheBytes, writeBufferBytes: 32 * MiB, maxFileBytes: 32 * MiB }
+}
+
+/** The number of the live generation; `undefined` when there is none or CURRENT is unreadable. */
+export async function currentGeneration(directory: string): Promise<number | undefined> {
+  try {
+    const text = await readFile(join(directory, TABLES_DIRECTORY, CURRENT), 'utf8')
+    return NAME.test(text) ? Number(text) : undefined
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+export function generationPath(directory: string, generation: number): string {
+  return join(directory, TABLES_DIRECTORY, String(generation))
+}
+
+/** Makes an empty generation with a number that was not used before; not live yet. */
+export async function createGeneration(directory: string): Promise<number> {
+  const parent = join(directory, TABLES_DIRECTORY)
+  await mkdir(parent, { recursive: true })
+  const used = (await namesIn(parent)).filter((name) => NAME.test(name)).map(Number)
+  const generation = Math.max(0, ...used) + 1
+  const level = await Level.create(generationPath(directory, generation), tablesTuning(0))
+  await level.close()
+  await syncDirectory(generationPath(directory, generation))
+  return generation
+}
+
+/** Makes a generation the live one. From here on a crash leaves it live. */
+export async function publishGeneration(directory: string, generation: number): Promise<void> {
+  await replaceFile(join(directory, TABLES_DIRECTORY, CURRENT), String(generation))
+}
+
+/** Removes what is neither live nor CURRENT: generations of rebuilds that ended or died. */
+export async function removeOtherGenerations(directory: string, live: number): Promise<void> {
+  const parent = join(directory, TABLES_DIRECTORY)
+  for (const name of await namesIn(parent)) {
+    if (name === CURRENT || name === String(live)) continue
+    await rm(join(parent, name), { recursive: true, force: true })
+  }
+}
+
+/**
+ * Reads what a writer must know, and proves that no batch is missing.
+ *
+ * @throws StoreError `TABLES_DAMAGED`
+ */
+export async function readWriterState(level: Level): Promise<WriterState> {
+  const checkpoint = readMeta(level, META.checkpoint, decodeNumber) ?? 0
+  const counts = readMeta(level, META.counts, decodeCounts) ?? NO_COUNTS
+  const record = await checkContinuity(level)
+  if ((record?.to ?? 0) !== checkpoint) {
+    throw tablesDamaged('continuity', `the last batch ends at ${record?.to}, not ${checkpoint}`)
+  }
+  const dead = new Map<number, DeadConcept>()
+  for await (const rows of level.blocks({ gte: deadKey(0), lt: endOf(PREFIX.dead) })) {
+    for (const [key, value] of rows) dead.set(ordinalOf(key), decodeDead(openRow(key, value)))
+  }
+  return { checkpoint, counts, record, dead }
+}
+
+function readMeta<T>(level: Level, key: Buffer, decode: (payload: Buffer) => T): T | undefined {
+  const value = level.getSync(key)
+  return value === undefined ? undefined : decode(openRow(key, value))
+}
+
+async function checkContinuity(level: Level): Promise<ContinuityRecord | undefined> {
+  let before: ContinuityRecord | undefined
+  const range = { gte: Buffer.from([PREFIX.record]), lt: endOf(PREFIX.record) }
+  for await (const rows of level.blocks(range)) {
+    for (const [key, value] of rows) {
+      const record = decodeRecord(openRow(key, value))
+      if (before !== undefined) checkLink(before, record)
+      before = record
+    }
+  }
+  return before
+}
+
+function checkLink(before: ContinuityRecord, record: ContinuityRecord): void {
+  const isNext = record.batch === before.batch + 1 && record.from === before.to + 1
+  if (isNext && record.previous === crc32(encodeRecord(before))) return
+  throw tablesDamaged('continuity', `batch ${before.batch + 1} is missing before ${record.batch}`)
+}
+
+export function tablesDamaged(key: string, reason: string): StoreError<'TABLES_DAMAGED'> {
+  return new StoreError('TABLES_DAMAGED', `The tables are damaged: ${reason}`, { key, reason })
+}

@@ -1,0 +1,199 @@
+/** The rows of the tables but the pages of associations. Every row ends with its checksum. */
+import { crc32 } from 'node:zlib'
+import { StoreError } from '../../errors.ts'
+import type { ConceptId } from '../../ids.ts'
+import { pack, unpack } from '../../storage/codec.ts'
+import type { ConceptState } from '../state.ts'
+
+const CRC_BYTES = 4
+
+/** Puts the checksum of key and payload behind the payload (invariant 5). */
+export function sealRow(key: Uint8Array, payload: Uint8Array): Buffer {
+  const value = Buffer.allocUnsafe(payload.length + CRC_BYTES)
+  value.set(payload)
+  value.writeUInt32LE(crc32(payload, crc32(key)), payload.length)
+  return value
+}
+
+/**
+ * The payload of a row, its checksum verified. A view of `value`, not a copy.
+ *
+ * @throws StoreError `TABLES_DAMAGED`
+ */
+export function openRow(key: Uint8Array, value: Buffer): Buffer {
+  const end = value.length - CRC_BYTES
+  if (end < 0) throw rowDamaged(key, 'too short')
+  const payload = value.subarray(0, end)
+  if (value.readUInt32LE(end) !== crc32(payload, crc32(key))) throw rowDamaged(key, 'checksum')
+  return payload
+}
+
+export function rowDamaged(key: Uint8Array, reason: string): StoreError<'TABLES_DAMAGED'> {
+  const hex = Buffer.from(key).toString('hex')
+  return new StoreError('TABLES_DAMAGED', `Row ${hex} of the tables is damaged: ${reason}`, {
+    key: hex,
+    reason
+  })
+}
+
+export function encodeConcept(state: ConceptState): Buffer {
+  return pack([
+    Buffer.from(state.id, 'hex'),
+    state.key ?? null,
+    state.type ?? null,
+    state.content,
+    state.data ?? null,
+    state.strength,
+    state.confidence,
+    state.metadata ?? null,
+    state.revision,
+    state.vectorPosition,
+    state.version,
+    state.createdAt,
+    state.updatedAt,
+    state.position,
+    state.stub
+  ])
+}
+
+/** Written by {@link encodeConcept} and covered by the row's checksum, so the shape is known. */
+type ConceptTuple = [
+  Buffer,
+  string | null,
+  string | null,
+  string,
+  Uint8Array | null,
+  number,
+  number,
+  Uint8Array | null,
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+  boolean
+]
+
+export function decodeConcept(ordinal: number, payload: Buffer): ConceptState {
+  const row = unpack(payload) as ConceptTuple
+  return {
+    ordinal,
+    id: row[0].toString('hex') as ConceptId,
+    key: row[1] ?? undefined,
+    type: row[2] ?? undefined,
+    content: row[3],
+    data: row[4] ?? undefined,
+    strength: row[5],
+    confidence: row[6],
+    metadata: row[7] ?? undefined,
+    revision: row[8],
+    vectorPosition: row[9],
+    version: row[10],
+    createdAt: row[11],
+    updatedAt: row[12],
+    position: row[13],
+    stub: row[14]
+  }
+}
+
+/** Where an id leads: to its newest ordinal. */
+export interface IdRow {
+  ordinal: number
+  /** 0 while the concept lives, else the version that its forgetting made. */
+  deadVersion: number
+  /** Whether the concept has a key of the caller's. */
+  hasKey: boolean
+}
+
+export function encodeId(row: IdRow): Buffer {
+  const payload = Buffer.allocUnsafe(9)
+  payload.writeUInt32LE(row.ordinal, 0)
+  payload.writeUInt32LE(row.deadVersion, 4)
+  payload[8] = Number(row.hasKey)
+  return payload
+}
+
+export function decodeId(payload: Buffer): IdRow {
+  return {
+    ordinal: payload.readUInt32LE(0),
+    deadVersion: payload.readUInt32LE(4),
+    hasKey: payload[8] === 1
+  }
+}
+
+/** A forgotten concept whose associations are not erased yet. */
+export interface DeadConcept {
+  id: ConceptId
+  /** Position of the forgetting: older views still see it alive. */
+  position: number
+}
+
+export function encodeDead(dead: DeadConcept): Buffer {
+  return pack([dead.id, dead.position])
+}
+
+export function decodeDead(payload: Buffer): DeadConcept {
+  const [id, position] = unpack(payload) as [ConceptId, number]
+  return { id, position }
+}
+
+/** A single whole number: checkpoints, positions, counts of a type. */
+export function encodeNumber(value: number): Buffer {
+  const payload = Buffer.allocUnsafe(8)
+  payload.writeDoubleLE(value)
+  return payload
+}
+
+export function decodeNumber(payload: Buffer): number {
+  return payload.readDoubleLE(0)
+}
+
+export interface TableCounts {
+  concepts: number
+  associations: number
+  vectors: number
+  /** The highest ordinal and vector revision given so far. */
+  ordinals: number
+  revisions: number
+  /** Concepts that got their key after others were associated with them. */
+  lateKeys: number
+}
+
+export const NO_COUNTS: TableCounts = {
+  concepts: 0,
+  associations: 0,
+  vectors: 0,
+  ordinals: 0,
+  revisions: 0,
+  lateKeys: 0
+}
+
+export function encodeCounts(counts: TableCounts): Buffer {
+  return pack(counts)
+}
+
+export function decodeCounts(payload: Buffer): TableCounts {
+  return unpack(payload) as TableCounts
+}
+
+/**
+ * Proof that no batch is missing: each names the one before. LevelDB skips a damaged record in
+ * its own log without a word, and with it a whole batch; then a number is missing here.
+ */
+export interface ContinuityRecord {
+  batch: number
+  from: number
+  to: number
+  /** Checksum of the record before; 0 for the first. */
+  previous: number
+}
+
+export function encodeRecord(record: ContinuityRecord): Buffer {
+  return pack([record.batch, record.from, record.to, record.previous])
+}
+
+export function decodeRecord(payload: Buffer): ContinuityRecord {
+  const [batch, from, to, previous] = unpack(payload) as [number, number, number, number]
+  return { batch, from, to, previous }
+}

@@ -1,0 +1,219 @@
+import type { ConceptId } from '../../ids.ts'
+import { type AssociationEnd, decodeEvent, type VectorsDeclared } from '../../log/event.ts'
+import { unpack } from '../../storage/codec.ts'
+import type { Level, LevelRange, LevelSnapshot } from '../../storage/level.ts'
+import type { SortKey } from '../order.ts'
+import type { AssociationState, ConceptState } from '../state.ts'
+import { decodeAssociation } from './association-row.ts'
+import {
+  conceptKey,
+  endOf,
+  idempotencyKey,
+  idKey,
+  META,
+  ordinalOf,
+  PREFIX,
+  pageKey,
+  type Side,
+  typeMemberKey
+} from './keys.ts'
+import { PageReader } from './page.ts'
+import {
+  decodeConcept,
+  decodeCounts,
+  decodeDead,
+  decodeId,
+  decodeNumber,
+  type IdRow,
+  NO_COUNTS,
+  openRow,
+  type TableCounts
+} from './rows.ts'
+
+/**
+ * The tables as they were at one checkpoint, for as long as somebody holds it.
+ *
+ * The checkpoint is read *through* the snapshot: one taken while a batch is being written may or
+ * may not hold that batch, and only the snapshot itself knows.
+ */
+export class TablesSnapshot {
+  readonly checkpoint: number
+  readonly #level: Level
+  readonly #snapshot: LevelSnapshot
+  readonly #onClosed: () => void
+  #holders = 1
+  #counts: TableCounts | undefined
+
+  constructor(level: Level, onClosed: () => void) {
+    this.#level = level
+    this.#snapshot = level.snapshot()
+    this.#onClosed = onClosed
+    this.checkpoint = this.#read(META.checkpoint, decodeNumber) ?? 0
+  }
+
+  hold(): void {
+    this.#holders += 1
+  }
+
+  /** Closes the snapshot when the last holder lets go. */
+  async release(): Promise<void> {
+    this.#holders -= 1
+    if (this.#holders > 0) return
+    await this.#snapshot.close()
+    this.#onClosed()
+  }
+
+  concept(ordinal: number): ConceptState | undefined {
+    return this.#read(conceptKey(ordinal), (payload) => decodeConcept(ordinal, payload))
+  }
+
+  idRow(id: ConceptId): IdRow | undefined {
+    return this.#read(idKey(id), decodeId)
+  }
+
+  /** Position of the first event of the commit with this idempotency key. */
+  commitOf(key: string): number | undefined {
+    return this.#read(idempotencyKey(key), decodeNumber)
+  }
+
+  counts(): TableCounts {
+    this.#counts ??= this.#read(META.counts, decodeCounts) ?? NO_COUNTS
+    return this.#counts
+  }
+
+  /** The declaration of vectors, if there was one. */
+  vectors(): VectorsDeclared | undefined {
+    const event = this.#read(META.vectors, (payload) => decodeEvent(unpack(payload)))
+    return event?.type === 'vectors-declared' ? event : undefined
+  }
+
+  /** Concepts that died and whose associations are not erased, with the position of their death. */
+  async dead(): Promise<Map<number, number>> {
+    const dead = new Map<number, number>()
+    for await (const rows of this.#blocks(PREFIX.dead)) {
+      for (const [key, value] of rows) {
+        dead.set(ordinalOf(key), decodeDead(openRow(key, value)).position)
+      }
+    }
+    return dead
+  }
+
+  async typeCounts(): Promise<Map<string, number>> {
+    const counts = new Map<string, number>()
+    for await (const rows of this.#blocks(PREFIX.typeCount)) {
+      for (const [key, value] of rows) {
+        counts.set(key.toString('utf8', 1), decodeNumber(openRow(key, value)))
+      }
+    }
+    return counts
+  }
+
+  association(
+    source: AssociationEnd,
+    target: ConceptId,
+    name: string,
+    key: string
+  ): AssociationState | undefined {
+    const wanted = { name, otherId: target, key }
+    const page = this.#leafFor('out', source.ordinal, wanted)
+    if (page === undefined) return undefined
+    const index = page.lowerBound(wanted)
+    if (index >= page.count) return undefined
+    const entry = page.entryAt(index)
+    const isIt = entry.name === name && entry.otherId === target && entry.key === key
+    return isIt ? decodeAssociation(entry, source, 'out') : undefined
+  }
+
+  /** Associations of one concept on one side, in order, from behind a sort key. Reads lazily. */
+  *associations(self: AssociationEnd, side: Side, after?: SortKey): Generator<AssociationState> {
+    yield* this.#below(self, side, 0, after)
+  }
+
+  /** Number of associations on one side, those to the dead included. */
+  degree(ordinal: number, side: Side): { degree: number; loops: number } {
+    return this.#page(side, ordinal, 0)?.root ?? { degree: 0, loops: 0 }
+  }
+
+  /** Concepts in the order of their ordinals, beginning behind one. */
+  async *concepts(after: number): AsyncGenerator<ConceptState[]> {
+    const range = { gt: conceptKey(after), lt: endOf(PREFIX.concept), snapshot: this.#snapshot }
+    for await (const rows of this.#level.blocks(range)) {
+      yield rows.map(([key, value]) => decodeConcept(ordinalOf(key), openRow(key, value)))
+    }
+  }
+
+  /** Ordinals of the concepts of a type, in order, beginning behind one. */
+  async *ordinalsOfType(type: string, after: number): AsyncGenerator<number[]> {
+    const range: LevelRange = {
+      gt: typeMemberKey(type, after),
+      lte: typeMemberKey(type, 0xffffffff),
+      snapshot: this.#snapshot
+    }
+    for await (const rows of this.#level.blocks(range)) {
+      yield rows.map(([key, value]) => {
+        openRow(key, value)
+        return ordinalOf(key)
+      })
+    }
+  }
+
+  /** Every id there ever was, with where it leads. */
+  async *ids(): AsyncGenerator<(IdRow & { id: ConceptId })[]> {
+    for await (const rows of this.#blocks(PREFIX.id)) {
+      // Sixteen bytes always make a well-formed id.
+      yield rows.map(([key, value]) => ({
+        id: key.toString('hex', 1) as ConceptId,
+        ...decodeId(openRow(key, value))
+      }))
+    }
+  }
+
+  #blocks(prefix: number): AsyncGenerator<[Buffer, Buffer][]> {
+    return this.#level.blocks({
+      gte: Buffer.from([prefix]),
+      lt: endOf(prefix),
+      snapshot: this.#snapshot
+    })
+  }
+
+  *#below(
+    self: AssociationEnd,
+    side: Side,
+    number: number,
+    after: SortKey | undefined
+  ): Generator<AssociationState> {
+    const page = this.#page(side, self.ordinal, number)
+    if (page === undefined) return
+    if (!page.leaf) {
+      const from = after === undefined ? 0 : page.childFor(after)
+      for (let i = from; i < page.count; i++) {
+        // Only the first child can hold entries at or before `after`.
+        yield* this.#below(self, side, page.childAt(i), i === from ? after : undefined)
+      }
+      return
+    }
+    for (let i = after === undefined ? 0 : page.upperBound(after); i < page.count; i++) {
+      yield decodeAssociation(page.entryAt(i), self, side)
+    }
+  }
+
+  #leafFor(side: Side, ordinal: number, key: SortKey): PageReader | undefined {
+    let page = this.#page(side, ordinal, 0)
+    while (page !== undefined && !page.leaf) {
+      page = this.#page(side, ordinal, page.childAt(page.childFor(key)))
+    }
+    return page
+  }
+
+  #page(side: Side, ordinal: number, number: number): PageReader | undefined {
+    return this.#read(
+      pageKey(side, ordinal, number),
+      (payload) => new PageReader(payload, number === 0)
+    )
+  }
+
+  #read<T>(key: Buffer, decode: (payload: Buffer) => T): T | undefined {
+    const value = this.#level.getSync(key, this.#snapshot)
+    return value === undefined ? undefined : decode(openRow(key, value))
+  }
+}

@@ -1,0 +1,361 @@
+/**
+ * Folds events into the tables: the one place that writes them. Runs in the tables' worker.
+ *
+ * A batch is gathered in memory and written at once: rows, counts, checkpoint and continuity
+ * record in one atomic LevelDB batch (invariant 5). If the process dies before, the checkpoint is
+ * the old one and the events are applied again; after, it is the new one. There is no between.
+ */
+import { crc32 } from 'node:zlib'
+import { assert } from '../../assert.ts'
+import {
+  type AssociationChanged,
+  type AssociationRemoved,
+  type ConceptChanged,
+  type ConceptForgotten,
+  encodeEvent,
+  type LogEvent
+} from '../../log/event.ts'
+import type { Frame } from '../../log/frame.ts'
+import type { ConceptId } from '../../ids.ts'
+import { pack } from '../../storage/codec.ts'
+import type { Level } from '../../storage/level.ts'
+import type { SortKey } from '../order.ts'
+import { type At, type ConceptState, foldAssociation, foldConcept } from '../state.ts'
+import { decodeAssociation, encodeAssociation, otherOrdinalOf } from './association-row.ts'
+import {
+  conceptKey,
+  deadKey,
+  idempotencyKey,
+  idKey,
+  META,
+  recordKey,
+  type Side,
+  typeCountKey,
+  typeMemberKey
+} from './keys.ts'
+import type { PageEntry } from './page.ts'
+import {
+  type ContinuityRecord,
+  type DeadConcept,
+  decodeConcept,
+  decodeNumber,
+  encodeConcept,
+  encodeCounts,
+  encodeDead,
+  encodeId,
+  encodeNumber,
+  encodeRecord,
+  openRow,
+  sealRow,
+  type TableCounts
+} from './rows.ts'
+import { TreeEditor } from './tree-editor.ts'
+
+/** Continuity records kept behind the newest: more batches than a memtable can hold. */
+export const RECORDS_KEPT = 8192
+
+/** Associations erased in one step of a sweep: a few milliseconds of work. */
+const SWEEP_STEP = 500
+
+export interface WriterState {
+  checkpoint: number
+  counts: TableCounts
+  record: ContinuityRecord | undefined
+  /** Concepts that died and whose associations are not erased yet, by ordinal. */
+  dead: Map<number, DeadConcept>
+}
+
+export class TablesWriter {
+  readonly #level: Level
+  readonly #editor: TreeEditor
+  readonly #dead: Map<number, DeadConcept>
+  readonly #rows = new Map<string, { key: Buffer; value: Buffer | undefined }>()
+  readonly #concepts = new Map<number, ConceptState | undefined>()
+  readonly #typeCounts = new Map<string, number>()
+  #checkpoint: number
+  #record: ContinuityRecord | undefined
+  #counts: TableCounts
+
+  constructor(level: Level, state: WriterState) {
+    this.#level = level
+    this.#editor = new TreeEditor(level)
+    this.#checkpoint = state.checkpoint
+    this.#record = state.record
+    this.#counts = { ...state.counts }
+    this.#dead = state.dead
+  }
+
+  get checkpoint(): number {
+    return this.#checkpoint
+  }
+
+  get hasDead(): boolean {
+    return this.#dead.size > 0
+  }
+
+  /** Applies whole frames that follow the checkpoint and writes them as one batch. */
+  async apply(frames: readonly Frame[]): Promise<number> {
+    let position = this.#checkpoint
+    let events = 0
+    for (const frame of frames) {
+      assert(frame.first === position + 1, 'frames follow the checkpoint without a gap')
+      for (const commit of frame.commits) {
+        const { idempotency } = commit.meta ?? {}
+        if (idempotency !== undefined) this.#putNumber(idempotencyKey(idempotency.key), commit.first)
+        for (const [i, event] of commit.events.entries()) {
+          this.#fold(event, { position: commit.first + i, time: commit.time })
+          events++
+        }
+      }
+      position = frame.last
+    }
+    await this.#write(position)
+    return events
+  }
+
+  /**
+   * Erases some associations of one dead concept, from its own pages and from the other ends'.
+   * What is read does not change by it: the dead were left out already.
+   */
+  async sweep(): Promise<{ ordinal: number; erased: number; done: boolean } | undefined> {
+    const [first] = this.#dead
+    if (first === undefined) return undefined
+    const [ordinal, { id }] = first
+    const erased = this.#eraseSome(ordinal, id, 'out', SWEEP_STEP)
+    const all = erased + this.#eraseSome(ordinal, id, 'in', SWEEP_STEP - erased)
+    const done = all < SWEEP_STEP
+    if (done) this.#delete(deadKey(ordinal))
+    await this.#write(this.#checkpoint)
+    if (done) this.#dead.delete(ordinal)
+    return { ordinal, erased: all, done }
+  }
+
+  #fold(event: LogEvent, at: At): void {
+    switch (event.type) {
+      case 'concept-learned':
+      case 'concept-reinforced':
+      case 'concept-revised':
+        this.#changeConcept(event, at)
+        return
+      case 'concept-forgotten':
+        this.#forgetConcept(event, at)
+        return
+      case 'association-created':
+      case 'association-reinforced':
+      case 'association-revised':
+        this.#changeAssociation(event, at)
+        return
+      case 'association-removed':
+        this.#removeAssociation(event)
+        return
+      case 'vectors-declared':
+        this.#put(META.vectors, pack(encodeEvent(event)))
+        return
+      case 'commit-noted':
+        return
+    }
+  }
+
+  #changeConcept(event: ConceptChanged, at: At): void {
+    const { ordinal } = event
+    const before = event.created ? undefined : this.#concept(ordinal)
+    assert(event.created || before !== undefined, 'only a concept that is there is changed')
+    const after = foldConcept(before, event, at)
+    this.#concepts.set(ordinal, after)
+    const isLateKey = before !== undefined && before.key === undefined && after.key !== undefined
+    if (event.created || isLateKey) {
+      const hasKey = after.key !== undefined
+      this.#put(idKey(event.id), encodeId({ ordinal, deadVersion: 0, hasKey }))
+    }
+    if (event.created) {
+      this.#counts.concepts += 1
+      this.#counts.ordinals = Math.max(this.#counts.ordinals, ordinal)
+    }
+    if (isLateKey) this.#counts.lateKeys += 1
+    this.#moveType(ordinal, before?.type, after.type)
+    this.#counts.vectors += Number(after.revision > 0) - Number((before?.revision ?? 0) > 0)
+    this.#counts.revisions = Math.max(this.#counts.revisions, after.revision)
+  }
+
+  #forgetConcept(event: ConceptForgotten, at: At): void {
+    const { ordinal } = event
+    const before = this.#concept(ordinal)
+    assert(before !== undefined, 'only a concept that is there is forgotten')
+    // Counted before it is marked dead, so that its loops still count as living.
+    const associations = this.#livingAssociations(ordinal)
+    this.#concepts.set(ordinal, undefined)
+    this.#put(idKey(event.id), encodeId({ ordinal, deadVersion: event.version, hasKey: false }))
+    const dead = { id: event.id, position: at.position }
+    this.#put(deadKey(ordinal), encodeDead(dead))
+    this.#dead.set(ordinal, dead)
+    this.#moveType(ordinal, before.type, undefined)
+    this.#counts.concepts -= 1
+    this.#counts.associations -= associations
+    if (before.revision > 0) this.#counts.vectors -= 1
+  }
+
+  #changeAssociation(event: AssociationChanged, at: At): void {
+    const { source, target } = event
+    const isLoop = source.ordinal === target.ordinal
+    const outKey = sortKeyOf(event, 'out')
+    const stored = event.created
+      ? undefined
+      : this.#editor.find('out', source.ordinal, outKey)
+    assert(event.created || stored !== undefined, 'only an association that is there is changed')
+    const before = stored === undefined ? undefined : decodeAssociation(stored, source, 'out')
+    const after = foldAssociation(before, event, at)
+    if (event.created) this.#counts.associations += 1
+    this.#editor.upsert(
+      'out',
+      source.ordinal,
+      { ...outKey, payload: encodeAssociation(after, 'out'), child: 0 },
+      isLoop
+    )
+    this.#editor.upsert(
+      'in',
+      target.ordinal,
+      { ...sortKeyOf(event, 'in'), payload: encodeAssociation(after, 'in'), child: 0 },
+      isLoop
+    )
+  }
+
+  #removeAssociation(event: AssociationRemoved): void {
+    const { source, target } = event
+    const isLoop = source.ordinal === target.ordinal
+    const out = this.#editor.remove('out', source.ordinal, sortKeyOf(event, 'out'), isLoop)
+    const incoming = this.#editor.remove('in', target.ordinal, sortKeyOf(event, 'in'), isLoop)
+    assert(out, 'only an association that is there is removed')
+    assert(incoming, 'both ends know of an association')
+    this.#counts.associations -= 1
+  }
+
+  /** Associations of a concept, both ways, whose other end lives; a loop counts once. */
+  #livingAssociations(ordinal: number): number {
+    const out = this.#editor.degree('out', ordinal)
+    const incoming = this.#editor.degree('in', ordinal)
+    if (this.#dead.size === 0) return out.degree + incoming.degree - out.loops
+    let living = 0
+    for (const side of ['out', 'in'] as const) {
+      for (const { payload } of this.#editor.entries(side, ordinal)) {
+        const other = otherOrdinalOf(payload)
+        const isLoopSeen = side === 'in' && other === ordinal
+        if (!isLoopSeen && !this.#dead.has(other)) living += 1
+      }
+    }
+    return living
+  }
+
+  #eraseSome(ordinal: number, id: ConceptId, side: Side, limit: number): number {
+    const opposite = side === 'out' ? 'in' : 'out'
+    const entries: PageEntry[] = []
+    for (const entry of this.#editor.entries(side, ordinal)) {
+      if (entries.length >= limit) break
+      entries.push(entry)
+    }
+    for (const entry of entries) {
+      const other = otherOrdinalOf(entry.payload)
+      const isLoop = other === ordinal
+      this.#editor.remove(side, ordinal, entry, isLoop)
+      // The other end knows it under our id; a dead other end loses its pages in its own turn.
+      if (!isLoop && !this.#dead.has(other)) {
+        const mirror = { name: entry.name, otherId: id, key: entry.key }
+        const found = this.#editor.find(opposite, other, mirror)
+        // Under the same id may stand an association to the concept that was learned since.
+        if (found !== undefined && otherOrdinalOf(found.payload) === ordinal) {
+          this.#editor.remove(opposite, other, mirror, false)
+        }
+      }
+    }
+    return entries.length
+  }
+
+  #concept(ordinal: number): ConceptState | undefined {
+    if (this.#concepts.has(ordinal)) return this.#concepts.get(ordinal)
+    const key = conceptKey(ordinal)
+    const value = this.#level.getSync(key)
+    return value === undefined ? undefined : decodeConcept(ordinal, openRow(key, value))
+  }
+
+  #moveType(ordinal: number, from: string | undefined, to: string | undefined): void {
+    if (from === to) return
+    if (from !== undefined) {
+      this.#delete(typeMemberKey(from, ordinal))
+      this.#typeCounts.set(from, this.#typeCount(from) - 1)
+    }
+    if (to !== undefined) {
+      this.#put(typeMemberKey(to, ordinal), Buffer.alloc(0))
+      this.#typeCounts.set(to, this.#typeCount(to) + 1)
+    }
+  }
+
+  #typeCount(type: string): number {
+    const known = this.#typeCounts.get(type)
+    if (known !== undefined) return known
+    const key = typeCountKey(type)
+    const value = this.#level.getSync(key)
+    return value === undefined ? 0 : decodeNumber(openRow(key, value))
+  }
+
+  #put(key: Buffer, payload: Buffer): void {
+    this.#rows.set(key.toString('latin1'), { key, value: sealRow(key, payload) })
+  }
+
+  #putNumber(key: Buffer, value: number): void {
+    this.#put(key, encodeNumber(value))
+  }
+
+  #delete(key: Buffer): void {
+    this.#rows.set(key.toString('latin1'), { key, value: undefined })
+  }
+
+  async #write(checkpoint: number): Promise<void> {
+    assert(checkpoint >= this.#checkpoint, 'a checkpoint only moves forward (invariant 4)')
+    const batch = this.#level.batch()
+    for (const { key, value } of this.#rows.values()) {
+      if (value === undefined) batch.del(key)
+      else batch.put(key, value)
+    }
+    for (const [ordinal, state] of this.#concepts) {
+      const key = conceptKey(ordinal)
+      if (state === undefined) batch.del(key)
+      else batch.put(key, sealRow(key, encodeConcept(state)))
+    }
+    for (const [type, count] of this.#typeCounts) {
+      const key = typeCountKey(type)
+      if (count === 0) batch.del(key)
+      else batch.put(key, sealRow(key, encodeNumber(count)))
+    }
+    this.#editor.flush(batch)
+    batch.put(META.counts, sealRow(META.counts, encodeCounts(this.#counts)))
+    batch.put(META.checkpoint, sealRow(META.checkpoint, encodeNumber(checkpoint)))
+    const record = nextRecord(this.#record, this.#checkpoint + 1, checkpoint)
+    const key = recordKey(record.batch)
+    batch.put(key, sealRow(key, encodeRecord(record)))
+    if (record.batch > RECORDS_KEPT) batch.del(recordKey(record.batch - RECORDS_KEPT))
+    await batch.write({ sync: false })
+
+    this.#rows.clear()
+    this.#concepts.clear()
+    this.#typeCounts.clear()
+    this.#checkpoint = checkpoint
+    this.#record = record
+  }
+}
+
+export function nextRecord(
+  before: ContinuityRecord | undefined,
+  from: number,
+  to: number
+): ContinuityRecord {
+  return {
+    batch: (before?.batch ?? 0) + 1,
+    from,
+    to,
+    previous: before === undefined ? 0 : crc32(encodeRecord(before))
+  }
+}
+
+function sortKeyOf(event: AssociationChanged | AssociationRemoved, side: Side): SortKey {
+  const other = side === 'out' ? event.target : event.source
+  return { name: event.name, otherId: other.id, key: event.key ?? '' }
+}

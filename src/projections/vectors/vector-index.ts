@@ -1,0 +1,164 @@
+import { availableParallelism } from 'node:os'
+import { assert } from '../../assert.ts'
+import { StoreError } from '../../errors.ts'
+import type { VectorsDeclared } from '../../log/event.ts'
+import { inverseNorm } from './distance.ts'
+
+type UsearchModule = typeof import('usearch')
+type UsearchIndex = InstanceType<UsearchModule['Index']>
+
+// Two threads double the adds; more would take the processor from the program around us.
+const THREADS = Math.min(2, availableParallelism())
+
+/** What a graph is made for. Never changes for the life of a store. */
+export type GraphShape = Pick<
+  VectorsDeclared,
+  'dimensions' | 'metric' | 'quantization' | 'connectivity' | 'expansionAdd' | 'expansionSearch'
+>
+
+/**
+ * Makes graphs. The only code that meets usearch, and only inside a worker: each of its calls
+ * blocks the thread, and its prebuilt binaries do not exist for every system.
+ */
+export class GraphFactory {
+  readonly #usearch: UsearchModule
+  readonly #shape: GraphShape
+
+  private constructor(usearch: UsearchModule, shape: GraphShape) {
+    this.#usearch = usearch
+    this.#shape = shape
+  }
+
+  /**
+   * @param load Taken from outside so that a system without usearch can be tested.
+   * @throws StoreError `VECTORS_UNAVAILABLE`
+   */
+  static async load(
+    shape: GraphShape,
+    load: () => Promise<UsearchModule> = () => import('usearch')
+  ): Promise<GraphFactory> {
+    try {
+      return new GraphFactory(await load(), shape)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      const message = `The vector index cannot be loaded on this system: ${reason}`
+      throw new StoreError('VECTORS_UNAVAILABLE', message, { reason }, { cause })
+    }
+  }
+
+  create(): VectorGraph {
+    return new VectorGraph(this.#index(), this.#shape)
+  }
+
+  /** Reads a graph into memory, so that it can grow. Only for bytes whose checksum was checked. */
+  load(path: string, count: number): VectorGraph {
+    const index = this.#index()
+    index.load(path)
+    return this.#checked(index, count)
+  }
+
+  /** Maps a graph that never changes. Only for bytes whose checksum was checked. */
+  view(path: string, count: number): VectorGraph {
+    const index = this.#index()
+    index.view(path)
+    return this.#checked(index, count)
+  }
+
+  /** The file decides over the dimensions of an index that is read from it, without a word. */
+  #checked(index: UsearchIndex, count: number): VectorGraph {
+    if (index.dimensions() !== this.#shape.dimensions || index.size() !== count) {
+      throw new Error(
+        `a graph of ${index.size()} × ${index.dimensions()} numbers, ` +
+          `expected ${count} × ${this.#shape.dimensions}`
+      )
+    }
+    return new VectorGraph(index, this.#shape)
+  }
+
+  #index(): UsearchIndex {
+    const { Index, MetricKind, ScalarKind } = this.#usearch
+    const metrics = { cosine: MetricKind.Cos, ip: MetricKind.IP, l2sq: MetricKind.L2sq }
+    const scalars = {
+      f32: ScalarKind.F32,
+      f16: ScalarKind.F16,
+      bf16: ScalarKind.BF16,
+      i8: ScalarKind.I8
+    }
+    return new Index({
+      dimensions: this.#shape.dimensions,
+      metric: metrics[this.#shape.metric],
+      quantization: scalars[graphScalar(this.#shape)],
+      connectivity: this.#shape.connectivity,
+      expansion_add: this.#shape.expansionAdd,
+      expansion_search: this.#shape.expansionSearch,
+      multi: false
+    })
+  }
+}
+
+/** One HNSW graph. Finds candidates; their order is settled with the exact vectors. */
+export class VectorGraph {
+  readonly #index: UsearchIndex
+  readonly #shape: GraphShape
+  readonly #limit: number
+
+  constructor(index: UsearchIndex, shape: GraphShape) {
+    this.#index = index
+    this.#shape = shape
+    this.#limit = largestNumber(shape)
+  }
+
+  /** @param vectors One row of exact numbers for each revision. */
+  add(revisions: Uint32Array, vectors: Float32Array): void {
+    const keys = BigUint64Array.from(revisions, BigInt)
+    this.#index.add(keys, this.#fit(vectors), THREADS)
+  }
+
+  /**
+   * Revisions of about the nearest rows. To widen the search, ask for more than is needed: that
+   * is the only way in which usearch's expansion can be raised for one query.
+   */
+  nearest(query: Float32Array, wanted: number): BigUint64Array {
+    // A huge number would abort the process: usearch takes memory for it at once.
+    const clamped = Math.min(wanted, this.#index.size())
+    if (clamped === 0) return new BigUint64Array(0)
+    return this.#index.search(this.#fit(query), clamped, 1).keys
+  }
+
+  /** Writes in place, without fsync, and may return although the file is cut short. */
+  save(path: string): void {
+    this.#index.save(path)
+  }
+
+  /**
+   * A copy that the graph's numbers can hold: of length one where only the angle counts (f16
+   * ends at 65 504), cut off at the largest number otherwise. Infinity would poison the graph.
+   */
+  #fit(vectors: Float32Array): Float32Array {
+    const { dimensions, metric } = this.#shape
+    const fitted = new Float32Array(vectors.length)
+    assert(vectors.length % dimensions === 0, 'whole vectors go into a graph')
+    for (let start = 0; start < vectors.length; start += dimensions) {
+      const scale = metric === 'cosine' ? inverseNorm(vectors, start, dimensions) : 1
+      for (let at = start; at < start + dimensions; at++) {
+        const scaled = (vectors[at] ?? 0) * scale
+        fitted[at] = Math.max(-this.#limit, Math.min(this.#limit, scaled))
+      }
+    }
+    return fitted
+  }
+}
+
+/**
+ * usearch scales each vector to length one before it rounds to i8. Inner products and euclidean
+ * distances do not survive that, so their graphs take the next smallest numbers.
+ */
+function graphScalar(shape: GraphShape): GraphShape['quantization'] {
+  return shape.quantization === 'i8' && shape.metric !== 'cosine' ? 'bf16' : shape.quantization
+}
+
+/** Differences fit into the number, sums of squares into f32. */
+function largestNumber(shape: GraphShape): number {
+  if (graphScalar(shape) === 'f16') return 32_752
+  return Math.sqrt(3.4e38 / (4 * shape.dimensions))
+}

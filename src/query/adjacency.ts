@@ -1,0 +1,155 @@
+/** Walks the associations of one concept: filters, directions, cursors. */
+import type { AssociationEnd } from '../log/event.ts'
+import { compareSortKeys, compareUtf8 } from '../projections/order.ts'
+import { type Pinned, stateSortKey } from '../projections/pinned.ts'
+import type { AssociationState, ConceptState } from '../projections/state.ts'
+import type { Side } from '../projections/tables/keys.ts'
+import type { Direction, NeighborOptions } from '../types.ts'
+import { type CursorPlace, cursorInvalid, decodeCursor } from './cursor.ts'
+import { associationSubject } from './present.ts'
+import {
+  checkDirection,
+  checkFraction,
+  checkInclude,
+  checkOptions,
+  checkTypes,
+  checkWhole
+} from './read-options.ts'
+import { compileWhere, type Predicate } from './where.ts'
+
+export interface AdjacencyQuery {
+  direction: Direction
+  /** Sorted, without doubles; `undefined` for all. */
+  types: readonly string[] | undefined
+  accept: Predicate | undefined
+  minStrength: number | undefined
+  limit: number
+  after: CursorPlace | undefined
+  include: { concept: boolean; vector: boolean }
+}
+
+const NAMES = ['direction', 'types', 'where', 'minStrength', 'limit', 'after', 'include']
+
+/** @throws StoreError `QUERY_INVALID`, `CURSOR_INVALID`. */
+export function checkNeighborOptions(options: NeighborOptions): AdjacencyQuery {
+  checkOptions(options, NAMES)
+  const { after } = options
+  if (after !== undefined && typeof after !== 'string') throw cursorInvalid(after)
+  return {
+    direction: checkDirection(options.direction),
+    types: checkTypes(options.types)?.toSorted(compareUtf8),
+    accept: options.where === undefined ? undefined : compileWhere(options.where),
+    minStrength: checkFraction('minStrength', options.minStrength),
+    limit:
+      checkWhole('limit', options.limit, 1, Number.MAX_SAFE_INTEGER) ?? Number.MAX_SAFE_INTEGER,
+    after: after === undefined ? undefined : decodeCursor(after),
+    include: checkInclude(options.include)
+  }
+}
+
+export interface Seen {
+  state: AssociationState
+  /** The side of the asked concept that the association leaves. */
+  side: Side
+}
+
+/** What passes of one concept's associations, in order. Lazily; the caller sets the pace. */
+export function* adjacency(
+  pinned: Pinned,
+  concept: ConceptState,
+  query: AdjacencyQuery
+): Generator<Seen | undefined> {
+  const self: AssociationEnd = { ordinal: concept.ordinal, id: concept.id, key: concept.key }
+  for (const seen of inOrder(pinned, self, query)) {
+    // `undefined` tells the caller that a step was taken, so that it can rest.
+    yield passes(seen.state, query) ? seen : undefined
+  }
+}
+
+function passes(state: AssociationState, query: AdjacencyQuery): boolean {
+  if (query.minStrength !== undefined && state.strength < query.minStrength) return false
+  return query.accept === undefined || query.accept(associationSubject(state))
+}
+
+function* inOrder(pinned: Pinned, self: AssociationEnd, query: AdjacencyQuery): Generator<Seen> {
+  const { direction, types, after } = query
+  if (direction !== 'both') {
+    yield* oneSide(pinned, self, direction, types, after)
+    return
+  }
+  yield* merged(
+    oneSide(pinned, self, 'out', types, after),
+    withoutLoops(oneSide(pinned, self, 'in', types, after), self)
+  )
+}
+
+/** Of a type that was asked for, all follow each other: seek to it, and leave behind it. */
+function* oneSide(
+  pinned: Pinned,
+  self: AssociationEnd,
+  side: Side,
+  types: readonly string[] | undefined,
+  after: CursorPlace | undefined
+): Generator<Seen> {
+  // A cursor of the other side at the same place: `out` comes first, so `in` is still to come.
+  const start = after !== undefined && after.side === 'out' && side === 'in' ? before(after) : after
+  if (types === undefined) {
+    for (const state of pinned.associations(self, side, start)) {
+      if (isBehind(state, side, after)) yield { state, side }
+    }
+    return
+  }
+  for (const name of types) {
+    const first = { name, otherId: '' as typeof self.id, key: '' }
+    const from = start !== undefined && compareSortKeys(start, first) > 0 ? start : first
+    for (const state of pinned.associations(self, side, from)) {
+      if (state.name !== name) break
+      if (isBehind(state, side, after)) yield { state, side }
+    }
+  }
+}
+
+/** The same place without its key: nothing sorts between it and the first association there. */
+function before(after: CursorPlace): CursorPlace {
+  return after.key === ''
+    ? { ...after, otherId: predecessor(after.otherId) }
+    : { ...after, key: '' }
+}
+
+/** A text that sorts before an id and behind every smaller id: ids have a fixed length. */
+function predecessor(id: CursorPlace['otherId']): CursorPlace['otherId'] {
+  return id.slice(0, -1) as CursorPlace['otherId']
+}
+
+function isBehind(state: AssociationState, side: Side, after: CursorPlace | undefined): boolean {
+  if (after === undefined) return true
+  const order = compareSortKeys(stateSortKey(state, side), after)
+  return order > 0 || (order === 0 && after.side === 'out' && side === 'in')
+}
+
+/** A loop leaves and enters: told once, as leaving. */
+function* withoutLoops(list: Generator<Seen>, self: AssociationEnd): Generator<Seen> {
+  for (const seen of list) {
+    if (seen.state.source.ordinal !== self.ordinal) yield seen
+  }
+}
+
+function* merged(left: Generator<Seen>, right: Generator<Seen>): Generator<Seen> {
+  let a = left.next()
+  let b = right.next()
+  while (!a.done && !b.done) {
+    const order = compareSortKeys(
+      stateSortKey(a.value.state, a.value.side),
+      stateSortKey(b.value.state, b.value.side)
+    )
+    if (order <= 0) {
+      yield a.value
+      a = left.next()
+    } else {
+      yield b.value
+      b = right.next()
+    }
+  }
+  for (; !a.done; a = left.next()) yield a.value
+  for (; !b.done; b = right.next()) yield b.value
+}

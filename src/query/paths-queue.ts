@@ -1,0 +1,67 @@
+/** A label of the confidence search: one way to one concept, by so many hops. */
+export interface Label<E> {
+  readonly ordinal: number
+  readonly hops: number
+  readonly confidence: number
+  /** The last edge of the way and the label it starts from; `undefined` at the beginning. */
+  readonly edge: E | undefined
+  readonly from: Label<E> | undefined
+  /** A better label of the same concept made this one useless while it was waiting. */
+  dropped: boolean
+}
+
+/** A binary heap of labels: the most confident first, then the one of fewest hops. */
+export class LabelQueue<E> {
+  readonly #heap: Label<E>[] = []
+
+  get first(): Label<E> | undefined {
+    return this.#heap[0]
+  }
+
+  push(label: Label<E>): void {
+    const heap = this.#heap
+    let index = heap.length
+    heap.push(label)
+    while (index > 0) {
+      const parentIndex = (index - 1) >> 1
+      const parent = heap[parentIndex]
+      if (parent === undefined || !isBefore(label, parent)) break
+      heap[index] = parent
+      index = parentIndex
+    }
+    heap[index] = label
+  }
+
+  pop(): Label<E> | undefined {
+    const heap = this.#heap
+    const first = heap[0]
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return first
+    this.#sink(last)
+    return first
+  }
+
+  /** Puts a label in the place of the first and lets it sink to where it belongs. */
+  #sink(label: Label<E>): void {
+    const heap = this.#heap
+    let index = 0
+    for (;;) {
+      let childIndex = 2 * index + 1
+      let child = heap[childIndex]
+      if (child === undefined) break
+      const sibling = heap[childIndex + 1]
+      if (sibling !== undefined && isBefore(sibling, child)) {
+        child = sibling
+        childIndex++
+      }
+      if (!isBefore(child, label)) break
+      heap[index] = child
+      index = childIndex
+    }
+    heap[index] = label
+  }
+}
+
+function isBefore<E>(a: Label<E>, b: Label<E>): boolean {
+  return a.confidence > b.confidence || (a.confidence === b.confidence && a.hops < b.hops)
+}

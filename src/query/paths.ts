@@ -1,0 +1,88 @@
+import { throwIfAborted } from '../errors.ts'
+import { rankPaths } from './paths-k-shortest.ts'
+import { Exploration } from './paths-search.ts'
+
+/** One association as a path search sees it. Told apart by source, target, name and key. */
+export interface PathEdge {
+  /** Ordinals of its two concepts. */
+  readonly source: number
+  readonly target: number
+  /** The end that is not the concept whose edges were asked for. */
+  readonly other: number
+  /** Its type. */
+  readonly name: string
+  readonly key: string | undefined
+  readonly strength: number
+  /** In [0, 1]. */
+  readonly confidence: number
+}
+
+export interface PathGraph<E extends PathEdge> {
+  /**
+   * The live associations of one concept, always in the same order. It is read lazily, may be
+   * left early (`return` is called on its iterator then) and several may be open at a time.
+   */
+  edges(ordinal: number, direction: 'out' | 'in'): Iterable<E>
+}
+
+export interface PathQuery<E extends PathEdge> {
+  source: number
+  target: number
+  /** `out` follows associations from source to target, `in` against it, `both` either way. */
+  direction: 'out' | 'in' | 'both'
+  /** Associations in a path, at most. */
+  maxDepth: number
+  order: 'hops' | 'confidence'
+  /** Whether an association may be used. Asked last, because it may cost a decode. */
+  accept(edge: E): boolean
+  maxExplored: number
+  signal?: AbortSignal | undefined
+  /** Paths wanted, at least 1. */
+  limit: number
+}
+
+export interface FoundPath<E extends PathEdge> {
+  /** From source to target: one more than there are edges. */
+  ordinals: number[]
+  /** Edge `i` joins ordinals `i` and `i + 1`. Its `other` may be either of the two. */
+  edges: E[]
+  /** Product of the confidences, multiplied from source to target. */
+  confidence: number
+}
+
+export interface FoundPaths<E extends PathEdge> {
+  /** Best first, none twice. */
+  paths: FoundPath<E>[]
+  /** Concepts reached, counted anew for each end they were reached from and each search. */
+  explored: number
+}
+
+/**
+ * Finds the best paths between two concepts that visit no concept twice.
+ *
+ * | Order        | First                | Among equals         |
+ * | ------------ | -------------------- | -------------------- |
+ * | `hops`       | fewer associations   | greater confidence   |
+ * | `confidence` | greater confidence   | fewer associations   |
+ *
+ * Paths equal in both come in an order that the graph alone decides, so the same graph gives the
+ * same answer, and a larger `limit` only appends to it. Confidences that differ by less than the
+ * rounding of a product of doubles count as equal. Parallel associations make different paths. From a
+ * concept to itself there is one path, of no associations and confidence 1.
+ *
+ * Yields to the event loop every 2 ms or so, also in the middle of one concept's edges.
+ *
+ * @throws StoreError `PATH_TOO_LARGE` once more than `maxExplored` concepts were reached, `ABORTED`.
+ */
+export async function findPaths<E extends PathEdge>(
+  graph: PathGraph<E>,
+  query: PathQuery<E>
+): Promise<FoundPaths<E>> {
+  throwIfAborted(query.signal, 'path search')
+  if (query.source === query.target) {
+    return { paths: [{ ordinals: [query.source], edges: [], confidence: 1 }], explored: 1 }
+  }
+  const exploration = new Exploration(graph, query)
+  const paths = await rankPaths(exploration)
+  return { paths, explored: exploration.explored }
+}

@@ -1,0 +1,26 @@
+import { previous, VARIABLE } from './plain-msgpackr.ts'
+// The order of these two imports matters; see plain-msgpackr.ts.
+// biome-ignore assist/source/organizeImports: the order is the point.
+import { Packr } from 'msgpackr'
+
+// The variable belongs to the program that imports us: leave it as it was found.
+if (previous === undefined) delete process.env[VARIABLE]
+else process.env[VARIABLE] = previous
+
+// No records and no shared structures: a value must be readable from its own bytes alone.
+const packr = new Packr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' })
+
+/** Encodes plain data (null, booleans, numbers, strings, bytes, arrays, objects) as MessagePack. */
+export function pack(value: unknown): Buffer {
+  return packr.pack(value)
+}
+
+/**
+ * Decodes MessagePack. The caller bounds the size before and checks the shape after:
+ * a legal 16 MB of empty maps costs over a gigabyte.
+ *
+ * @throws Error on bytes that are not MessagePack.
+ */
+export function unpack(bytes: Uint8Array): unknown {
+  return packr.unpack(bytes)
+}

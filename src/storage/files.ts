@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+/** Makes the names in a directory durable. Windows cannot sync a directory and needs no such call. */
+export async function syncDirectory(directory: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(directory, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Replaces a file as a whole: after a crash the old or the new content is there, never a mix.
+ * Resolves when the new content and its name are durable.
+ */
+export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    const handle = await open(temporary, 'wx')
+    try {
+      await handle.writeFile(content)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncDirectory(dirname(path))
+}
+
+/** Makes the data of the files of a directory durable, of those whose name passes. */
+export async function syncFiles(
+  directory: string,
+  accept: (name: string) => boolean
+): Promise<void> {
+  const names = (await readdir(directory)).filter(accept)
+  for (const name of names) {
+    const handle = await openIfThere(join(directory, name))
+    if (handle === undefined) continue
+    try {
+      await handle.datasync()
+    } finally {
+      await handle.close()
+    }
+  }
+}
+
+// Windows syncs only what is open for writing, so that is asked for everywhere.
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'r+')
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+/** Bytes of the files below a directory; 0 when it is not there. Files may vanish meanwhile. */
+export async function directoryBytes(directory: string): Promise<number> {
+  const names = await namesIn(directory)
+  let bytes = 0
+  for (const name of names) {
+    try {
+      const found = await stat(join(directory, name))
+      bytes += found.isDirectory() ? await directoryBytes(join(directory, name)) : found.size
+    } catch (error) {
+      if (!isMissing(error)) throw error
+    }
+  }
+  return bytes
+}
+
+/** Names in a directory; none when it is not there. */
+export async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * OWNER: the file that says which thread of which process has a directory open.
+ *
+ * LevelDB's own lock is a POSIX record lock: a second open in the same process, even a failed one,
+ * releases it. So OWNER is taken first, exclusively, and LevelDB is touched only by its holder.
+ *
+ * Taking over from a dead owner must have one winner. Every OWNER carries a random token, and the
+ * right to replace the OWNER with token X is the file `OWNER.claim.X`, created exclusively:
+ * 1. the winner creates the claim, reads OWNER again and finds X still there;
+ * 2. it renames its own OWNER over the dead one; 3. it removes the claim.
+ * A contender that comes late creates the claim after step 3, but then finds another token than X
+ * and backs off. One that died between 1 and 3 leaves a claim that names it: it is itself a dead
+ * owner, whose claim is claimed in the same way.
+ */
+import { randomBytes } from 'node:crypto'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { threadId } from 'node:worker_threads'
+import { StoreError } from '../errors.ts'
+import { isMissing, namesIn } from './files.ts'
+
+const OWNER = 'OWNER'
+
+interface Owner {
+  pid: number
+  thread: number
+  /** The kernel's number of the thread, where it tells; threads die without their process. */
+  task: number | null
+  /** When the process or thread started, in the kernel's own count; tells reused numbers apart. */
+  started: string | null
+  boot: string | null
+  since: string
+  token: string
+}
+
+/** A directory that is ours until `release`. */
+export class Ownership {
+  readonly #path: string
+  readonly #token: string
+
+  private constructor(path: string, token: string) {
+    this.#path = path
+    this.#token = token
+  }
+
+  /**
+   * Takes the directory.
+   *
+   * @throws StoreError `STORE_LOCKED` while its owner lives.
+   */
+  static async take(directory: string): Promise<Ownership> {
+    const path = join(directory, OWNER)
+    const self = describeSelf()
+    const temporary = `${path}.${self.token}.tmp`
+    await writeFile(temporary, JSON.stringify(self), { flag: 'wx' })
+    try {
+      await takeOver(path, temporary)
+    } finally {
+      await rm(temporary, { force: true })
+    }
+    return new Ownership(path, self.token)
+  }
+
+  async release(): Promise<void> {
+    const owner = await readOwner(this.#path)
+    if (owner?.token === this.#token) await rm(this.#path, { force: true })
+  }
+}
+
+/** Whether a name in a store's directory belongs to the ownership protocol. */
+export function isOwnerFile(name: string): boolean {
+  return name === OWNER || name.startsWith(`${OWNER}.`)
+}
+
+async function takeOver(path: string, temporary: string): Promise<void> {
+  for (;;) {
+    if (await linkIfFree(temporary, path)) break
+    const current = await readOwner(path)
+    if (current === undefined) continue
+    if (isAlive(current)) throw locked(current)
+    if (await claim(path, temporary, current.token)) {
+      const still = await readOwner(path)
+      if (still?.token === current.token) {
+        await rename(temporary, path)
+        break
+      }
+      await rm(claimPath(path, current.token), { force: true })
+    }
+  }
+  await removeClaims(path)
+}
+
+/** Whether the right to replace the dead owner with this token is ours now. */
+async function claim(path: string, temporary: string, token: string): Promise<boolean> {
+  const own = claimPath(path, token)
+  if (await linkIfFree(temporary, own)) return true
+  const rival = await readOwner(own)
+  if (rival === undefined) return false
+  if (isAlive(rival)) throw locked(rival)
+  // The rival died with the claim in its hands: whoever claims the claim removes it.
+  if (await claim(path, temporary, rival.token)) {
+    await rm(own, { force: true })
+    await rm(claimPath(path, rival.token), { force: true })
+  }
+  return false
+}
+
+function claimPath(path: string, token: string): string {
+  return `${path}.claim.${token}`
+}
+
+async function removeClaims(path: string): Promise<void> {
+  const directory = join(path, '..')
+  for (const name of await namesIn(directory)) {
+    if (name.startsWith(`${OWNER}.claim.`)) await rm(join(directory, name), { force: true })
+  }
+}
+
+// A hard link appears with its whole content at once, unlike a file that is created, then written.
+async function linkIfFree(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    throw error
+  }
+}
+
+async function readOwner(path: string): Promise<Owner | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+  try {
+    return JSON.parse(text) as Owner
+  } catch (cause) {
+    // A link shows whole content, so a torn OWNER comes from a power cut: no process outlived it.
+    if (!(cause instanceof SyntaxError)) throw cause
+    const token = Buffer.from(text).toString('hex').slice(0, 24)
+    return {
+      pid: 0,
+      thread: 0,
+      task: null,
+      started: null,
+      boot: 'torn',
+      since: '',
+      token: `torn${token}`
+    }
+  }
+}
+
+function locked(owner: Owner): StoreError<'STORE_LOCKED'> {
+  const { pid, since } = owner
+  return new StoreError('STORE_LOCKED', `The directory is owned by process ${pid} since ${since}`, {
+    pid,
+    since
+  })
+}
+
+function describeSelf(): Owner {
+  const task = currentTask()
+  return {
+    pid: process.pid,
+    thread: threadId,
+    task,
+    started: startTime(process.pid, task),
+    boot: bootId(),
+    since: new Date().toISOString(),
+    token: randomBytes(12).toString('hex')
+  }
+}
+
+function isAlive(owner: Owner): boolean {
+  const boot = bootId()
+  if (owner.boot !== null && boot !== null && owner.boot !== boot) return false
+  if (!processExists(owner.pid)) return false
+  const started = startTime(owner.pid, owner.task)
+  // Where the kernel tells nothing, a living process with that number is taken for the owner.
+  if (owner.started === null || !hasProc()) return true
+  return started === owner.started
+}
+
+function processExists(pid: number): boolean {
+  if (pid <= 0) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+}
+
+function hasProc(): boolean {
+  return process.platform === 'linux'
+}
+
+/** The kernel's number of this thread, from the link `<pid>/task/<tid>`. */
+function currentTask(): number | null {
+  if (!hasProc()) return null
+  const last = readlinkSync('/proc/thread-self').split('/').at(-1)
+  return last === undefined ? null : Number(last)
+}
+
+/** Field 22 of `stat`: start time in clock ticks since boot. Fields begin behind the last `)`. */
+function startTime(pid: number, task: number | null): string | null {
+  if (!hasProc()) return null
+  const path = task === null ? `/proc/${pid}/stat` : `/proc/${pid}/task/${task}/stat`
+  try {
+    const text = readFileSync(path, 'utf8')
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
+  } catch {
+    // The task is gone, which is the answer.
+    return null
+  }
+}
+
+function bootId(): string | null {
+  if (!hasProc()) return null
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    // Not every sandbox shows it; then the start time alone tells owners apart.
+    return null
+  }
+}

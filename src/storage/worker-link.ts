@@ -1,0 +1,154 @@
+/** Questions to a worker thread and answers from it, one pair of functions for both ends. */
+import { parentPort, type Transferable, Worker } from 'node:worker_threads'
+import { StoreError, type StoreErrorCode, type StoreErrorDetails } from '../errors.ts'
+
+interface Request {
+  id: number
+  body: unknown
+}
+
+type Reply =
+  | { id: number; body: unknown }
+  | { id: number; failure: Failure }
+  | { id: 0; notice: unknown }
+
+/** An error as it travels: classes do not survive the way between threads. */
+interface Failure {
+  message: string
+  stack: string | undefined
+  store: { code: StoreErrorCode; details: unknown } | undefined
+}
+
+interface Pending {
+  resolve: (body: unknown) => void
+  reject: (error: Error) => void
+}
+
+/** The main thread's end. */
+export class WorkerLink {
+  readonly #worker: Worker
+  readonly #pending = new Map<number, Pending>()
+  readonly #ended: Promise<void>
+  #nextId = 1
+  readonly #onDeath: (error: Error) => void
+  #death: Error | undefined
+
+  /** @param onDeath Called when the thread ends, whether it was told to or not. */
+  constructor(
+    script: URL,
+    data: unknown,
+    onNotice: (notice: unknown) => void,
+    onDeath: (error: Error) => void = () => {}
+  ) {
+    this.#onDeath = onDeath
+    this.#worker = new Worker(script, { workerData: data, execArgv: [] })
+    // A store that was not closed must not keep the process alive; a question under way does.
+    this.#worker.unref()
+    this.#worker.on('message', (reply: Reply) => this.#receive(reply, onNotice))
+    this.#worker.on('error', (error: Error) => this.#die(error))
+    this.#ended = new Promise((resolve) => {
+      this.#worker.once('exit', (code) => {
+        this.#die(new Error(`The worker thread ended with code ${code}`))
+        resolve()
+      })
+    })
+  }
+
+  async request(body: unknown, transfer: Transferable[] = []): Promise<unknown> {
+    if (this.#death !== undefined) throw this.#death
+    const id = this.#nextId++
+    if (this.#pending.size === 0) this.#worker.ref()
+    return await new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject })
+      const request: Request = { id, body }
+      this.#worker.postMessage(request, transfer)
+    })
+  }
+
+  /** Resolves when the thread has ended by itself, after a request that told it to. */
+  async ended(): Promise<void> {
+    this.#worker.ref()
+    await this.#ended
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  #receive(reply: Reply, onNotice: (notice: unknown) => void): void {
+    if ('notice' in reply) {
+      onNotice(reply.notice)
+      return
+    }
+    const pending = this.#pending.get(reply.id)
+    this.#pending.delete(reply.id)
+    if (this.#pending.size === 0) this.#worker.unref()
+    if ('failure' in reply) pending?.reject(revive(reply.failure))
+    else pending?.resolve(reply.body)
+  }
+
+  #die(error: Error): void {
+    if (this.#death === undefined) {
+      this.#death = error
+      this.#onDeath(error)
+    }
+    for (const { reject } of this.#pending.values()) reject(this.#death)
+    this.#pending.clear()
+  }
+}
+
+/** The worker's end: answers each request with what `handle` resolves to or rejects with. */
+export function serve(handle: (body: unknown) => Promise<unknown>): void {
+  const port = workerPort()
+  port.on('message', (request: Request) => {
+    void answer(request, handle)
+  })
+}
+
+/** Tells the main thread something it did not ask for. */
+export function notify(notice: unknown): void {
+  const reply: Reply = { id: 0, notice }
+  workerPort().postMessage(reply)
+}
+
+/** Lets the thread end once the answer to the present request is on its way. */
+export function endWorker(): void {
+  setImmediate(() => workerPort().close())
+}
+
+async function answer(
+  request: Request,
+  handle: (body: unknown) => Promise<unknown>
+): Promise<void> {
+  let reply: Reply
+  try {
+    reply = { id: request.id, body: await handle(request.body) }
+  } catch (error) {
+    reply = { id: request.id, failure: flatten(error) }
+  }
+  workerPort().postMessage(reply)
+}
+
+function workerPort(): NonNullable<typeof parentPort> {
+  if (parentPort === null) throw new Error('This file runs in a worker thread alone')
+  return parentPort
+}
+
+function flatten(error: unknown): Failure {
+  if (!(error instanceof Error)) {
+    return { message: String(error), stack: undefined, store: undefined }
+  }
+  const store =
+    error instanceof StoreError ? { code: error.code, details: error.details } : undefined
+  return { message: error.message, stack: error.stack, store }
+}
+
+function revive(failure: Failure): Error {
+  const { message, stack, store } = failure
+  const cause = new Error(message)
+  if (stack !== undefined) cause.stack = stack
+  if (store === undefined) return cause
+  // The details travelled with their code.
+  const details = store.details as StoreErrorDetails[StoreErrorCode]
+  return new StoreError(store.code, message, details, { cause })
+}

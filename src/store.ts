@@ -1,0 +1,312 @@
+/**
+ * The store as callers see it: each method checks what it was given and hands it to the part
+ * that does the work. To read on: append/writer.ts for writes, query/reader.ts for reads.
+ */
+import { Observable } from 'rxjs'
+import { checkCommitOptions } from './append/commit-options.ts'
+import { prepareCommit } from './append/prepare.ts'
+import type { CommitOutcome, LenientOptions } from './append/staged-commit.ts'
+import { StoreError, throwIfAborted } from './errors.ts'
+import type { IdInput } from './ids.ts'
+import { importRecords } from './import/import.ts'
+import type { LenientOptions as ImportLenient, LenientResult } from './import/target.ts'
+import type { Limits, StoreOptions } from './options.ts'
+import { observeEvents, readEvents } from './pipeline/events.ts'
+import type { Pinned } from './projections/pinned.ts'
+import { PinnedReader } from './query/reader.ts'
+import { checkOptions, checkWhole } from './query/read-options.ts'
+import { closeEngine } from './store/close.ts'
+import { Engine } from './store/engine.ts'
+import { openParts } from './store/open-parts.ts'
+import { rebuild } from './store/rebuild.ts'
+import { StatsReader } from './store/stats.ts'
+import { verify } from './store/verify.ts'
+import { nowUs } from './telemetry/latency.ts'
+import { prometheusText } from './telemetry/metrics.ts'
+import type { Stats, TelemetryEvent } from './telemetry/types.ts'
+import type {
+  AssociationPatch,
+  AssociationRef,
+  Command,
+  CommitOptions,
+  ConceptPatch,
+  EventsOptions,
+  ImportOptions,
+  ImportReport,
+  ImportSource,
+  LongOptions,
+  NewAssociation,
+  NewConcept,
+  ReadOptions,
+  Receipt,
+  Reinforcement,
+  Schema,
+  Store,
+  StoredEvent,
+  Target,
+  VerifyReport,
+  View
+} from './types.ts'
+
+/**
+ * Opens the store in a directory, or makes one there.
+ *
+ * @throws StoreError `STORE_LOCKED`, `STORE_NOT_FOUND`, `NOT_A_STORE`, `FORMAT_UNSUPPORTED`,
+ *   `STORE_DAMAGED`, `LOG_DAMAGED`, `LOG_BEHIND_CHECKPOINT`, `OPTION_INVALID`, `OPTION_CONFLICT`,
+ *   `MODEL_CONFLICT`.
+ */
+export async function open<S extends Schema = Schema>(
+  directory: string,
+  options: StoreOptions = {}
+): Promise<Store<S>> {
+  if (typeof directory !== 'string' || directory === '') {
+    throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
+  }
+  const engine = new Engine(await openParts(directory, options))
+  engine.start()
+  // The schema narrows names and metadata for the compiler alone.
+  return new LocalStore(engine) as unknown as Store<S>
+}
+
+class LocalStore extends PinnedReader implements Store {
+  readonly #engine: Engine
+  readonly #views = new Set<PinnedView>()
+  readonly #stats: StatsReader
+  #closing: Promise<void> | undefined
+
+  constructor(engine: Engine) {
+    super(engine)
+    this.#engine = engine
+    this.#stats = new StatsReader(engine)
+  }
+
+  get directory(): string {
+    return this.#engine.parts.directory
+  }
+
+  get limits(): Readonly<Limits> {
+    return this.#engine.limits
+  }
+
+  get head(): number {
+    return this.#engine.parts.log.head
+  }
+
+  get position(): number {
+    return this.head
+  }
+
+  get telemetry$(): Observable<TelemetryEvent> {
+    const { findings, hub } = this.#engine.parts
+    return new Observable((subscriber) => {
+      for (const finding of findings) subscriber.next(finding)
+      return hub.events$.subscribe(subscriber)
+    })
+  }
+
+  async learn(concept: NewConcept, options?: CommitOptions): Promise<Receipt> {
+    return await this.commit([{ do: 'learn', ...concept }], options)
+  }
+
+  async associate(association: NewAssociation, options?: CommitOptions): Promise<Receipt> {
+    return await this.commit([{ do: 'associate', ...association }], options)
+  }
+
+  async reinforce(
+    target: Target,
+    change: Reinforcement,
+    options?: CommitOptions
+  ): Promise<Receipt> {
+    return await this.commit([{ do: 'reinforce', target, ...change }], options)
+  }
+
+  async revise(
+    target: Target,
+    patch: ConceptPatch | AssociationPatch,
+    options?: CommitOptions
+  ): Promise<Receipt> {
+    return await this.commit([{ do: 'revise', target, ...patch }], options)
+  }
+
+  async forget(id: IdInput, options?: CommitOptions): Promise<Receipt> {
+    return await this.commit([{ do: 'forget', id }], options)
+  }
+
+  async dissociate(ref: AssociationRef, options?: CommitOptions): Promise<Receipt> {
+    return await this.commit([{ do: 'dissociate', ...ref }], options)
+  }
+
+  async commit(commands: readonly Command[], options: CommitOptions = {}): Promise<Receipt> {
+    const { receipt } = await this.#commit(commands, options, undefined)
+    return receipt
+  }
+
+  async view(): Promise<View> {
+    const started = nowUs()
+    const view = new PinnedView(this.#engine, this.pin(), () => this.#views.delete(view))
+    this.#views.add(view)
+    this.#engine.latency.record('view', nowUs() - started)
+    return view
+  }
+
+  async caughtUp(position?: number, options: ReadOptions = {}): Promise<void> {
+    this.#assertWritable('caughtUp')
+    checkOptions(options, [])
+    const target = checkWhole('position', position, 0, this.head) ?? this.head
+    await this.#engine.pipeline.caughtUp(target, options.signal)
+  }
+
+  events(options: EventsOptions = {}): AsyncIterable<StoredEvent> {
+    this.#assertOpen('events')
+    return readEvents(this.#engine.parts.log, options, this.#engine.closing.signal)
+  }
+
+  events$(options: EventsOptions = {}): Observable<StoredEvent> {
+    this.#assertOpen('events')
+    return observeEvents(this.#engine.parts.log, options, this.#engine.closing.signal)
+  }
+
+  stats(): Stats {
+    this.#assertOpen('stats')
+    return this.#stats.read(this.#views.size)
+  }
+
+  metrics(): string {
+    return prometheusText(this.stats())
+  }
+
+  async rebuild(
+    options: LongOptions & { projections?: readonly string[] } = {}
+  ): Promise<void> {
+    this.#assertWritable('rebuild')
+    await rebuild(this.#engine, options)
+  }
+
+  async verify(options: LongOptions = {}): Promise<VerifyReport> {
+    this.#assertWritable('verify')
+    return await verify(this.#engine, options)
+  }
+
+  async import(source: ImportSource, options: ImportOptions = {}): Promise<ImportReport> {
+    this.#assertWritable('import')
+    const store = this
+    return await importRecords(
+      {
+        limits: this.limits,
+        get position() {
+          return store.head
+        },
+        commitLenient: async (commands, lenient) => await this.#commitLenient(commands, lenient)
+      },
+      source,
+      options
+    )
+  }
+
+  async checkpoint(): Promise<void> {
+    this.#assertWritable('checkpoint')
+    const { log, vectors } = this.#engine.parts
+    await log.checkpoint()
+    const position = log.durableHead
+    await this.#engine.pipeline.caughtUp(position)
+    await vectors?.save(log.durableHead)
+  }
+
+  /** May be called again: both calls resolve when the store is closed. */
+  async close(): Promise<void> {
+    this.#closing ??= closeEngine(this.#engine, async () => {
+      for (const view of [...this.#views]) await view.close()
+    })
+    await this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  protected pin(): Pinned {
+    this.#assertOpen('read')
+    return this.#engine.pin()
+  }
+
+  async #commit(
+    commands: readonly Command[],
+    options: CommitOptions,
+    lenient: LenientOptions | undefined
+  ): Promise<CommitOutcome> {
+    this.#assertWritable('commit')
+    const started = nowUs()
+    const { limits, parts, writer, embed } = this.#engine
+    const scope = { command: undefined, limits }
+    const valid = checkCommitOptions(scope, options, parts.options.durability)
+    const context = { limits, vectors: parts.declaration }
+    const prepared = prepareCommit(context, embed, commands, valid, lenient)
+    // Without an embed function nothing is awaited here: the limits are checked in this very turn.
+    const commit = prepared instanceof Promise ? await prepared : prepared
+    const outcome = await new Promise<CommitOutcome>((resolve, reject) => {
+      writer.enqueue({ ...commit, resolve, reject })
+    })
+    this.#engine.latency.record('commit', nowUs() - started)
+    return outcome
+  }
+
+  async #commitLenient(
+    commands: readonly Command[],
+    options: ImportLenient
+  ): Promise<LenientResult> {
+    const { durability, signal, createMissing = false } = options
+    throwIfAborted(signal, 'import')
+    const commitOptions: CommitOptions = {
+      ...(durability === undefined ? {} : { durability }),
+      ...(signal === undefined ? {} : { signal })
+    }
+    const { rejected } = await this.#commit(commands, commitOptions, { createMissing })
+    return { rejected }
+  }
+
+  #assertOpen(operation: string): void {
+    if (this.#closing === undefined) return
+    throw new StoreError('STORE_CLOSED', 'The store is closed', { operation })
+  }
+
+  #assertWritable(operation: string): void {
+    this.#assertOpen(operation)
+    if (!this.#engine.parts.options.readOnly) return
+    throw new StoreError('STORE_READ_ONLY', 'The store was opened read-only', { operation })
+  }
+}
+
+/** A state of the store that stays as it is. Pinning copies nothing. */
+class PinnedView extends PinnedReader implements View {
+  readonly #pinned: Pinned
+  readonly #onClose: () => void
+  #isClosed = false
+
+  constructor(engine: Engine, pinned: Pinned, onClose: () => void) {
+    super(engine)
+    this.#pinned = pinned
+    this.#onClose = onClose
+    pinned.snapshot.hold()
+  }
+
+  get position(): number {
+    return this.#pinned.position
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#onClose()
+    await this.#pinned.snapshot.release()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  protected pin(): Pinned {
+    if (!this.#isClosed) return this.#pinned
+    const { position } = this.#pinned
+    throw new StoreError('VIEW_CLOSED', `The view of position ${position} is closed`, { position })
+  }
+}

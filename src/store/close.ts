@@ -1,0 +1,48 @@
+import type { Engine } from './engine.ts'
+
+/**
+ * Closes an open store: nothing acknowledged is lost, and the next open has nothing to replay.
+ *
+ * Every step runs even if one before it failed; the first failure is thrown at the end. If the
+ * process dies on the way, the next open finds what a crash leaves, which is as safe.
+ */
+export async function closeEngine(engine: Engine, releaseViews: () => Promise<void>): Promise<void> {
+  const { log, tables, vectors, live, ownership, hub, options } = engine.parts
+  const failures: unknown[] = []
+  const step = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  const isSound = log.poison === undefined && !options.readOnly
+  await step(async () => await engine.stop())
+  await step(async () => await engine.pipeline.stop())
+  if (isSound) {
+    await step(async () => await log.checkpoint())
+    await step(async () => await finishTables(engine))
+    // What the graphs lack yet is found in the log again by the next open.
+    if (vectors !== undefined) await step(async () => await vectors.save(log.durableHead))
+  }
+  await step(async () => await vectors?.close())
+  await step(releaseViews)
+  await step(async () => await live.snapshot.release())
+  await step(async () => await tables.stop({ flush: isSound }))
+  await step(async () => await engine.closeRetired())
+  await step(async () => await tables.close())
+  if (isSound) await step(async () => await log.flush())
+  const position = log.head
+  await step(async () => await log.close())
+  await step(async () => await ownership.release())
+  if (hub.active) hub.emit({ type: 'closed', time: Date.now(), position })
+  hub.complete()
+  if (failures.length > 0) throw failures[0]
+}
+
+/** Brings the tables up to the head, unless they stopped before: then the log has the rest. */
+async function finishTables(engine: Engine): Promise<void> {
+  const { log, tables } = engine.parts
+  if (engine.pipeline.stats().projections[tables.name]?.state === 'stopped') return
+  while (tables.position < log.durableHead) await tables.project(log.durableHead)
+}

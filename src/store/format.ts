@@ -1,0 +1,133 @@
+/** FORMAT: the file that makes a directory a store. Written last when one is created. */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { StoreError } from '../errors.ts'
+import { HEAD_FILE, LOG_DIRECTORY, LevelLog } from '../log/level-log.ts'
+import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
+import { isMissing, namesIn, replaceFile, syncDirectory } from '../storage/files.ts'
+import { isOwnerFile } from '../storage/owner.ts'
+
+/** Number of the log's format. `migrations/` moves a store from one number to the next. */
+export const FORMAT = 1
+const FORMAT_FILE = 'FORMAT'
+export const VECTORS_DIRECTORY = 'vectors'
+
+export interface StoreFormat {
+  format: number
+  storeId: Buffer
+  /** Milliseconds since 1970. */
+  createdAt: number
+}
+
+/** What a directory is, found without changing anything in it. */
+export type Found = 'store' | 'empty' | 'unfinished'
+
+/**
+ * @throws StoreError `NOT_A_STORE` for a directory that holds something else,
+ *   `STORE_NOT_FOUND` when it is missing.
+ */
+export async function inspectDirectory(directory: string): Promise<Found> {
+  let names: string[]
+  try {
+    names = await readdir(directory)
+  } catch (cause) {
+    if (isMissing(cause)) throw notFound(directory)
+    throw notAStore(directory, [], cause)
+  }
+  if (names.includes(FORMAT_FILE)) return 'store'
+  const foreign = names.filter((name) => !isOurs(name))
+  if (foreign.length > 0) throw notAStore(directory, foreign)
+  return names.some((name) => !isOwnerFile(name)) ? 'unfinished' : 'empty'
+}
+
+export function notFound(directory: string): StoreError<'STORE_NOT_FOUND'> {
+  return new StoreError('STORE_NOT_FOUND', `There is no store in '${directory}'`, { directory })
+}
+
+/**
+ * @throws StoreError `FORMAT_UNSUPPORTED` for a store of a newer program, which is left as it is,
+ *   `STORE_DAMAGED`.
+ */
+export async function readFormat(directory: string): Promise<StoreFormat> {
+  const text = await readFile(join(directory, FORMAT_FILE), 'utf8')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw damaged('it is not JSON', cause)
+  }
+  const { format, storeId, createdAt } = value as Record<string, unknown>
+  if (typeof format !== 'number' || typeof storeId !== 'string') throw damaged('a field is missing')
+  if (format !== FORMAT) {
+    const message = `The store has format ${format}, this program knows ${FORMAT}`
+    throw new StoreError('FORMAT_UNSUPPORTED', message, { format, supported: FORMAT })
+  }
+  if (!/^[0-9a-f]{32}$/.test(storeId) || typeof createdAt !== 'string') {
+    throw damaged('a field is malformed')
+  }
+  return { format, storeId: Buffer.from(storeId, 'hex'), createdAt: Date.parse(createdAt) }
+}
+
+/**
+ * Makes a new store in an empty directory, or in one where an earlier creation died.
+ *
+ * A crash before FORMAT is in place leaves a directory that was never a store: the next open
+ * starts over. But frames without FORMAT are a store that lost a file, and stay untouched.
+ *
+ * @throws StoreError `STORE_DAMAGED`
+ */
+export async function createStore(directory: string): Promise<StoreFormat> {
+  await assertNoFrames(directory)
+  for (const name of await namesIn(directory)) {
+    if (!isOwnerFile(name)) await rm(join(directory, name), { recursive: true, force: true })
+  }
+  const storeId = randomBytes(16)
+  const created = new Date()
+  const log = await LevelLog.create(directory, storeId)
+  await log.close()
+  await mkdir(join(directory, TABLES_DIRECTORY), { recursive: true })
+  await mkdir(join(directory, VECTORS_DIRECTORY), { recursive: true })
+  await syncDirectory(directory)
+  const value = { format: FORMAT, storeId: storeId.toString('hex'), createdAt: created.toISOString() }
+  await replaceFile(join(directory, FORMAT_FILE), `${JSON.stringify(value)}\n`)
+  return { format: FORMAT, storeId, createdAt: created.getTime() }
+}
+
+/** An unfinished log has no table file and an empty write-ahead log; all else may hold frames. */
+async function assertNoFrames(directory: string): Promise<void> {
+  const log = join(directory, LOG_DIRECTORY)
+  for (const name of await namesIn(log)) {
+    const isLog = name.endsWith('.log')
+    const holdsFrames =
+      name.endsWith('.ldb') ||
+      name.endsWith('.sst') ||
+      (isLog && (await readFile(join(log, name))).length > 0)
+    if (!holdsFrames) continue
+    const reason = `the log holds ${name}, but ${FORMAT_FILE} is missing`
+    throw new StoreError('STORE_DAMAGED', `${FORMAT_FILE}: ${reason}`, {
+      file: FORMAT_FILE,
+      reason
+    })
+  }
+}
+
+function isOurs(name: string): boolean {
+  const known = [FORMAT_FILE, HEAD_FILE, LOG_DIRECTORY, TABLES_DIRECTORY, VECTORS_DIRECTORY]
+  return isOwnerFile(name) || known.includes(name) || /^FORMAT\.[0-9a-f]+\.tmp$/.test(name)
+}
+
+function notAStore(
+  directory: string,
+  found: string[],
+  cause?: unknown
+): StoreError<'NOT_A_STORE'> {
+  const message = `'${directory}' is not a store and not empty`
+  const details = { directory, found: found.slice(0, 10) }
+  return new StoreError('NOT_A_STORE', message, details, { cause })
+}
+
+function damaged(reason: string, cause?: unknown): StoreError<'STORE_DAMAGED'> {
+  const message = `${FORMAT_FILE}: ${reason}`
+  return new StoreError('STORE_DAMAGED', message, { file: FORMAT_FILE, reason }, { cause })
+}

@@ -1,0 +1,301 @@
+/** Opens the parts of a store in their order, and closes them again if one of them fails. */
+import { mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { Stage } from '../append/stage.ts'
+import { isStoreError, StoreError } from '../errors.ts'
+import type { VectorsDeclared } from '../log/event.ts'
+import { LevelLog } from '../log/level-log.ts'
+import type { TornTail } from '../log/log.ts'
+import { resolveOptions, type ResolvedOptions, type StoreOptions } from '../options.ts'
+import { IdTable } from '../projections/id-table.ts'
+import { Overlay } from '../projections/overlay.ts'
+import { Tables } from '../projections/tables/client.ts'
+import {
+  createGeneration,
+  currentGeneration,
+  publishGeneration,
+  removeOtherGenerations,
+  tablesDamaged
+} from '../projections/tables/generation.ts'
+import { VectorsClient } from '../projections/vectors/client.ts'
+import { Ownership } from '../storage/owner.ts'
+import { TelemetryHub } from '../telemetry/hub.ts'
+import { LatencyRecorder } from '../telemetry/latency.ts'
+import type { TelemetryEvent } from '../telemetry/types.ts'
+import type { EngineParts } from './engine.ts'
+import { createStore, inspectDirectory, notFound, readFormat, type StoreFormat } from './format.ts'
+import { agreeOnVectors } from './vector-declaration.ts'
+
+/** Events between checkpoint and head that open reads into the overlay; more is projected first. */
+const OVERLAY_EVENTS_AT_OPEN = 20_000
+
+/** LevelDB's block cache gets this part of `cache.bytes`; the id table may take the rest. */
+const BLOCK_CACHE_SHARE = 1 / 8
+
+type Cleanup = () => Promise<void>
+
+/** @throws StoreError as documented at `open`. */
+export async function openParts(path: string, options: StoreOptions = {}): Promise<EngineParts> {
+  const resolved = resolveOptions(options)
+  // One spelling: LevelDB shares a database between threads by the text of its path.
+  const directory = resolve(path)
+  await prepareDirectory(directory, resolved)
+  const cleanups: Cleanup[] = []
+  try {
+    const ownership = await Ownership.take(directory)
+    cleanups.push(async () => await ownership.release())
+    return await openOwned(directory, resolved, ownership, cleanups)
+  } catch (error) {
+    // In reverse order, and all of them, whatever one of them says.
+    for (const cleanup of cleanups.reverse()) await settle(cleanup)
+    throw error
+  }
+}
+
+async function openOwned(
+  directory: string,
+  options: ResolvedOptions,
+  ownership: Ownership,
+  cleanups: Cleanup[]
+): Promise<EngineParts> {
+  const started = performance.now()
+  const format = await openFormat(directory, options)
+  const hub = new TelemetryHub()
+  const log = await LevelLog.open(directory, format.storeId)
+  cleanups.push(async () => await log.close())
+
+  const { tables, reason } = await openTables(directory, format, options, hub)
+  cleanups.push(async () => await closeTables(tables))
+  const { checkpoint } = tables.initial
+  const tornTail = await log.recover(checkpoint, options.readOnly)
+  if (checkpoint > log.head) throw behind('tables', checkpoint, log.head)
+  if (!options.readOnly) await log.sync()
+  await projectFarBehind(tables, log, options.readOnly)
+
+  const parts = await overlayParts(log, tables, options)
+  cleanups.push(async () => await parts.live.snapshot.release())
+  const declaration = await agreeOnVectors({
+    log,
+    stage: parts.stage,
+    declared: parts.declared,
+    options
+  })
+  const { vectors, vectorsError } = await openVectors(directory, format, declaration, options, hub)
+  if (vectors !== undefined) {
+    cleanups.push(async () => await vectors.close())
+    if (vectors.savedPosition > log.head) throw behind('vectors', vectors.savedPosition, log.head)
+  }
+  if (!options.readOnly) await removeOtherGenerations(directory, tables.generation)
+  const { overlay, ids, stage, live, recovered } = parts
+  return {
+    directory,
+    format,
+    options,
+    ownership,
+    hub,
+    latency: new LatencyRecorder(),
+    log,
+    tables,
+    overlay,
+    ids,
+    stage,
+    live,
+    declaration,
+    vectors,
+    vectorsError,
+    findings: [...findingsOf(reason, tornTail), openedEvent(log.head, recovered, started)]
+  }
+}
+
+async function prepareDirectory(directory: string, options: ResolvedOptions): Promise<void> {
+  const mayCreate = options.createIfMissing && !options.readOnly
+  try {
+    const found = await inspectDirectory(directory)
+    if (found !== 'store' && !mayCreate) throw notFound(directory)
+  } catch (error) {
+    if (!mayCreate || !isStoreError(error, 'STORE_NOT_FOUND')) throw error
+    await mkdir(directory, { recursive: true })
+  }
+}
+
+async function openFormat(directory: string, options: ResolvedOptions): Promise<StoreFormat> {
+  const found = await inspectDirectory(directory)
+  if (found === 'store') return await readFormat(directory)
+  // Another process may have removed the store since the directory was looked at.
+  if (options.readOnly || !options.createIfMissing) throw notFound(directory)
+  return await createStore(directory)
+}
+
+/** The live generation; where there is none or it is damaged, an empty one to be filled anew. */
+async function openTables(
+  directory: string,
+  format: StoreFormat,
+  options: ResolvedOptions,
+  hub: TelemetryHub
+): Promise<{ tables: Tables; reason: string | undefined }> {
+  const open = async (generation: number): Promise<Tables> =>
+    await Tables.open({
+      directory,
+      storeId: format.storeId,
+      generation,
+      batchEventsMax: options.pipeline.batchEventsMax,
+      cacheBytes: Math.floor(options.cacheBytes * BLOCK_CACHE_SHARE),
+      readOnly: options.readOnly,
+      onTelemetry: (event) => emit(hub, event)
+    })
+  const live = await currentGeneration(directory)
+  let reason = 'there are none yet'
+  let cause: unknown
+  if (live !== undefined) {
+    try {
+      return { tables: await open(live), reason: undefined }
+    } catch (error) {
+      // Derived state heals by rebuilding; the damaged files are left until that is done.
+      reason = error instanceof Error ? error.message : String(error)
+      cause = error
+    }
+  }
+  if (options.readOnly) throw cause ?? tablesDamaged('CURRENT', 'no generation is live')
+  const generation = await createGeneration(directory)
+  const tables = await open(generation)
+  await publishGeneration(directory, generation)
+  return { tables, reason: live === undefined ? undefined : reason }
+}
+
+/** Without this, a rebuild at open would need the whole log in memory. */
+async function projectFarBehind(tables: Tables, log: LevelLog, readOnly: boolean): Promise<void> {
+  if (readOnly) return
+  while (log.head - tables.position > OVERLAY_EVENTS_AT_OPEN) {
+    await tables.project(log.durableHead)
+  }
+}
+
+async function overlayParts(
+  log: LevelLog,
+  tables: Tables,
+  options: ResolvedOptions
+): Promise<
+  Pick<EngineParts, 'overlay' | 'ids' | 'stage' | 'live'> & {
+    declared: VectorsDeclared | undefined
+    recovered: number
+  }
+> {
+  const live = { snapshot: tables.snapshot() }
+  const { snapshot } = live
+  try {
+    const { checkpoint } = snapshot
+    const overlay = new Overlay(checkpoint, await snapshot.dead())
+    const ids = new IdTable(Math.floor(options.cacheBytes * (1 - BLOCK_CACHE_SHARE)))
+    const { ordinals, revisions } = snapshot.counts()
+    let declared = snapshot.vectors()
+    const stage = new Stage({
+      overlay,
+      ids,
+      limits: options.limits,
+      live,
+      ordinals,
+      revisions,
+      position: checkpoint,
+      time: 0
+    })
+    for await (const frame of log.read(Math.max(1, checkpoint))) {
+      for (const commit of frame.commits) {
+        if (commit.first <= checkpoint) {
+          stage.noteTime(commit.time)
+          continue
+        }
+        const bytes = frame.bytes / frame.count
+        for (const [index, event] of commit.events.entries()) {
+          if (event.type === 'vectors-declared') declared = event
+          stage.replay(event, { position: commit.first + index, time: commit.time }, bytes)
+        }
+        stage.replayCommit(commit)
+      }
+    }
+    return {
+      overlay,
+      ids,
+      stage,
+      live,
+      declared,
+      recovered: log.head - checkpoint
+    }
+  } catch (error) {
+    await snapshot.release()
+    throw error
+  }
+}
+
+async function openVectors(
+  directory: string,
+  format: StoreFormat,
+  declaration: VectorsDeclared | undefined,
+  options: ResolvedOptions,
+  hub: TelemetryHub
+): Promise<Pick<EngineParts, 'vectors' | 'vectorsError'>> {
+  if (declaration === undefined) return { vectors: undefined, vectorsError: undefined }
+  try {
+    const vectors = await VectorsClient.start({
+      directory,
+      storeId: format.storeId,
+      declaration,
+      readOnly: options.readOnly,
+      expansionSearch: options.vectors?.expansionSearch ?? declaration.expansionSearch,
+      onTelemetry: (event) => emit(hub, event)
+    })
+    return { vectors, vectorsError: undefined }
+  } catch (error) {
+    // The graph and the tables work without; whoever searches is told.
+    if (!isStoreError(error, 'VECTORS_UNAVAILABLE')) throw error
+    return { vectors: undefined, vectorsError: error }
+  }
+}
+
+function emit(hub: TelemetryHub, event: TelemetryEvent): void {
+  if (hub.active) hub.emit(event)
+}
+
+export async function closeTables(tables: Tables): Promise<void> {
+  await tables.stop({ flush: false })
+  await tables.close()
+}
+
+async function settle(cleanup: Cleanup): Promise<void> {
+  try {
+    await cleanup()
+  } catch {
+    // The error that made us clean up is the one that the caller must see.
+  }
+}
+
+/** What was met while opening. Nobody could have subscribed then, so every subscriber is told. */
+function findingsOf(
+  reason: string | undefined,
+  tornTail: TornTail | undefined
+): TelemetryEvent[] {
+  const time = Date.now()
+  const findings: TelemetryEvent[] = []
+  if (reason !== undefined) {
+    findings.push({ type: 'damage-found', time, part: 'tables', reason })
+    findings.push({ type: 'rebuild-started', time, projection: 'tables', reason })
+  }
+  if (tornTail !== undefined) {
+    const { from, frames, reason: why } = tornTail
+    findings.push({ type: 'torn-tail-dropped', time, position: from, frames, reason: why })
+  }
+  return findings
+}
+
+function openedEvent(position: number, recovered: number, started: number): TelemetryEvent {
+  const ms = performance.now() - started
+  return { type: 'opened', time: Date.now(), position, ms, recovered }
+}
+
+function behind(
+  projection: string,
+  checkpoint: number,
+  head: number
+): StoreError<'LOG_BEHIND_CHECKPOINT'> {
+  const message = `The ${projection} are at ${checkpoint}, ahead of the log, which ends at ${head}`
+  return new StoreError('LOG_BEHIND_CHECKPOINT', message, { projection, checkpoint, head })
+}

@@ -1,0 +1,162 @@
+/**
+ * Rebuilding derived state from the log, beside the running one.
+ *
+ * The tables are projected into a new generation while the old one answers; when it has caught up
+ * it takes over. If the process dies before CURRENT is replaced, the old generation is live at the
+ * next open and the new one is removed; after, the other way round.
+ */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { aborted, StoreError, throwIfAborted } from '../errors.ts'
+import { Tables } from '../projections/tables/client.ts'
+import {
+  createGeneration,
+  generationPath,
+  publishGeneration
+} from '../projections/tables/generation.ts'
+import { VectorsClient } from '../projections/vectors/client.ts'
+import { checkOptions, queryInvalid } from '../query/read-options.ts'
+import type { LongOptions } from '../types.ts'
+import type { Engine } from './engine.ts'
+import { VECTORS_DIRECTORY } from './format.ts'
+
+const PROJECTIONS = ['tables', 'vectors']
+
+/** @throws StoreError `QUERY_INVALID`, `ABORTED`; the old state is still there then. */
+export async function rebuild(
+  engine: Engine,
+  options: LongOptions & { projections?: readonly string[] }
+): Promise<void> {
+  checkOptions(options, ['projections', 'onProgress'])
+  const { projections = PROJECTIONS } = options
+  const unknown = projections.find((name) => !PROJECTIONS.includes(name))
+  if (unknown !== undefined) throw queryInvalid('projections', unknown, PROJECTIONS.join(', '))
+  if (projections.includes('tables')) await rebuildTables(engine, options)
+  if (projections.includes('vectors')) await rebuildVectors(engine, options)
+}
+
+async function rebuildTables(engine: Engine, options: LongOptions): Promise<void> {
+  const started = performance.now()
+  const { hub, log, directory } = engine.parts
+  announce(engine, 'tables')
+  engine.pipeline.setRebuilding('tables', true)
+  try {
+    const next = await projectAside(engine, options)
+    try {
+      throwIfAborted(options.signal, 'rebuild')
+      // The last stretch: nothing else moves the live tables while the new ones take over.
+      await engine.pipeline.replace(next)
+      await reach(next, engine.parts.tables.position, engine)
+      await publishGeneration(directory, next.generation)
+    } catch (error) {
+      if (engine.parts.tables !== next) await discard(directory, next)
+      throw error
+    }
+    await engine.replaceTables(next, async (old) => await discard(directory, old))
+  } finally {
+    if (!engine.closing.signal.aborted) engine.pipeline.setRebuilding('tables', false)
+  }
+  await engine.pipeline.caughtUp(log.durableHead, options.signal)
+  const ms = performance.now() - started
+  const position = engine.parts.tables.position
+  if (hub.active) hub.emit({ type: 'rebuilt', time: Date.now(), projection: 'tables', position, ms })
+}
+
+/** Projects the log into a new generation, nearly up to the head. */
+export async function projectAside(
+  engine: Engine,
+  options: LongOptions,
+  upTo?: number
+): Promise<Tables> {
+  const { directory, format, log } = engine.parts
+  const generation = await createGeneration(directory)
+  const tables = await Tables.open({
+    directory,
+    storeId: format.storeId,
+    generation,
+    batchEventsMax: engine.parts.options.pipeline.batchEventsMax,
+    cacheBytes: 8 * 1024 * 1024,
+    readOnly: false,
+    onTelemetry: () => {}
+  })
+  try {
+    for (;;) {
+      const target = upTo ?? log.durableHead
+      options.onProgress?.({ phase: 'tables', done: tables.position, total: target })
+      if (tables.position >= target) return tables
+      throwIfAborted(options.signal, 'rebuild')
+      const closing = engine.closing.signal
+      if (closing.aborted) throw aborted(closing, 'rebuild')
+      await tables.project(target)
+    }
+  } catch (error) {
+    await discard(directory, tables)
+    throw error
+  }
+}
+
+/** Ends a generation and removes its files, once the last view that reads it is closed. */
+export async function discard(directory: string, tables: Tables): Promise<void> {
+  await tables.stop({ flush: false })
+  await tables.close()
+  await rm(generationPath(directory, tables.generation), { recursive: true, force: true })
+}
+
+async function reach(tables: Tables, position: number, engine: Engine): Promise<void> {
+  if (tables.position < position) await engine.pipeline.caughtUp(position)
+}
+
+async function rebuildVectors(engine: Engine, options: LongOptions): Promise<void> {
+  const { parts } = engine
+  const { declaration, hub, log } = parts
+  if (declaration === undefined) return
+  const started = performance.now()
+  announce(engine, 'vectors')
+  const old = parts.vectors
+  if (old !== undefined) {
+    await engine.pipeline.remove('vectors')
+    parts.vectors = undefined
+    parts.vectorsError = new StoreError('VECTORS_UNAVAILABLE', 'The index is being rebuilt', {
+      reason: 'rebuild'
+    })
+    await old.close()
+  }
+  // If the process dies here, the next open finds no index and builds it from the log.
+  await rm(join(parts.directory, VECTORS_DIRECTORY), { recursive: true, force: true })
+  const vectors = await VectorsClient.start({
+    directory: parts.directory,
+    storeId: parts.format.storeId,
+    declaration,
+    readOnly: false,
+    expansionSearch: parts.options.vectors?.expansionSearch ?? declaration.expansionSearch,
+    onTelemetry: (event) => {
+      if (hub.active) hub.emit(event)
+    }
+  })
+  // From here on searches answer again: what has no graph yet is scanned.
+  parts.vectors = vectors
+  parts.vectorsError = undefined
+  engine.pipeline.add(vectors)
+  const target = log.durableHead
+  const report = (): void =>
+    options.onProgress?.({ phase: 'vectors', done: vectors.position, total: target })
+  const timer = setInterval(report, 100)
+  try {
+    await engine.pipeline.caughtUp(target, options.signal)
+    await vectors.save(log.durableHead)
+  } finally {
+    clearInterval(timer)
+  }
+  report()
+  const ms = performance.now() - started
+  const { position } = vectors
+  if (hub.active) {
+    hub.emit({ type: 'rebuilt', time: Date.now(), projection: 'vectors', position, ms })
+  }
+}
+
+function announce(engine: Engine, projection: string): void {
+  const { hub } = engine.parts
+  if (!hub.active) return
+  hub.emit({ type: 'rebuild-started', time: Date.now(), projection, reason: 'asked for' })
+}

@@ -1,0 +1,455 @@
+/** The types of the public API. API.md of the project is their contract. */
+import type { Observable } from 'rxjs'
+import type { ConceptId, IdInput } from './ids.ts'
+import type { Limits, StoreOptions } from './options.ts'
+import type { Stats, TelemetryEvent } from './telemetry/types.ts'
+
+/** Narrows the names and the metadata that a program uses in one store. */
+export interface Schema {
+  metadata?: object
+  type?: string
+  association?: string
+}
+
+export type Durability = 'fsync' | 'interval' | 'os'
+export type IfExists = 'merge' | 'replace' | 'keep' | 'fail'
+export type Change = number | { by: number }
+export type Metadata<S extends Schema = Schema> = NonNullable<S['metadata']>
+type TypeName<S extends Schema> = NonNullable<S['type']>
+type AssociationName<S extends Schema> = NonNullable<S['association']>
+
+// ---- Writing
+
+export interface NewConcept<S extends Schema = Schema> {
+  id?: IdInput
+  type?: TypeName<S> | null
+  content: string
+  data?: Uint8Array | null
+  metadata?: Metadata<S> | null
+  embedding?: Float32Array | readonly number[] | null
+  strength?: number
+  confidence?: number
+  ifExists?: IfExists
+}
+
+export interface AssociationRef<S extends Schema = Schema> {
+  source: IdInput
+  target: IdInput
+  type: AssociationName<S>
+  /** Tells parallel associations of one type apart. */
+  key?: string
+}
+
+export interface NewAssociation<S extends Schema = Schema> extends AssociationRef<S> {
+  strength?: number
+  confidence?: number
+  metadata?: object | null
+  ifExists?: IfExists
+}
+
+export interface Reinforcement {
+  strength?: Change
+  confidence?: Change
+}
+
+/** Absent keeps, `null` clears, metadata is a JSON merge patch. */
+export interface ConceptPatch<S extends Schema = Schema> {
+  content?: string
+  data?: Uint8Array | null
+  embedding?: Float32Array | readonly number[] | null
+  type?: TypeName<S> | null
+  metadata?: object | null
+}
+
+export interface AssociationPatch {
+  metadata?: object | null
+}
+
+export type Target<S extends Schema = Schema> = IdInput | AssociationRef<S>
+
+export type Command<S extends Schema = Schema> =
+  | ({ do: 'learn' } & NewConcept<S>)
+  | ({ do: 'associate' } & NewAssociation<S>)
+  | ({ do: 'reinforce'; target: Target<S> } & Reinforcement)
+  | ({ do: 'revise'; target: Target<S> } & ConceptPatch<S>)
+  | { do: 'forget'; id: IdInput }
+  | ({ do: 'dissociate' } & AssociationRef<S>)
+
+/** `version: 0` means: must not exist. */
+export type Expectation =
+  | { concept: IdInput; version: number }
+  | { association: AssociationRef; version: number }
+  | { head: number }
+
+export interface CommitOptions {
+  expect?: readonly Expectation[]
+  /** Never expires: the same commands under the same key are appended once, ever. */
+  idempotencyKey?: string
+  subject?: string
+  causation?: string
+  correlation?: string
+  headers?: Record<string, string>
+  durability?: Durability
+  signal?: AbortSignal
+}
+
+export interface CommandResult {
+  id?: ConceptId
+  key?: string
+  version: number
+  created: boolean
+}
+
+export interface Receipt {
+  outcome: 'appended' | 'duplicate'
+  /** Position of the commit's first event. A commit that changed nothing has `last = first - 1`. */
+  first: number
+  last: number
+  durability: Durability
+  /** In the order of the commands. */
+  results: CommandResult[]
+}
+
+// ---- Reading
+
+export interface Concept<S extends Schema = Schema> {
+  id: ConceptId
+  key?: string
+  type?: TypeName<S>
+  content: string
+  data?: Uint8Array
+  strength: number
+  confidence: number
+  metadata: Metadata<S>
+  hasVector: boolean
+  version: number
+  /** Milliseconds since 1970. */
+  createdAt: number
+  updatedAt: number
+  /** Position of the event that made this version. */
+  position: number
+  /** Made by `createMissing` of an import and not learned yet. */
+  stub?: true
+  vector?: Float32Array
+}
+
+export interface Association<S extends Schema = Schema> {
+  source: ConceptId
+  target: ConceptId
+  type: AssociationName<S>
+  key?: string
+  /** The end that is not the concept asked about. */
+  other: { id: ConceptId; key?: string }
+  strength: number
+  confidence: number
+  metadata: Record<string, unknown>
+  version: number
+  createdAt: number
+  updatedAt: number
+  position: number
+  /** Opaque; hand it to `after` to go on behind this association. */
+  cursor: string
+  concept?: Concept<S>
+}
+
+export interface Path<S extends Schema = Schema> {
+  concepts: ConceptId[]
+  keys: (string | undefined)[]
+  associations: Association<S>[]
+  /** Product of the confidences of its associations. */
+  confidence: number
+}
+
+export interface Match<S extends Schema = Schema> {
+  id: ConceptId
+  key?: string
+  score: number
+  similarity?: number
+  distance?: number
+  concept?: Concept<S>
+}
+
+export type Scalar = string | number | boolean | null
+export interface WhereOperators {
+  eq?: Scalar
+  ne?: Scalar
+  in?: readonly Scalar[]
+  nin?: readonly Scalar[]
+  gt?: string | number
+  gte?: string | number
+  lt?: string | number
+  lte?: string | number
+  exists?: boolean
+  contains?: Scalar
+}
+/** Paths name metadata fields (`lang`, `a.b`) and `@type`, `@strength`, `@confidence`, `@createdAt`, `@updatedAt`. */
+export type Where =
+  | { [path: string]: Scalar | WhereOperators }
+  | { and: readonly Where[] }
+  | { or: readonly Where[] }
+  | { not: Where }
+
+export type Include = readonly ('concept' | 'vector')[]
+export type Direction = 'out' | 'in' | 'both'
+
+export interface ReadOptions {
+  signal?: AbortSignal
+}
+
+export interface GetOptions extends ReadOptions {
+  include?: Include
+}
+
+export interface NeighborOptions extends ReadOptions {
+  direction?: Direction
+  types?: readonly string[]
+  where?: Where
+  minStrength?: number
+  limit?: number
+  after?: string
+  include?: Include
+}
+
+export interface PathOptions extends ReadOptions {
+  maxDepth?: number
+  direction?: Direction
+  types?: readonly string[]
+  where?: Where
+  minStrength?: number
+  order?: 'hops' | 'confidence'
+}
+
+export type SearchQuery =
+  | Float32Array
+  | readonly number[]
+  | string
+  | { vector?: Float32Array | readonly number[]; like?: IdInput; text?: string }
+
+export interface SearchOptions extends ReadOptions {
+  k?: number
+  ef?: number
+  minSimilarity?: number
+  where?: Where
+  exact?: boolean
+  include?: Include
+}
+
+export interface ConceptsOptions extends ReadOptions {
+  type?: string
+  where?: Where
+  after?: string
+  limit?: number
+  include?: Include
+}
+
+export interface Counts {
+  concepts: number
+  associations: number
+  vectors: number
+  types: Record<string, number>
+}
+
+/** Reads one state of the store. `Store` reads the latest, `View` a pinned one. */
+export interface Reader<S extends Schema = Schema> {
+  /** The position whose state is read. Sync. */
+  readonly position: number
+  counts(options?: ReadOptions): Promise<Counts>
+  has(id: IdInput, options?: ReadOptions): Promise<boolean>
+  get(id: IdInput, options?: GetOptions): Promise<Concept<S> | undefined>
+  getMany(ids: readonly IdInput[], options?: GetOptions): Promise<(Concept<S> | undefined)[]>
+  association(ref: AssociationRef<S>, options?: ReadOptions): Promise<Association<S> | undefined>
+  vector(id: IdInput, options?: ReadOptions): Promise<Float32Array | undefined>
+  neighbors(id: IdInput, options?: NeighborOptions): Promise<Association<S>[]>
+  associations(id: IdInput, options?: NeighborOptions): AsyncIterable<Association<S>>
+  findPath(
+    source: IdInput,
+    target: IdInput,
+    options?: PathOptions
+  ): Promise<Path<S> | undefined>
+  findPaths(
+    source: IdInput,
+    target: IdInput,
+    options?: PathOptions & { limit?: number }
+  ): Promise<Path<S>[]>
+  search(query: SearchQuery, options?: SearchOptions): Promise<Match<S>[]>
+  concepts(options?: ConceptsOptions): AsyncIterable<Concept<S>>
+  stateHash(options?: ReadOptions): Promise<string>
+  contentHash(options?: ReadOptions): Promise<string>
+}
+
+export interface View<S extends Schema = Schema> extends Reader<S>, AsyncDisposable {
+  close(): Promise<void>
+}
+
+// ---- Events
+
+export type EventType =
+  | 'concept-learned'
+  | 'concept-reinforced'
+  | 'concept-revised'
+  | 'concept-forgotten'
+  | 'association-created'
+  | 'association-reinforced'
+  | 'association-revised'
+  | 'association-removed'
+  | 'vectors-declared'
+  | 'commit-noted'
+
+export interface StoredEvent {
+  position: number
+  /** Milliseconds since 1970; never decreases along the log. */
+  time: number
+  type: EventType | (string & {})
+  /** Version of the event's shape. */
+  version: number
+  data: Record<string, unknown>
+  commit: { first: number; last: number }
+  subject?: string
+  causation?: string
+  correlation?: string
+  headers?: Record<string, string>
+}
+
+export interface EventsOptions extends ReadOptions {
+  /** First position wanted; default 1. */
+  from?: number
+  /** Last position wanted. */
+  to?: number
+  types?: readonly string[]
+  concept?: IdInput
+  /** Goes on with what is committed later. Default `false` for `events`, `true` for `events$`. */
+  live?: boolean
+}
+
+// ---- Long work
+
+export interface Progress {
+  phase: string
+  done: number
+  total?: number
+}
+
+export interface LongOptions extends ReadOptions {
+  onProgress?: (progress: Progress) => void
+}
+
+export interface VerifyReport {
+  ok: boolean
+  position: number
+  frames: number
+  events: number
+  problems: { part: string; reason: string; from?: number; to?: number }[]
+  seconds: number
+}
+
+export interface ConceptRecord {
+  kind: 'concept'
+  id?: string
+  key?: string
+  type?: string | null
+  content: string
+  data?: Uint8Array | string | null
+  metadata?: object | null
+  embedding?: Float32Array | readonly number[] | null
+  strength?: number
+  confidence?: number
+}
+
+export interface AssociationRecord {
+  kind: 'association'
+  source?: string
+  sourceKey?: string
+  target?: string
+  targetKey?: string
+  type: string
+  key?: string
+  strength?: number
+  confidence?: number
+  metadata?: object | null
+}
+
+export type ImportRecord = ConceptRecord | AssociationRecord
+
+export interface ImportProgress {
+  records: number
+  concepts: number
+  associations: number
+  rejected: number
+  /** Bytes read of all sources; `bytesTotal` is known for files alone. */
+  bytes: number
+  bytesTotal?: number
+  seconds: number
+}
+
+export interface ImportOptions extends ReadOptions {
+  format?: 'jsonl' | 'csv' | 'ntriples' | 'parquet' | 'arrow'
+  map?: (row: unknown) => ImportRecord | ImportRecord[] | undefined
+  createMissing?: boolean
+  ifExists?: IfExists
+  /** Stops at the first bad line with `IMPORT_LINE_INVALID`. */
+  strict?: boolean
+  /** Gets every rejected line, with its number and reason, as JSON Lines. */
+  rejectFile?: string
+  dryRun?: boolean
+  durability?: Durability
+  onProgress?: (progress: ImportProgress) => void
+  resumeKey?: string
+}
+
+export type ImportSource =
+  | string
+  | readonly string[]
+  | AsyncIterable<ImportRecord | Uint8Array>
+  | Iterable<ImportRecord>
+
+export interface ImportReport {
+  records: number
+  concepts: number
+  associations: number
+  /** The first 1 000 rejected lines; `rejectFile` gets all of them. */
+  rejected: { line: number; reason: string }[]
+  rejectedCount: number
+  seconds: number
+  position: number
+}
+
+export interface Store<S extends Schema = Schema> extends Reader<S>, AsyncDisposable {
+  readonly directory: string
+  /** Position of the last acknowledged event. Sync. */
+  readonly head: number
+  readonly limits: Readonly<Limits>
+
+  learn(concept: NewConcept<S>, options?: CommitOptions): Promise<Receipt>
+  associate(association: NewAssociation<S>, options?: CommitOptions): Promise<Receipt>
+  reinforce(target: Target<S>, change: Reinforcement, options?: CommitOptions): Promise<Receipt>
+  revise(
+    target: Target<S>,
+    patch: ConceptPatch<S> | AssociationPatch,
+    options?: CommitOptions
+  ): Promise<Receipt>
+  forget(id: IdInput, options?: CommitOptions): Promise<Receipt>
+  dissociate(ref: AssociationRef<S>, options?: CommitOptions): Promise<Receipt>
+  commit(commands: readonly Command<S>[], options?: CommitOptions): Promise<Receipt>
+
+  view(): Promise<View<S>>
+  /** Resolves once every projection holds the events up to `position` (default: the head). */
+  caughtUp(position?: number, options?: ReadOptions): Promise<void>
+
+  events(options?: EventsOptions): AsyncIterable<StoredEvent>
+  events$(options?: EventsOptions): Observable<StoredEvent>
+  readonly telemetry$: Observable<TelemetryEvent>
+  stats(): Stats
+  metrics(): string
+
+  rebuild(options?: LongOptions & { projections?: readonly string[] }): Promise<void>
+  verify(options?: LongOptions): Promise<VerifyReport>
+  import(source: ImportSource, options?: ImportOptions): Promise<ImportReport>
+  /** Syncs the log, brings every projection up to the head and saves the vector index. */
+  checkpoint(): Promise<void>
+  close(): Promise<void>
+}
+
+export type OpenStore = <S extends Schema = Schema>(
+  directory: string,
+  options?: StoreOptions
+) => Promise<Store<S>>

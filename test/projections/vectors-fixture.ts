@@ -1,0 +1,189 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ConceptId } from '#sutra/ids.js'
+import type { ConceptChanged, LogEvent, VectorsDeclared } from '#sutra/log/event.js'
+import { encodeBody, FRAME_KIND, sealFrame } from '#sutra/log/frame.js'
+import { VectorsClient, type VectorsStart } from '#sutra/projections/vectors/client.js'
+import { Level } from '#sutra/storage/level.js'
+import type { TelemetryEvent } from '#sutra/telemetry/types.js'
+
+const TUNING = { cacheBytes: 2 ** 20, writeBufferBytes: 2 ** 24, maxFileBytes: 2 ** 21 }
+
+export const DECLARED: VectorsDeclared = {
+  type: 'vectors-declared',
+  space: 'default',
+  dimensions: 24,
+  metric: 'cosine',
+  model: undefined,
+  quantization: 'f16',
+  connectivity: 16,
+  expansionAdd: 64,
+  expansionSearch: 64
+}
+
+export interface Row {
+  ordinal: number
+  revision: number
+  vector: Float32Array
+}
+
+/** A log in a temporary directory, and vector indexes that follow it. */
+export class VectorsFixture implements AsyncDisposable {
+  readonly directory: string
+  readonly storeId: Buffer
+  readonly telemetry: TelemetryEvent[] = []
+  readonly rows: Row[] = []
+  readonly #level: Level
+  readonly #clients = new Set<VectorsClient>()
+  readonly #random: () => number
+  #head = 0
+  #previous = 0
+
+  private constructor(directory: string, level: Level, seed: number) {
+    this.directory = directory
+    this.#level = level
+    this.#random = randomFrom(seed)
+    this.storeId = Buffer.alloc(16, 7)
+  }
+
+  static async create(seed = 1): Promise<VectorsFixture> {
+    const directory = await mkdtemp(join(tmpdir(), 'sutra-vectors-'))
+    return new VectorsFixture(directory, await Level.create(join(directory, 'log'), TUNING), seed)
+  }
+
+  get head(): number {
+    return this.#head
+  }
+
+  get vectorsDirectory(): string {
+    return join(this.directory, 'vectors')
+  }
+
+  /** Appends one frame, which holds these events. */
+  async append(events: LogEvent[]): Promise<void> {
+    const first = this.#head + 1
+    const body = encodeBody([{ time: 1, first, meta: undefined, events }])
+    const header = {
+      kind: FRAME_KIND.normal,
+      first,
+      count: events.length,
+      previous: this.#previous,
+      storeId: this.storeId
+    }
+    const frame = sealFrame(body, header)
+    await this.#level.put(frame.key, frame.value, { sync: false })
+    this.#head += events.length
+    this.#previous = frame.checksum
+  }
+
+  /** Learns concepts with random vectors, in frames of the given size. */
+  async learn(
+    count: number,
+    options: { dimensions?: number; perFrame?: number } = {}
+  ): Promise<void> {
+    const { dimensions = DECLARED.dimensions, perFrame = 250 } = options
+    for (let done = 0; done < count; done += perFrame) {
+      const events: LogEvent[] = []
+      for (let at = done; at < Math.min(count, done + perFrame); at++) {
+        events.push(this.learned(this.randomVector(dimensions)))
+      }
+      await this.append(events)
+    }
+  }
+
+  /** The event of a new concept with this vector, which counts as learned from here on. */
+  learned(vector: Float32Array, ordinal: number = this.rows.length): ConceptChanged {
+    const revision = this.rows.length + 1
+    this.rows.push({ ordinal, revision, vector })
+    const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)
+    return {
+      type: 'concept-learned',
+      ordinal,
+      id: ConceptId.fromKey(`concept ${ordinal}`),
+      version: 1,
+      created: true,
+      fields: { content: 'x', vector: { space: 'default', revision, bytes } }
+    }
+  }
+
+  forgotten(ordinal: number): LogEvent {
+    const id = ConceptId.fromKey(`concept ${ordinal}`)
+    return { type: 'concept-forgotten', ordinal, id, version: 2 }
+  }
+
+  randomVector(dimensions: number = DECLARED.dimensions): Float32Array {
+    return Float32Array.from({ length: dimensions }, () => this.#random() - 0.5)
+  }
+
+  async start(options: Partial<VectorsStart> = {}): Promise<VectorsClient> {
+    const client = await VectorsClient.start({
+      directory: this.directory,
+      storeId: this.storeId,
+      declaration: DECLARED,
+      readOnly: false,
+      expansionSearch: DECLARED.expansionSearch,
+      onTelemetry: (event) => this.telemetry.push(event),
+      ...options
+    })
+    this.#clients.add(client)
+    return client
+  }
+
+  async stop(client: VectorsClient): Promise<void> {
+    this.#clients.delete(client)
+    await client.close()
+  }
+
+  async filesOnDisk(): Promise<string[]> {
+    return (await readdir(this.vectorsDirectory)).sort()
+  }
+
+  /** The revisions of the nearest rows, by brute force. */
+  nearest(query: Float32Array, k: number, metric: VectorsDeclared['metric'] = 'cosine'): number[] {
+    return this.rows
+      .map(({ revision, vector }) => ({ revision, distance: distance(query, vector, metric) }))
+      .sort((a, b) => a.distance - b.distance || a.revision - b.revision)
+      .slice(0, k)
+      .map(({ revision }) => revision)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) await client.close()
+    await this.#level.close()
+    await rm(this.directory, { recursive: true })
+  }
+}
+
+/** Follows the log to its head. */
+export async function catchUp(client: VectorsClient, head: number): Promise<void> {
+  while (client.position < head) await client.project(head)
+}
+
+export function distance(
+  a: Float32Array,
+  b: Float32Array,
+  metric: VectorsDeclared['metric']
+): number {
+  const dot = (x: Float32Array, y: Float32Array): number =>
+    x.reduce((sum, value, at) => sum + value * (y[at] ?? 0), 0)
+  switch (metric) {
+    case 'ip':
+      return 1 - dot(a, b)
+    case 'l2sq':
+      return a.reduce((sum, value, at) => sum + (value - (b[at] ?? 0)) ** 2, 0)
+    case 'cosine':
+      return 1 - dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+  }
+}
+
+/** Mulberry32: small, fast, the same on every machine. */
+function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
