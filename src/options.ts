@@ -44,10 +44,7 @@ export interface Limits {
   searchK: number
 }
 
-export type Embed = (
-  texts: string[],
-  context: { signal: AbortSignal }
-) => Promise<Float32Array[]>
+export type Embed = (texts: string[], context: { signal: AbortSignal }) => Promise<Float32Array[]>
 
 export interface StoreOptions {
   vectors?: VectorOptions

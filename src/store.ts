@@ -13,8 +13,8 @@ import type { LenientOptions as ImportLenient, LenientResult } from './import/ta
 import type { Limits, StoreOptions } from './options.ts'
 import { observeEvents, readEvents } from './pipeline/events.ts'
 import type { Pinned } from './projections/pinned.ts'
-import { PinnedReader } from './query/reader.ts'
 import { checkOptions, checkWhole } from './query/read-options.ts'
+import { PinnedReader } from './query/reader.ts'
 import { closeEngine } from './store/close.ts'
 import { Engine } from './store/engine.ts'
 import { openParts } from './store/open-parts.ts'
@@ -105,11 +105,11 @@ class LocalStore extends PinnedReader implements Store {
   }
 
   async learn(concept: NewConcept, options?: CommitOptions): Promise<Receipt> {
-    return await this.commit([{ do: 'learn', ...concept }], options)
+    return this.commit([{ do: 'learn', ...concept }], options)
   }
 
   async associate(association: NewAssociation, options?: CommitOptions): Promise<Receipt> {
-    return await this.commit([{ do: 'associate', ...association }], options)
+    return this.commit([{ do: 'associate', ...association }], options)
   }
 
   async reinforce(
@@ -117,7 +117,7 @@ class LocalStore extends PinnedReader implements Store {
     change: Reinforcement,
     options?: CommitOptions
   ): Promise<Receipt> {
-    return await this.commit([{ do: 'reinforce', target, ...change }], options)
+    return this.commit([{ do: 'reinforce', target, ...change }], options)
   }
 
   async revise(
@@ -125,15 +125,15 @@ class LocalStore extends PinnedReader implements Store {
     patch: ConceptPatch | AssociationPatch,
     options?: CommitOptions
   ): Promise<Receipt> {
-    return await this.commit([{ do: 'revise', target, ...patch }], options)
+    return this.commit([{ do: 'revise', target, ...patch }], options)
   }
 
   async forget(id: IdInput, options?: CommitOptions): Promise<Receipt> {
-    return await this.commit([{ do: 'forget', id }], options)
+    return this.commit([{ do: 'forget', id }], options)
   }
 
   async dissociate(ref: AssociationRef, options?: CommitOptions): Promise<Receipt> {
-    return await this.commit([{ do: 'dissociate', ...ref }], options)
+    return this.commit([{ do: 'dissociate', ...ref }], options)
   }
 
   async commit(commands: readonly Command[], options: CommitOptions = {}): Promise<Receipt> {
@@ -175,28 +175,26 @@ class LocalStore extends PinnedReader implements Store {
     return prometheusText(this.stats())
   }
 
-  async rebuild(
-    options: LongOptions & { projections?: readonly string[] } = {}
-  ): Promise<void> {
+  async rebuild(options: LongOptions & { projections?: readonly string[] } = {}): Promise<void> {
     this.#assertWritable('rebuild')
     await rebuild(this.#engine, options)
   }
 
   async verify(options: LongOptions = {}): Promise<VerifyReport> {
     this.#assertWritable('verify')
-    return await verify(this.#engine, options)
+    return verify(this.#engine, options)
   }
 
   async import(source: ImportSource, options: ImportOptions = {}): Promise<ImportReport> {
     this.#assertWritable('import')
     const store = this
-    return await importRecords(
+    return importRecords(
       {
         limits: this.limits,
         get position() {
           return store.head
         },
-        commitLenient: async (commands, lenient) => await this.#commitLenient(commands, lenient)
+        commitLenient: async (commands, lenient) => this.#commitLenient(commands, lenient)
       },
       source,
       options
@@ -243,9 +241,7 @@ class LocalStore extends PinnedReader implements Store {
     const prepared = prepareCommit(context, embed, commands, valid, lenient)
     // Without an embed function nothing is awaited here: the limits are checked in this very turn.
     const commit = prepared instanceof Promise ? await prepared : prepared
-    const outcome = await new Promise<CommitOutcome>((resolve, reject) => {
-      writer.enqueue({ ...commit, resolve, reject })
-    })
+    const outcome = await writer.commit(commit)
     this.#engine.latency.record('commit', nowUs() - started)
     return outcome
   }
@@ -254,13 +250,13 @@ class LocalStore extends PinnedReader implements Store {
     commands: readonly Command[],
     options: ImportLenient
   ): Promise<LenientResult> {
-    const { durability, signal, createMissing = false } = options
+    const { durability, signal, createMissing = false, dryRun = false } = options
     throwIfAborted(signal, 'import')
     const commitOptions: CommitOptions = {
       ...(durability === undefined ? {} : { durability }),
       ...(signal === undefined ? {} : { signal })
     }
-    const { rejected } = await this.#commit(commands, commitOptions, { createMissing })
+    const { rejected } = await this.#commit(commands, commitOptions, { createMissing, dryRun })
     return { rejected }
   }
 

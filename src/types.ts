@@ -261,11 +261,7 @@ export interface Reader<S extends Schema = Schema> {
   vector(id: IdInput, options?: ReadOptions): Promise<Float32Array | undefined>
   neighbors(id: IdInput, options?: NeighborOptions): Promise<Association<S>[]>
   associations(id: IdInput, options?: NeighborOptions): AsyncIterable<Association<S>>
-  findPath(
-    source: IdInput,
-    target: IdInput,
-    options?: PathOptions
-  ): Promise<Path<S> | undefined>
+  findPath(source: IdInput, target: IdInput, options?: PathOptions): Promise<Path<S> | undefined>
   findPaths(
     source: IdInput,
     target: IdInput,

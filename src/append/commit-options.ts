@@ -1,6 +1,3 @@
-import { optionInvalid } from '../options.ts'
-import type { CommitMeta } from '../log/frame.ts'
-import type { CommitOptions, Durability, Expectation } from '../types.ts'
 import {
   checkFields,
   checkId,
@@ -10,6 +7,9 @@ import {
   type Scope,
   wrongType
 } from '../checks/values.ts'
+import type { CommitMeta } from '../log/frame.ts'
+import { optionInvalid } from '../options.ts'
+import type { CommitOptions, Durability, Expectation } from '../types.ts'
 import type { ValidExpectation } from './staged-commit.ts'
 
 const NAMES: readonly string[] = [
@@ -39,7 +39,8 @@ export function checkCommitOptions(
   options: CommitOptions,
   durability: Durability
 ): ValidCommitOptions {
-  if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options)
+  if (typeof options !== 'object' || options === null)
+    throw wrongType('options', 'an object', options)
   for (const name of Object.keys(options)) {
     if (!NAMES.includes(name)) throw optionInvalid(name, 'present', 'absent: no such option')
   }

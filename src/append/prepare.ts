@@ -1,14 +1,20 @@
 /** From what a caller asked for to a commit that can wait in line. */
-import type { Embed } from '../options.ts'
+import { assert } from '../assert.ts'
 import { embedTexts } from '../checks/embed.ts'
-import { checkVector } from '../checks/vector.ts'
 import { limitExceeded } from '../checks/values.ts'
+import { checkVector } from '../checks/vector.ts'
+import { StoreError } from '../errors.ts'
+import type { Embed } from '../options.ts'
 import type { Command } from '../types.ts'
 import type { ValidCommitOptions } from './commit-options.ts'
-import { digestOf, type LenientOptions, type WaitingCommit } from './staged-commit.ts'
+import {
+  digestOf,
+  type LenientCommit,
+  type LenientOptions,
+  type Rejected,
+  type WaitingCommit
+} from './staged-commit.ts'
 import { type CheckContext, checkCommit, type ValidCommand } from './valid-command.ts'
-
-type Prepared = Omit<WaitingCommit, 'resolve' | 'reject'>
 
 /**
  * Checks the commands of a commit. Asynchronous only if texts are to be embedded first.
@@ -21,25 +27,60 @@ export function prepareCommit(
   commands: readonly Command[],
   options: ValidCommitOptions,
   lenient: LenientOptions | undefined
-): Prepared | Promise<Prepared> {
-  const checked = checkCommit(context, commands, options.bytes)
+): WaitingCommit | Promise<WaitingCommit> {
+  const checked =
+    lenient === undefined
+      ? { ...checkCommit(context, commands, options.bytes), lenient }
+      : checkLenient(context, commands, lenient)
   const { idempotencyKey: key, expect, meta, durability, signal } = options
   // Made before texts are embedded: a retry must not depend on the model giving the same numbers.
-  const idempotency =
-    key === undefined ? undefined : { key, digest: digestOf(checked.commands) }
-  const prepared: Prepared = {
-    ...checked,
+  const idempotency = key === undefined ? undefined : { key, digest: digestOf(checked.commands) }
+  const prepared: WaitingCommit = {
+    commands: checked.commands,
+    bytes: checked.bytes,
+    lenient: checked.lenient,
     expect,
     durability,
     meta,
     idempotency,
-    lenient,
     signal,
-    onAbort: undefined
+    onAbort: undefined,
+    outcome: undefined,
+    resolve: notInLine,
+    reject: notInLine
   }
   if (embed === undefined || context.vectors === undefined) return prepared
   const texts = checked.commands.filter(needsEmbedding)
   return texts.length === 0 ? prepared : embedAll(context, embed, prepared, texts)
+}
+
+/** The writer puts the caller's own in its place. */
+function notInLine(): void {
+  assert(false, 'a commit is settled only after it got in line')
+}
+
+/** Checks each command by itself: what is refused is left out, with its number and why. */
+function checkLenient(
+  context: CheckContext,
+  values: readonly Command[],
+  options: LenientOptions
+): { commands: ValidCommand[]; bytes: number; lenient: LenientCommit } {
+  const commands: ValidCommand[] = []
+  const numbers: number[] = []
+  const rejected: Rejected[] = []
+  let bytes = 0
+  for (const [index, value] of values.entries()) {
+    try {
+      const { commands: checked, bytes: total } = checkCommit(context, [value], bytes)
+      commands.push(...checked)
+      numbers.push(index)
+      bytes = total
+    } catch (error) {
+      if (!(error instanceof StoreError || error instanceof TypeError)) throw error
+      rejected.push({ command: index, error })
+    }
+  }
+  return { commands, bytes, lenient: { ...options, numbers, rejected } }
 }
 
 type Embeddable = Extract<ValidCommand, { do: 'learn' | 'revise' }>
@@ -53,9 +94,9 @@ function needsEmbedding(command: ValidCommand): command is Embeddable {
 async function embedAll(
   context: CheckContext,
   embed: Embed,
-  prepared: Prepared,
+  prepared: WaitingCommit,
   commands: readonly Embeddable[]
-): Promise<Prepared> {
+): Promise<WaitingCommit> {
   const texts = commands.map(({ fields }) => fields.content ?? '')
   const vectors = await embedTexts(embed, texts, prepared.signal)
   let { bytes } = prepared
@@ -66,5 +107,10 @@ async function embedAll(
   }
   const { commitBytes } = context.limits
   if (bytes <= commitBytes) return { ...prepared, bytes }
-  throw limitExceeded({ command: undefined, limits: context.limits }, 'commitBytes', bytes, commitBytes)
+  throw limitExceeded(
+    { command: undefined, limits: context.limits },
+    'commitBytes',
+    bytes,
+    commitBytes
+  )
 }

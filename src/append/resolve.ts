@@ -3,14 +3,14 @@
  * it makes. Everything that a projection would have to look up is looked up here, once.
  */
 import { assert } from '../assert.ts'
+import { mergeMetadata } from '../checks/metadata.ts'
+import { commandOf, type NamedId, type Scope, type ValidRef } from '../checks/values.ts'
 import { StoreError } from '../errors.ts'
 import type { AssociationEnd, ConceptFields, LogEvent } from '../log/event.ts'
 import type { IdTable } from '../projections/id-table.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
 import type { Change, CommandResult, IfExists } from '../types.ts'
-import { commandOf, type NamedId, type Scope, type ValidRef } from '../checks/values.ts'
-import { mergeMetadata } from '../checks/metadata.ts'
 import type { ValidChanges, ValidCommand, ValidFields } from './valid-command.ts'
 
 /** The newest state, and the numbers that the writer gives out. */

@@ -4,17 +4,17 @@
  * puts the outcome into the overlay under the positions that it will get.
  */
 import { assert } from '../assert.ts'
+import type { NamedId, Scope } from '../checks/values.ts'
 import { StoreError } from '../errors.ts'
 import type { LogEvent } from '../log/event.ts'
 import type { LogCommit } from '../log/frame.ts'
+import type { Limits } from '../options.ts'
 import type { IdTable } from '../projections/id-table.ts'
 import type { CountDelta, NotedCommit, Overlay } from '../projections/overlay.ts'
 import { Pinned } from '../projections/pinned.ts'
 import { type At, foldAssociation, foldConcept } from '../projections/state.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
-import type { Limits } from '../options.ts'
 import type { CommandResult } from '../types.ts'
-import type { NamedId, Scope } from '../checks/values.ts'
 import { findAssociation, resolveCommand } from './resolve.ts'
 import type { CommitOutcome, ValidExpectation, WaitingCommit } from './staged-commit.ts'
 import type { ValidCommand } from './valid-command.ts'
@@ -46,12 +46,13 @@ export class Stage {
   readonly #ids: IdTable
   readonly #limits: Readonly<Limits>
   readonly #live: { readonly snapshot: TablesSnapshot }
+  #state: Pinned | undefined
   #ordinals: number
   #revisions: number
   #position: number
   #time: number
   /** Takes back what staging changed outside the overlay. */
-  #undo: (() => void)[] = []
+  #undo: (() => void)[] | undefined
 
   constructor(options: StageOptions) {
     this.#overlay = options.overlay
@@ -71,7 +72,11 @@ export class Stage {
 
   /** The newest state, staged commits included. */
   get state(): Pinned {
-    return new Pinned(NEWEST, this.#live.snapshot, this.#overlay, this.#ids)
+    const { snapshot } = this.#live
+    // Asked for several times a command, and nearly always the same.
+    if (this.#state?.isOf(snapshot, this.#overlay) === true) return this.#state
+    this.#state = new Pinned(NEWEST, snapshot, this.#overlay, this.#ids)
+    return this.#state
   }
 
   /** The commit with this idempotency key that the overlay knows, staged ones included. */
@@ -96,33 +101,41 @@ export class Stage {
   stage(commit: WaitingCommit): Staged {
     const first = this.#position + 1
     const before = { ordinals: this.#ordinals, revisions: this.#revisions }
-    this.#overlay.begin()
+    // A single command is refused before it changes anything, so there is nothing to take back.
+    const isDryRun = commit.lenient?.dryRun === true
+    this.#begin(commit.commands.length > 1 || isDryRun)
     try {
       for (const expectation of commit.expect) this.#expect(expectation)
       const staged = this.#stageCommands(commit, first)
-      this.#overlay.keep()
-      this.#undo = []
+      if (isDryRun) {
+        this.#takeBack(before)
+        return { log: undefined, outcome: staged.outcome }
+      }
+      this.#keep()
       if (staged.log !== undefined) {
         this.#position = first + staged.log.events.length - 1
         this.#time = staged.log.time
       }
       return staged
     } catch (error) {
-      this.#overlay.rollback()
-      for (const undo of this.#undo.reverse()) undo()
-      this.#undo = []
-      this.#ordinals = before.ordinals
-      this.#revisions = before.revisions
+      this.#takeBack(before)
       throw error
     }
   }
 
+  #takeBack(before: { ordinals: number; revisions: number }): void {
+    this.#overlay.rollback()
+    for (const undo of this.#undo?.reverse() ?? []) undo()
+    this.#undo = undefined
+    this.#ordinals = before.ordinals
+    this.#revisions = before.revisions
+  }
+
   /** Repeats an event of the log, when a store is opened. */
   replay(event: LogEvent, at: At, bytes: number): void {
-    this.#overlay.begin()
+    this.#begin(false)
     this.#put(event, at, bytes)
-    this.#overlay.keep()
-    this.#undo = []
+    this.#keep()
     this.#position = at.position
     this.#time = at.time
   }
@@ -140,13 +153,24 @@ export class Stage {
     this.#overlay.noteCommit(idempotency.key, { ...idempotency, first: commit.first, last })
   }
 
+  #begin(mayRollBack: boolean): void {
+    this.#overlay.begin(mayRollBack)
+    this.#undo = mayRollBack ? [] : undefined
+  }
+
+  #keep(): void {
+    this.#overlay.keep()
+    this.#undo = undefined
+  }
+
   #stageCommands(commit: WaitingCommit, first: number): Staged {
     // Time never decreases along the log, whatever the clock does.
     const time = Math.max(Date.now(), this.#time)
     const bytesPerCommand = commit.bytes / commit.commands.length
     const events: LogEvent[] = []
     const results: CommandResult[] = []
-    const rejected: CommitOutcome['rejected'] = []
+    const { lenient } = commit
+    const rejected: CommitOutcome['rejected'] = lenient === undefined ? [] : [...lenient.rejected]
     const add = (event: LogEvent): void => {
       this.#put(event, { position: first + events.length, time }, bytesPerCommand)
       events.push(event)
@@ -154,13 +178,13 @@ export class Stage {
     for (const [index, command] of commit.commands.entries()) {
       const scope = { command: index, limits: this.#limits }
       try {
-        if (commit.lenient?.createMissing === true) this.#createMissing(scope, command, add)
+        if (lenient?.createMissing === true) this.#createMissing(scope, command, add)
         const { event, result } = this.#resolve(scope, command)
         if (event !== undefined) add(event)
         results.push(result)
       } catch (error) {
-        if (commit.lenient === undefined || !(error instanceof StoreError)) throw error
-        rejected.push({ command: index, error })
+        if (lenient === undefined || !(error instanceof StoreError)) throw error
+        rejected.push({ command: lenient.numbers[index] ?? index, error })
       }
     }
     if (commit.idempotency !== undefined) {
@@ -176,6 +200,7 @@ export class Stage {
     }
     const { durability } = commit
     const last = first + events.length - 1
+    rejected.sort((a, b) => a.command - b.command)
     const outcome: CommitOutcome = {
       receipt: { outcome: 'appended', first, last, durability, results },
       rejected
@@ -247,7 +272,8 @@ export class Stage {
         })
         this.#ordinals = Math.max(this.#ordinals, event.ordinal)
         this.#revisions = Math.max(this.#revisions, after.revision)
-        const isLateKey = before !== undefined && before.key === undefined && after.key !== undefined
+        const isLateKey =
+          before !== undefined && before.key === undefined && after.key !== undefined
         if (isLateKey) overlay.addLateKey()
         if (event.created || isLateKey) {
           this.#setId(event.id, event.ordinal, true, after.key !== undefined)
@@ -274,9 +300,7 @@ export class Stage {
       case 'association-revised': {
         const { source, target, name } = event
         const key = event.key ?? ''
-        const before = event.created
-          ? undefined
-          : this.state.association(source, target, name, key)
+        const before = event.created ? undefined : this.state.association(source, target, name, key)
         const after = foldAssociation(before, event, at)
         overlay.putAssociation({ source, target, name, key }, at.position, after)
         if (event.created) overlay.addDelta({ ...noDelta(at.position), associations: 1 })
@@ -296,8 +320,8 @@ export class Stage {
   }
 
   #setId(id: NamedId['id'], ordinal: number, isAlive: boolean, hasKey: boolean): void {
-    const before = this.#ids.find(id)
-    this.#undo.push(() => this.#ids.restore(id, before))
+    const before = this.#undo === undefined ? undefined : this.#ids.find(id)
+    this.#undo?.push(() => this.#ids.restore(id, before))
     this.#ids.set(id, { ordinal, isAlive, hasKey })
   }
 }

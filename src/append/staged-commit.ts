@@ -1,9 +1,9 @@
 /** A commit on its way: checked, waiting for the writer, then staged, then settled. */
 import { hash } from 'node:crypto'
+import type { NamedId, ValidRef } from '../checks/values.ts'
 import type { CommitMeta } from '../log/frame.ts'
 import { pack } from '../storage/codec.ts'
 import type { Durability, Receipt } from '../types.ts'
-import type { NamedId, ValidRef } from '../checks/values.ts'
 import type { ValidCommand } from './valid-command.ts'
 
 export type ValidExpectation =
@@ -18,24 +18,40 @@ export interface WaitingCommit {
   durability: Durability
   meta: CommitMeta | undefined
   idempotency: { key: string; digest: Uint8Array } | undefined
-  /** Leaves bad commands out instead of refusing all; see `Writer.commitLenient`. */
-  lenient: LenientOptions | undefined
+  /** Leaves bad commands out and reports them, instead of refusing all. For imports. */
+  lenient: LenientCommit | undefined
   signal: AbortSignal | undefined
   /** Listens on the signal while the commit waits. */
   onAbort: (() => void) | undefined
-  resolve(outcome: CommitOutcome): void
-  reject(error: unknown): void
+  /** What it will be acknowledged with, once it is staged. */
+  outcome: CommitOutcome | undefined
+  resolve: (outcome: CommitOutcome) => void
+  reject: (error: unknown) => void
 }
 
 export interface LenientOptions {
   /** Makes an empty stub for each end of an association that does not exist. */
   createMissing: boolean
+  /** Everything is checked and resolved, then taken back. */
+  dryRun: boolean
+}
+
+export interface LenientCommit extends LenientOptions {
+  /** What was left out before the commit got in line. */
+  rejected: Rejected[]
+  /** For each command, its number in what the caller gave. */
+  numbers: readonly number[]
+}
+
+export interface Rejected {
+  command: number
+  error: Error
 }
 
 export interface CommitOutcome {
   receipt: Receipt
   /** Commands left out of a lenient commit, with why. */
-  rejected: { command: number; error: Error }[]
+  rejected: Rejected[]
 }
 
 /** 16 bytes that tell these commands from others under the same idempotency key. */

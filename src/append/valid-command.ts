@@ -1,7 +1,6 @@
 /** Turns what a caller asked for into checked commands that share no memory with it. */
-import type { Limits } from '../options.ts'
-import { ConceptId } from '../ids.ts'
-import type { AssociationRef, Change, Command, IfExists } from '../types.ts'
+
+import { encodeMetadata } from '../checks/metadata.ts'
 import {
   checkBytes,
   checkFields,
@@ -18,7 +17,9 @@ import {
   wrongType
 } from '../checks/values.ts'
 import { checkVector, type VectorShape } from '../checks/vector.ts'
-import { encodeMetadata } from '../checks/metadata.ts'
+import { ConceptId } from '../ids.ts'
+import type { Limits } from '../options.ts'
+import type { AssociationRef, Change, Command, IfExists } from '../types.ts'
 
 /** Absent keeps, `null` clears. */
 export interface ValidFields {

@@ -3,6 +3,7 @@
  * with whoever waits beside them, and are acknowledged once the frame is where they asked for.
  */
 import { setImmediate as turn } from 'node:timers/promises'
+import { assert } from '../assert.ts'
 import { aborted, StoreError } from '../errors.ts'
 import type { LogCommit } from '../log/frame.ts'
 import { poisoned } from '../log/level-log.ts'
@@ -14,6 +15,12 @@ import type { CommitOutcome, WaitingCommit } from './staged-commit.ts'
 /** A frame gathers commits until it holds about so much; a larger commit has its own. */
 const FRAME_BYTES = 1024 * 1024
 const FRAME_EVENTS = 4096
+
+/** … or until staging took so long: the event loop belongs to the user. */
+const STAGING_MS = 2
+
+/** Encoding more than about this takes a millisecond. */
+const LARGE_BYTES = 128 * 1024
 
 export interface WriterOptions {
   log: EventLog
@@ -39,12 +46,12 @@ export interface AppendedGroup {
 
 /** Commits of one frame, and what each of them waits for. */
 interface Group {
+  /** What is written: a commit that changes nothing writes nothing, and is told with the rest. */
   commits: LogCommit[]
+  members: WaitingCommit[]
   durable: boolean
   interval: boolean
   bytes: number
-  settle: (() => void)[]
-  reject: ((error: unknown) => void)[]
 }
 
 export class Writer {
@@ -66,27 +73,27 @@ export class Writer {
   }
 
   /**
-   * Puts a checked commit in line.
+   * Puts a checked commit in line. Resolves when it is acknowledged.
    *
    * While it waits, its signal takes it out of the line, and it is wholly absent. Once it is
    * staged the signal comes too late: it ends as if there were none.
    */
-  enqueue(commit: WaitingCommit): void {
+  async commit(commit: WaitingCommit): Promise<CommitOutcome> {
     const { signal } = commit
     if (this.#closed) {
-      commit.reject(new StoreError('STORE_CLOSED', 'The store is closed', { operation: 'commit' }))
-      return
+      throw new StoreError('STORE_CLOSED', 'The store is closed', { operation: 'commit' })
     }
-    if (signal?.aborted === true) {
-      commit.reject(aborted(signal, 'commit'))
-      return
-    }
-    this.#waiting.push(commit)
-    if (signal !== undefined) {
-      commit.onAbort = () => this.#abort(commit, signal)
-      signal.addEventListener('abort', commit.onAbort, { once: true })
-    }
-    this.#running ??= this.#drain()
+    if (signal?.aborted === true) throw aborted(signal, 'commit')
+    return await new Promise((resolve, reject) => {
+      commit.resolve = resolve
+      commit.reject = reject
+      this.#waiting.push(commit)
+      if (signal !== undefined) {
+        commit.onAbort = () => this.#abort(commit, signal)
+        signal.addEventListener('abort', commit.onAbort, { once: true })
+      }
+      this.#running ??= this.#drain()
+    })
   }
 
   /** Ends when the line is empty. Nothing new is taken. */
@@ -122,39 +129,49 @@ export class Writer {
     }
     const group = this.#stageGroup()
     if (group.commits.length > 0) {
-      const started = performance.now()
+      // Encoding is the other costly step: the event loop gets its turn between the two.
+      if (group.bytes > LARGE_BYTES) await turn()
       try {
-        // The process may die here. With the frame on disk or not, nobody was told anything.
-        const { first, last, bytes } = await this.#log.append(group.commits, {
-          durable: group.durable
-        })
-        const us = (performance.now() - started) * 1000
-        this.#options.onAppended({
-          first,
-          last,
-          bytes,
-          commits: group.commits.length,
-          isPending: group.interval && !group.durable,
-          us
-        })
+        await this.#append(group)
       } catch (error) {
         // Nothing of the group is visible: the head did not move. What waits meets the poison.
-        for (const reject of group.reject) reject(error)
+        for (const member of group.members) member.reject(error)
         this.#options.onPoisoned(error instanceof Error ? error : new Error(String(error)))
         return
       }
     }
-    for (const settle of group.settle) settle()
+    for (const member of group.members) this.#acknowledge(member)
+  }
+
+  async #append(group: Group): Promise<void> {
+    const { commits, durable } = group
+    const started = performance.now()
+    // The process may die here. With the frame on disk or not, nobody was told anything.
+    const { first, last, bytes } = await this.#log.append(commits, { durable })
+    const us = (performance.now() - started) * 1000
+    const isPending = group.interval && !durable
+    this.#options.onAppended({ first, last, bytes, commits: commits.length, isPending, us })
+  }
+
+  #acknowledge(commit: WaitingCommit): void {
+    const { outcome, durability } = commit
+    assert(outcome !== undefined, 'a commit is staged before it is acknowledged')
+    const { receipt } = outcome
+    const isOwed = durability === 'fsync' && receipt.last > this.#log.durableHead
+    // Only a duplicate of a commit with a lesser durability is not as durable as it asks for.
+    if (!isOwed) commit.resolve(outcome)
+    else this.#log.sync().then(() => commit.resolve(outcome), commit.reject)
   }
 
   /** Takes commits from the line until the frame is full; refuses those that cannot be. */
   #stageGroup(): Group {
     const group = newGroup()
+    const started = performance.now()
     let events = 0
     let taken = 0
     for (const commit of this.#waiting) {
       if (group.bytes > 0 && group.bytes + commit.bytes > FRAME_BYTES) break
-      if (events >= FRAME_EVENTS) break
+      if (events >= FRAME_EVENTS || performance.now() - started >= STAGING_MS) break
       taken++
       leaveLine(commit)
       events += commit.commands.length
@@ -178,8 +195,8 @@ export class Writer {
       if (commit.durability === 'fsync') group.durable = true
       if (commit.durability === 'interval') group.interval = true
     }
-    group.settle.push(() => commit.resolve(outcome))
-    group.reject.push(commit.reject)
+    commit.outcome = outcome
+    group.members.push(commit)
   }
 
   /** Whether the key was used before, by a commit in the log, in the overlay or in this group. */
@@ -201,7 +218,8 @@ export class Writer {
         results
       }
       if (commit.durability === 'fsync' && last > this.#log.durableHead) group.durable = true
-      this.#settleWhenDurable(commit, { receipt, rejected: [] }, group)
+      commit.outcome = { receipt, rejected: [] }
+      group.members.push(commit)
       return true
     }
     const stored = this.#stage.storedCommit(key)
@@ -212,16 +230,6 @@ export class Writer {
       commit.reject
     )
     return true
-  }
-
-  /** A duplicate that asks for `fsync` is acknowledged only when the first one is that durable. */
-  #settleWhenDurable(commit: WaitingCommit, outcome: CommitOutcome, group: Group): void {
-    const { last } = outcome.receipt
-    group.reject.push(commit.reject)
-    group.settle.push(() => {
-      if (commit.durability !== 'fsync' || last <= this.#log.durableHead) commit.resolve(outcome)
-      else this.#log.sync().then(() => commit.resolve(outcome), commit.reject)
-    })
   }
 
   async #readDuplicate(commit: WaitingCommit, first: number): Promise<Receipt> {
@@ -260,7 +268,7 @@ export class Writer {
 }
 
 function newGroup(): Group {
-  return { commits: [], durable: false, interval: false, bytes: 0, settle: [], reject: [] }
+  return { commits: [], members: [], durable: false, interval: false, bytes: 0 }
 }
 
 /** From here on the signal comes too late. Long-lived signals must not gather listeners. */

@@ -82,7 +82,10 @@ function checkValue(
       if (Array.isArray(value)) checkArray(scope, value, path, depth, counted)
       else checkObject(scope, value, path, depth, counted)
       return
-    default:
+    case 'bigint':
+    case 'function':
+    case 'symbol':
+    case 'undefined':
       throw refuse(scope, path, `a value of type ${typeof value}`)
   }
 }

@@ -6,7 +6,7 @@ import { UsageError } from './session.ts'
 type Embed = NonNullable<StoreOptions['embed']>
 
 /** What the factory of a module is told about the store that it embeds for. */
-export interface EmbedInfo {
+interface EmbedInfo {
   directory: string
 }
 

@@ -100,7 +100,7 @@ export class Session {
   }
 }
 
-export function warn(message: string): void {
+function warn(message: string): void {
   process.stderr.write(`sutra: ${message}\n`)
 }
 

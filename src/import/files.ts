@@ -117,7 +117,7 @@ function zstdUnpacker(): () => Transform {
   throw unsupported('import of zstd', `Node ${process.versions.node} cannot unpack it`)
 }
 
-export function sourceInvalid(source: string, cause: unknown): StoreError<'IMPORT_SOURCE_INVALID'> {
+function sourceInvalid(source: string, cause: unknown): StoreError<'IMPORT_SOURCE_INVALID'> {
   const reason = cause instanceof Error ? cause.message : String(cause)
   const message = `Source '${source}' cannot be read: ${reason}`
   return new StoreError('IMPORT_SOURCE_INVALID', message, { source, reason }, { cause })

@@ -12,8 +12,6 @@ import { Tally } from './tally.ts'
 import type { ImportTarget } from './target.ts'
 import { Turns } from './turns.ts'
 
-export type { ImportTarget, LenientOptions, LenientResult } from './target.ts'
-
 /** Large enough that a commit's own cost vanishes, small enough to be checked in one stretch. */
 const BATCH_ROWS = 500
 const BATCH_BYTES = 1024 * 1024

@@ -15,7 +15,7 @@ const BOM = Buffer.from([0xef, 0xbb, 0xbf])
 
 /** A block is decoded in one go: it bounds both the string made of it and the time that takes. */
 const BLOCK_BYTES = 256 * 1024
-export const LINE_BYTES_MAX: number = 64 * 1024 * 1024
+const LINE_BYTES_MAX: number = 64 * 1024 * 1024
 
 /**
  * Splits the bytes of one source into lines, wherever its chunks end. Holds one unfinished line,

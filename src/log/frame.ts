@@ -22,8 +22,8 @@
  */
 import { crc32 } from 'node:zlib'
 import { assert } from '../assert.ts'
-import type { CommandResult } from '../types.ts'
 import { pack, unpack } from '../storage/codec.ts'
+import type { CommandResult } from '../types.ts'
 import { decodeEvent, encodeEvent, type LogEvent } from './event.ts'
 
 export const FRAME_FORMAT = 1
@@ -185,7 +185,12 @@ function decodeBody(value: unknown, first: number): LogCommit[] {
     if (typeof time !== 'number' || !Array.isArray(events)) {
       throw new FrameDamage('a commit without time or events')
     }
-    const commit = { time, first: position, meta: decodeMeta(meta), events: events.map(decodeEvent) }
+    const commit = {
+      time,
+      first: position,
+      meta: decodeMeta(meta),
+      events: events.map(decodeEvent)
+    }
     position += events.length
     return commit
   })

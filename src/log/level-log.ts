@@ -71,7 +71,7 @@ export class LevelLog implements EventLog {
   static async open(directory: string, storeId: Buffer): Promise<LevelLog> {
     const level = await openLevel(directory)
     try {
-      const { file, watermark } = HeadFile.open(join(directory, HEAD_FILE), storeId)
+      const { file, watermark } = openHead(directory, storeId)
       const log = new LevelLog(level, file, storeId)
       if (watermark === undefined) {
         file.close()
@@ -115,7 +115,9 @@ export class LevelLog implements EventLog {
         checksum = frame.checksum
       }
     } catch (error) {
-      if (!isLogDamage(error) || error.details.from <= durable) throw error
+      // A checkpoint was durable too, whatever HEAD remembers after a power cut.
+      const promised = Math.max(durable, from)
+      if (!isLogDamage(error) || error.details.from <= promised) throw error
       problem = error
     }
     if (last === 0 && from > 0) last = await this.#lastBefore(from)
@@ -125,7 +127,7 @@ export class LevelLog implements EventLog {
     this.#head = last
     this.#checksum = checksum ?? durableChecksum
     if (problem === undefined) return undefined
-    return await this.#dropTail(last + 1, problem.details.reason, readOnly)
+    return this.#dropTail(last + 1, problem.details.reason, readOnly)
   }
 
   get head(): number {
@@ -314,6 +316,14 @@ export function poisoned(cause: Error, durableHead: number): StoreError<'STORE_P
 
 function isLogDamage(error: unknown): error is StoreError<'LOG_DAMAGED'> {
   return error instanceof StoreError && error.code === 'LOG_DAMAGED'
+}
+
+function openHead(directory: string, storeId: Buffer): ReturnType<typeof HeadFile.open> {
+  try {
+    return HeadFile.open(join(directory, HEAD_FILE), storeId)
+  } catch (cause) {
+    throw damaged(HEAD_FILE, 'it cannot be read', cause)
+  }
 }
 
 async function openLevel(directory: string): Promise<Level> {

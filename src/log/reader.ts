@@ -1,6 +1,6 @@
 import { StoreError } from '../errors.ts'
 import type { Level } from '../storage/level.ts'
-import { decodeFrame, FrameDamage, type Frame, frameKey, positionOfKey } from './frame.ts'
+import { decodeFrame, type Frame, FrameDamage, frameKey, positionOfKey } from './frame.ts'
 
 /**
  * Reads frames out of the log's LevelDB, in any thread. Checks every frame it decodes and that

@@ -105,6 +105,7 @@ export class BatchLoop {
 
   /** Nothing is skipped and nothing retried: it stays where it is until it is replaced. */
   fail(error: Error): void {
+    // What goes wrong in a batch that still ran then follows from the first error.
     if (this.#error !== undefined) return
     this.#error = error
     this.#chain?.unsubscribe()

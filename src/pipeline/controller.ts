@@ -4,7 +4,7 @@ import { MovingAverage } from './moving-average.ts'
 import { Trend } from './trend.ts'
 
 /** What happened since the sample before. The controller has no clock: time comes with it. */
-export interface LoadSample {
+interface LoadSample {
   /** Milliseconds, monotonic. */
   now: number
   /** Acknowledged events that the projection does not hold yet. */

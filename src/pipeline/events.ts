@@ -68,9 +68,7 @@ export function observeEvents(
     const unsubscribed = new AbortController()
     const { signal: given, ...rest } = options
     const signal =
-      given === undefined
-        ? unsubscribed.signal
-        : AbortSignal.any([given, unsubscribed.signal])
+      given === undefined ? unsubscribed.signal : AbortSignal.any([given, unsubscribed.signal])
     const pump = async (): Promise<void> => {
       const events = readEvents(log, { ...rest, live: query.live, signal }, closing)
       for await (const event of events) subscriber.next(event)
@@ -119,11 +117,7 @@ function position(option: string, value: unknown): number | undefined {
   throw invalid(option, value, 'a position: a whole number from 1')
 }
 
-function invalid(
-  option: string,
-  received: unknown,
-  expected: string
-): StoreError<'QUERY_INVALID'> {
+function invalid(option: string, received: unknown, expected: string): StoreError<'QUERY_INVALID'> {
   const message = `'${option}' must be ${expected}, received ${String(received)}`
   return new StoreError('QUERY_INVALID', message, { option, received, expected })
 }

@@ -11,7 +11,7 @@ import {
 import { quietTimer } from './timers.ts'
 
 /** What the watch looks at. */
-export interface HealthSource {
+interface HealthSource {
   /** The newest reading; the same object until there is a newer one. */
   reading(): LoadReading
   inputs(): HealthInputs

@@ -1,5 +1,5 @@
 /** A straight line through recent samples. */
-export interface TrendLine {
+interface TrendLine {
   /** Change of the value in a millisecond. */
   slope: number
   /** Value of the line at the newest sample. */

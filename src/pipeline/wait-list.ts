@@ -1,6 +1,6 @@
 import { aborted } from '../errors.ts'
 
-export interface Waiting<T> {
+interface Waiting<T> {
   readonly wants: T
   /** When it began to wait. */
   readonly since: number

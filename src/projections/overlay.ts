@@ -132,6 +132,7 @@ export class Overlay {
   /** Concepts forgotten whose associations may still be stored, by ordinal: when they died. */
   #dead: Map<number, number>
   #undo: Undo[] | undefined
+  #isStaging = false
 
   constructor(checkpoint: number, dead: Map<number, number>) {
     this.#current = new OverlaySegment(checkpoint + 1)
@@ -151,22 +152,25 @@ export class Overlay {
     return this.#segments.reduce((sum, segment) => sum + segment.events, 0)
   }
 
-  /** Begins a commit. Until `keep` or `rollback`, every change can be taken back. */
-  begin(): void {
+  /** Begins a commit. Until `keep`, `rollback` takes every change back if that was asked for. */
+  begin(mayRollBack: boolean): void {
     if (this.#current.events >= SEGMENT_EVENTS) {
       this.#current = new OverlaySegment(this.#current.last + 1)
       this.#segments = [...this.#segments, this.#current]
     }
-    this.#undo = []
+    this.#undo = mayRollBack ? [] : undefined
+    this.#isStaging = true
   }
 
   keep(): void {
     this.#undo = undefined
+    this.#isStaging = false
   }
 
   rollback(): void {
     const undo = this.#undo ?? []
     this.#undo = undefined
+    this.#isStaging = false
     for (let i = undo.length - 1; i >= 0; i--) undo[i]?.()
   }
 
@@ -177,7 +181,7 @@ export class Overlay {
     )
     const current = this.#current
     // The newest segment goes too once it is projected whole, or reads would look there forever.
-    if (current.events > 0 && current.last <= checkpoint && this.#undo === undefined) {
+    if (current.events > 0 && current.last <= checkpoint && !this.#isStaging) {
       this.#current = new OverlaySegment(current.last + 1)
       this.#segments = [this.#current]
     } else if (kept.length < this.#segments.length) {
@@ -294,12 +298,7 @@ export class Overlay {
   }
 }
 
-export function associationKey(
-  source: number,
-  target: number,
-  name: string,
-  key: string
-): string {
+export function associationKey(source: number, target: number, name: string, key: string): string {
   return `${source} ${target} ${key.length} ${key}${name}`
 }
 
@@ -321,7 +320,6 @@ export function versionAt<T>(
   while (version !== undefined && version.position > position) version = version.previous
   return version
 }
-
 
 function restore<K, V>(map: Map<K, V>, key: K, previous: V | undefined): void {
   if (previous === undefined) map.delete(key)

@@ -5,8 +5,13 @@
 import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd } from '../log/event.ts'
 import { compareSortKeys, type SortKey } from './order.ts'
-import { type AssociationChain, chainSortKey, type OverlaySegment, versionAt } from './overlay.ts'
-import { associationKey } from './overlay.ts'
+import {
+  type AssociationChain,
+  associationKey,
+  chainSortKey,
+  type OverlaySegment,
+  versionAt
+} from './overlay.ts'
 import type { AssociationState, ConceptState } from './state.ts'
 import type { Side } from './tables/keys.ts'
 import type { TablesSnapshot } from './tables/snapshot.ts'
@@ -38,6 +43,13 @@ export class Pinned {
     this.segments = overlay.segments
     this.dead = overlay.dead
     this.#ids = ids
+  }
+
+  /** Whether this still is what a new one of the same position would be. */
+  isOf(snapshot: TablesSnapshot, overlay: OverlayView): boolean {
+    return (
+      this.snapshot === snapshot && this.segments === overlay.segments && this.dead === overlay.dead
+    )
   }
 
   /** The same at another position, from the checkpoint of the snapshot on. */
@@ -77,6 +89,8 @@ export class Pinned {
 
   /** The version that an id's forgetting made; 0 for an id that never was or is alive. */
   deadVersion(id: ConceptId): number {
+    // Nearly every id that is learned is new: the id table knows that without a read.
+    if (this.#ids.complete && this.#ids.find(id) === undefined) return 0
     const ordinal = this.ordinalAt(id)
     if (ordinal === undefined) return 0
     for (let i = this.segments.length - 1; i >= 0; i--) {

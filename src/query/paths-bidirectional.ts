@@ -18,7 +18,7 @@ export async function fewestHops<E extends PathEdge>(
   leg: Leg<E>
 ): Promise<E[] | undefined> {
   const search = new HopSearch(exploration, leg)
-  return await search.run()
+  return search.run()
 }
 
 interface Reached<E> {

@@ -102,8 +102,8 @@ async function bestEdges<E extends PathEdge>(
   exploration: Exploration<E>,
   leg: Leg<E>
 ): Promise<E[] | undefined> {
-  if (exploration.query.order === 'hops') return await fewestHops(exploration, leg)
-  return await greatestConfidence(exploration, leg)
+  if (exploration.query.order === 'hops') return fewestHops(exploration, leg)
+  return greatestConfidence(exploration, leg)
 }
 
 /** Keeps the candidates sorted, and no more of them than are wanted. Equal ones: first come. */

@@ -62,7 +62,7 @@ export abstract class PinnedReader implements Reader {
 
   async counts(options: ReadOptions = {}): Promise<Counts> {
     checkOptions(options, [])
-    return await this.#held(async (pinned) => await countsAt(pinned, options.signal))
+    return this.#held(async (pinned) => countsAt(pinned, options.signal))
   }
 
   async has(id: IdInput, options: ReadOptions = {}): Promise<boolean> {
@@ -91,7 +91,7 @@ export abstract class PinnedReader implements Reader {
     if (!Array.isArray(ids)) throw new TypeError(`'ids' must be an array, received ${typeof ids}`)
     const include = checkGet(options)
     const wanted = ids.map((id) => toId(id as IdInput))
-    return await this.#held(async (pinned) => {
+    return this.#held(async (pinned) => {
       const pace = new ReadPace(options.signal, 'getMany')
       const found: (Concept | undefined)[] = []
       const states: (ConceptState | undefined)[] = []
@@ -127,14 +127,14 @@ export abstract class PinnedReader implements Reader {
     const pinned = this.pin()
     const state = pinned.conceptById(toId(id))
     if (state === undefined || state.revision === 0) return undefined
-    return await this.#vectorOf(state, pinned.position)
+    return this.#vectorOf(state, pinned.position)
   }
 
   async neighbors(id: IdInput, options: NeighborOptions = {}): Promise<Association[]> {
     const started = nowUs()
     const query = checkNeighborOptions(options)
     const wanted = toId(id)
-    return await this.#held(async (pinned) => {
+    return this.#held(async (pinned) => {
       const found: Association[] = []
       for await (const page of this.#pages(pinned, wanted, query, options.signal)) {
         found.push(...page)
@@ -174,7 +174,7 @@ export abstract class PinnedReader implements Reader {
     const started = nowUs()
     const request = checkPathOptions(options, this.host.limits)
     const ends = [toId(source), toId(target)] as const
-    return await this.#held(async (pinned) => {
+    return this.#held(async (pinned) => {
       const from = this.#existing(pinned, ends[0])
       const to = this.#existing(pinned, ends[1])
       const paths = await pathsBetween(pinned, from, to, request, this.host.limits.pathExplored)
@@ -189,7 +189,7 @@ export abstract class PinnedReader implements Reader {
     const index = this.host.vectorIndex('search')
     const shape = this.host.vectorShape()
     if (shape === undefined) throw notDeclared('search')
-    return await this.#held(async (pinned) => {
+    return this.#held(async (pinned) => {
       const { vector, except } = await this.#toVector(query, pinned, index, options.signal)
       const matches = await searchAt(pinned, index, shape, vector, request, except)
       this.#took('search', started, matches.length)
@@ -218,15 +218,15 @@ export abstract class PinnedReader implements Reader {
 
   async stateHash(options: ReadOptions = {}): Promise<string> {
     checkOptions(options, [])
-    return await this.#held(
-      async (pinned) => await stateHashAt(pinned, this.#vectorsAt(pinned), options.signal)
+    return this.#held(async (pinned) =>
+      stateHashAt(pinned, this.#vectorsAt(pinned), options.signal)
     )
   }
 
   async contentHash(options: ReadOptions = {}): Promise<string> {
     checkOptions(options, [])
-    return await this.#held(
-      async (pinned) => await contentHashAt(pinned, this.#vectorsAt(pinned), options.signal)
+    return this.#held(async (pinned) =>
+      contentHashAt(pinned, this.#vectorsAt(pinned), options.signal)
     )
   }
 
@@ -330,7 +330,7 @@ export abstract class PinnedReader implements Reader {
     return async (revisions) =>
       revisions.length === 0
         ? []
-        : await this.host.vectorIndex('vectors').vectors(revisions, pinned.position)
+        : this.host.vectorIndex('vectors').vectors(revisions, pinned.position)
   }
 
   async #toVector(
@@ -341,8 +341,7 @@ export abstract class PinnedReader implements Reader {
   ): Promise<{ vector: Float32Array; except: number }> {
     const { limits, embed } = this.host
     const shape = this.host.vectorShape()
-    if (typeof query === 'string')
-      return await this.#toVector({ text: query }, pinned, index, signal)
+    if (typeof query === 'string') return this.#toVector({ text: query }, pinned, index, signal)
     if (query instanceof Float32Array || Array.isArray(query)) {
       return { vector: checkQueryVector(query, shape, limits), except: 0 }
     }

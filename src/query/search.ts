@@ -127,7 +127,7 @@ export async function searchAt(
     await hits.take(await index.among(query, { ...common, ...passing, k: k + SPARE }))
     break
   }
-  return await withVectors(hits.matches, hits.states, index, request, position)
+  return withVectors(hits.matches, hits.states, index, request, position)
 }
 
 /** Candidates that the view confirms. */

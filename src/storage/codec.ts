@@ -1,6 +1,5 @@
+// biome-ignore-all assist/source/organizeImports: the order is the point, see plain-msgpackr.ts.
 import { previous, VARIABLE } from './plain-msgpackr.ts'
-// The order of these two imports matters; see plain-msgpackr.ts.
-// biome-ignore assist/source/organizeImports: the order is the point.
 import { Packr } from 'msgpackr'
 
 // The variable belongs to the program that imports us: leave it as it was found.

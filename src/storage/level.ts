@@ -41,7 +41,7 @@ export class Level {
 
   /** Makes a new, empty database. Not crash safe by itself: the caller marks it complete. */
   static async create(directory: string, tuning: LevelTuning): Promise<Level> {
-    return await Level.#open(directory, tuning, true)
+    return Level.#open(directory, tuning, true)
   }
 
   /**
@@ -49,7 +49,7 @@ export class Level {
    * lost would silently start over, empty, so that is never asked of LevelDB here.
    */
   static async open(directory: string, tuning: LevelTuning): Promise<Level> {
-    return await Level.#open(directory, tuning, false)
+    return Level.#open(directory, tuning, false)
   }
 
   static async #open(directory: string, tuning: LevelTuning, create: boolean): Promise<Level> {

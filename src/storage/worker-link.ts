@@ -58,7 +58,7 @@ export class WorkerLink {
     if (this.#death !== undefined) throw this.#death
     const id = this.#nextId++
     if (this.#pending.size === 0) this.#worker.ref()
-    return await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject })
       const request: Request = { id, body }
       this.#worker.postMessage(request, transfer)

@@ -6,7 +6,10 @@ import type { Engine } from './engine.ts'
  * Every step runs even if one before it failed; the first failure is thrown at the end. If the
  * process dies on the way, the next open finds what a crash leaves, which is as safe.
  */
-export async function closeEngine(engine: Engine, releaseViews: () => Promise<void>): Promise<void> {
+export async function closeEngine(
+  engine: Engine,
+  releaseViews: () => Promise<void>
+): Promise<void> {
   const { log, tables, vectors, live, ownership, hub, options } = engine.parts
   const failures: unknown[] = []
   const step = async (work: () => Promise<void>): Promise<void> => {
@@ -17,24 +20,24 @@ export async function closeEngine(engine: Engine, releaseViews: () => Promise<vo
     }
   }
   const isSound = log.poison === undefined && !options.readOnly
-  await step(async () => await engine.stop())
-  await step(async () => await engine.pipeline.stop())
+  await step(async () => engine.stop())
+  await step(async () => engine.pipeline.stop())
   if (isSound) {
-    await step(async () => await log.checkpoint())
-    await step(async () => await finishTables(engine))
+    await step(async () => log.checkpoint())
+    await step(async () => finishTables(engine))
     // What the graphs lack yet is found in the log again by the next open.
-    if (vectors !== undefined) await step(async () => await vectors.save(log.durableHead))
+    if (vectors !== undefined) await step(async () => vectors.save(log.durableHead))
   }
-  await step(async () => await vectors?.close())
+  await step(async () => vectors?.close())
   await step(releaseViews)
-  await step(async () => await live.snapshot.release())
-  await step(async () => await tables.stop({ flush: isSound }))
-  await step(async () => await engine.closeRetired())
-  await step(async () => await tables.close())
-  if (isSound) await step(async () => await log.flush())
+  await step(async () => live.snapshot.release())
+  await step(async () => tables.stop({ flush: isSound }))
+  await step(async () => engine.closeRetired())
+  await step(async () => tables.close())
+  if (isSound) await step(async () => log.flush())
   const position = log.head
-  await step(async () => await log.close())
-  await step(async () => await ownership.release())
+  await step(async () => log.close())
+  await step(async () => ownership.release())
   if (hub.active) hub.emit({ type: 'closed', time: Date.now(), position })
   hub.complete()
   if (failures.length > 0) throw failures[0]

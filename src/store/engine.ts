@@ -1,7 +1,8 @@
 /** The parts of one open store and how they hold together. What callers see is in store.ts. */
+
+import type { Stage } from '../append/stage.ts'
 import type { AppendedGroup } from '../append/writer.ts'
 import { Writer } from '../append/writer.ts'
-import type { Stage } from '../append/stage.ts'
 import type { VectorShape } from '../checks/vector.ts'
 import { StoreError } from '../errors.ts'
 import type { VectorsDeclared } from '../log/event.ts'
@@ -74,7 +75,7 @@ export class Engine implements ReaderHost {
       source: {
         head: () => log.head,
         durableHead: () => log.durableHead,
-        sync: async () => await log.sync()
+        sync: async () => log.sync()
       },
       projections: vectors === undefined ? [tables] : [tables, vectors],
       primary: tables.name,
@@ -140,8 +141,10 @@ export class Engine implements ReaderHost {
   adopt(tables: Tables): void {
     this.parts.tables = tables
     tables.whenProjected(
-      async (snapshot) => await this.#moveTo(snapshot),
+      async (snapshot) => this.#moveTo(snapshot),
       async (ordinal) => {
+        // A store that closes counts its snapshots: none is taken behind its back.
+        if (this.closing.signal.aborted) return
         // What the sweep erased is gone from a snapshot taken now, but not from the one in use.
         await this.#moveTo(tables.snapshot())
         this.parts.overlay.swept(ordinal)

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StoreError } from '../errors.ts'
-import { HEAD_FILE, LOG_DIRECTORY, LevelLog } from '../log/level-log.ts'
+import { HEAD_FILE, LevelLog, LOG_DIRECTORY } from '../log/level-log.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { isMissing, namesIn, replaceFile, syncDirectory } from '../storage/files.ts'
 import { isOwnerFile } from '../storage/owner.ts'
@@ -89,7 +89,11 @@ export async function createStore(directory: string): Promise<StoreFormat> {
   await mkdir(join(directory, TABLES_DIRECTORY), { recursive: true })
   await mkdir(join(directory, VECTORS_DIRECTORY), { recursive: true })
   await syncDirectory(directory)
-  const value = { format: FORMAT, storeId: storeId.toString('hex'), createdAt: created.toISOString() }
+  const value = {
+    format: FORMAT,
+    storeId: storeId.toString('hex'),
+    createdAt: created.toISOString()
+  }
   await replaceFile(join(directory, FORMAT_FILE), `${JSON.stringify(value)}\n`)
   return { format: FORMAT, storeId, createdAt: created.getTime() }
 }
@@ -117,11 +121,7 @@ function isOurs(name: string): boolean {
   return isOwnerFile(name) || known.includes(name) || /^FORMAT\.[0-9a-f]+\.tmp$/.test(name)
 }
 
-function notAStore(
-  directory: string,
-  found: string[],
-  cause?: unknown
-): StoreError<'NOT_A_STORE'> {
+function notAStore(directory: string, found: string[], cause?: unknown): StoreError<'NOT_A_STORE'> {
   const message = `'${directory}' is not a store and not empty`
   const details = { directory, found: found.slice(0, 10) }
   return new StoreError('NOT_A_STORE', message, details, { cause })

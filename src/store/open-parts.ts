@@ -6,7 +6,7 @@ import { isStoreError, StoreError } from '../errors.ts'
 import type { VectorsDeclared } from '../log/event.ts'
 import { LevelLog } from '../log/level-log.ts'
 import type { TornTail } from '../log/log.ts'
-import { resolveOptions, type ResolvedOptions, type StoreOptions } from '../options.ts'
+import { type ResolvedOptions, resolveOptions, type StoreOptions } from '../options.ts'
 import { IdTable } from '../projections/id-table.ts'
 import { Overlay } from '../projections/overlay.ts'
 import { Tables } from '../projections/tables/client.ts'
@@ -43,7 +43,7 @@ export async function openParts(path: string, options: StoreOptions = {}): Promi
   const cleanups: Cleanup[] = []
   try {
     const ownership = await Ownership.take(directory)
-    cleanups.push(async () => await ownership.release())
+    cleanups.push(async () => ownership.release())
     return await openOwned(directory, resolved, ownership, cleanups)
   } catch (error) {
     // In reverse order, and all of them, whatever one of them says.
@@ -62,10 +62,10 @@ async function openOwned(
   const format = await openFormat(directory, options)
   const hub = new TelemetryHub()
   const log = await LevelLog.open(directory, format.storeId)
-  cleanups.push(async () => await log.close())
+  cleanups.push(async () => log.close())
 
   const { tables, reason } = await openTables(directory, format, options, hub)
-  cleanups.push(async () => await closeTables(tables))
+  cleanups.push(async () => closeTables(tables))
   const { checkpoint } = tables.initial
   const tornTail = await log.recover(checkpoint, options.readOnly)
   if (checkpoint > log.head) throw behind('tables', checkpoint, log.head)
@@ -73,7 +73,7 @@ async function openOwned(
   await projectFarBehind(tables, log, options.readOnly)
 
   const parts = await overlayParts(log, tables, options)
-  cleanups.push(async () => await parts.live.snapshot.release())
+  cleanups.push(async () => parts.live.snapshot.release())
   const declaration = await agreeOnVectors({
     log,
     stage: parts.stage,
@@ -82,7 +82,7 @@ async function openOwned(
   })
   const { vectors, vectorsError } = await openVectors(directory, format, declaration, options, hub)
   if (vectors !== undefined) {
-    cleanups.push(async () => await vectors.close())
+    cleanups.push(async () => vectors.close())
     if (vectors.savedPosition > log.head) throw behind('vectors', vectors.savedPosition, log.head)
   }
   if (!options.readOnly) await removeOtherGenerations(directory, tables.generation)
@@ -120,10 +120,10 @@ async function prepareDirectory(directory: string, options: ResolvedOptions): Pr
 
 async function openFormat(directory: string, options: ResolvedOptions): Promise<StoreFormat> {
   const found = await inspectDirectory(directory)
-  if (found === 'store') return await readFormat(directory)
+  if (found === 'store') return readFormat(directory)
   // Another process may have removed the store since the directory was looked at.
   if (options.readOnly || !options.createIfMissing) throw notFound(directory)
-  return await createStore(directory)
+  return createStore(directory)
 }
 
 /** The live generation; where there is none or it is damaged, an empty one to be filled anew. */
@@ -134,7 +134,7 @@ async function openTables(
   hub: TelemetryHub
 ): Promise<{ tables: Tables; reason: string | undefined }> {
   const open = async (generation: number): Promise<Tables> =>
-    await Tables.open({
+    Tables.open({
       directory,
       storeId: format.storeId,
       generation,
@@ -145,13 +145,14 @@ async function openTables(
     })
   const live = await currentGeneration(directory)
   let reason = 'there are none yet'
-  let cause: unknown
+  let cause: Error | undefined
   if (live !== undefined) {
     try {
       return { tables: await open(live), reason: undefined }
     } catch (error) {
       // Derived state heals by rebuilding; the damaged files are left until that is done.
-      reason = error instanceof Error ? error.message : String(error)
+      if (!(error instanceof Error)) throw error
+      reason = error.message
       cause = error
     }
   }
@@ -269,10 +270,7 @@ async function settle(cleanup: Cleanup): Promise<void> {
 }
 
 /** What was met while opening. Nobody could have subscribed then, so every subscriber is told. */
-function findingsOf(
-  reason: string | undefined,
-  tornTail: TornTail | undefined
-): TelemetryEvent[] {
+function findingsOf(reason: string | undefined, tornTail: TornTail | undefined): TelemetryEvent[] {
   const time = Date.now()
   const findings: TelemetryEvent[] = []
   if (reason !== undefined) {

@@ -52,14 +52,15 @@ async function rebuildTables(engine: Engine, options: LongOptions): Promise<void
       if (engine.parts.tables !== next) await discard(directory, next)
       throw error
     }
-    await engine.replaceTables(next, async (old) => await discard(directory, old))
+    await engine.replaceTables(next, async (old) => discard(directory, old))
   } finally {
     if (!engine.closing.signal.aborted) engine.pipeline.setRebuilding('tables', false)
   }
   await engine.pipeline.caughtUp(log.durableHead, options.signal)
   const ms = performance.now() - started
   const position = engine.parts.tables.position
-  if (hub.active) hub.emit({ type: 'rebuilt', time: Date.now(), projection: 'tables', position, ms })
+  if (hub.active)
+    hub.emit({ type: 'rebuilt', time: Date.now(), projection: 'tables', position, ms })
 }
 
 /** Projects the log into a new generation, nearly up to the head. */

@@ -32,13 +32,10 @@ export async function agreeOnVectors(agreement: Agreement): Promise<VectorsDecla
       operation: 'vectors'
     })
   }
-  return await declare(agreement, asked)
+  return declare(agreement, asked)
 }
 
-async function declare(
-  { log, stage }: Agreement,
-  asked: VectorOptions
-): Promise<VectorsDeclared> {
+async function declare({ log, stage }: Agreement, asked: VectorOptions): Promise<VectorsDeclared> {
   const event: VectorsDeclared = {
     type: 'vectors-declared',
     space: 'default',

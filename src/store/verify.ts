@@ -1,6 +1,6 @@
 import { isStoreError, throwIfAborted } from '../errors.ts'
-import { Pinned } from '../projections/pinned.ts'
 import { IdTable } from '../projections/id-table.ts'
+import { Pinned } from '../projections/pinned.ts'
 import { stateHashAt } from '../query/hash.ts'
 import { checkOptions } from '../query/read-options.ts'
 import type { LongOptions, VerifyReport } from '../types.ts'
@@ -25,8 +25,15 @@ export async function verify(engine: Engine, options: LongOptions): Promise<Veri
     problems: [],
     seconds: 0
   }
-  await verifyLog(engine, position, options, report)
-  if (report.problems.length === 0) await verifyTables(engine, position, options, report)
+  // Pinned before the log is read: the store goes on meanwhile, and the tables with it.
+  const live = engine.pin(position)
+  live.snapshot.hold()
+  try {
+    await verifyLog(engine, position, options, report)
+    if (report.problems.length === 0) await verifyTables(engine, live, options, report)
+  } finally {
+    await live.snapshot.release()
+  }
   report.ok = report.problems.length === 0
   report.seconds = (performance.now() - started) / 1000
   return report
@@ -61,12 +68,11 @@ async function verifyLog(
 
 async function verifyTables(
   engine: Engine,
-  position: number,
+  live: Pinned,
   options: LongOptions,
   report: VerifyReport
 ): Promise<void> {
-  const live = engine.pin(position)
-  live.snapshot.hold()
+  const { position } = live
   try {
     const aside = await projectAside(engine, options, position)
     const snapshot = aside.snapshot()
@@ -90,7 +96,5 @@ async function verifyTables(
   } catch (error) {
     if (!isStoreError(error, 'TABLES_DAMAGED')) throw error
     report.problems.push({ part: 'tables', reason: error.message })
-  } finally {
-    await live.snapshot.release()
   }
 }

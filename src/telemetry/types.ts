@@ -66,7 +66,12 @@ export interface Stats {
   vectors: VectorStats
   caches: Record<string, { entries: number; bytes: number; hits: number; misses: number }>
   disk: { logBytes: number; tablesBytes: number; vectorsBytes: number }
-  memory: { rssBytes: number; overlayEvents: number; idTableBytes: number; idTableComplete: boolean }
+  memory: {
+    rssBytes: number
+    overlayEvents: number
+    idTableBytes: number
+    idTableComplete: boolean
+  }
   commits: { commits: number; events: number; frames: number; waiting: number }
   views: number
 }
@@ -80,8 +85,21 @@ interface Base<T extends string> {
 export type TelemetryEvent =
   | (Base<'opened'> & { position: number; ms: number; recovered: number })
   | (Base<'closed'> & { position: number })
-  | (Base<'group-commit'> & { commits: number; events: number; bytes: number; us: number; first: number; last: number })
-  | (Base<'batch-applied'> & { projection: string; from: number; to: number; events: number; ms: number })
+  | (Base<'group-commit'> & {
+      commits: number
+      events: number
+      bytes: number
+      us: number
+      first: number
+      last: number
+    })
+  | (Base<'batch-applied'> & {
+      projection: string
+      from: number
+      to: number
+      events: number
+      ms: number
+    })
   | (Base<'projection-stopped'> & { projection: string; position: number; error: string })
   | (Base<'torn-tail-dropped'> & { position: number; frames: number; reason: string })
   | (Base<'damage-found'> & { part: string; reason: string; from?: number; to?: number })

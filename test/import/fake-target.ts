@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { type Command, ConceptId, type IdInput, StoreError } from 'sutra-storage'
-import type { ImportTarget, LenientOptions, LenientResult } from '#sutra/import/import.js'
+import type { ImportTarget, LenientOptions, LenientResult } from '#sutra/import/target.js'
 import type { Limits } from '#sutra/options.js'
 
 const LIMITS: Limits = {

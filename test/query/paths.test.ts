@@ -1,15 +1,6 @@
-import { fail } from 'node:assert/strict'
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  type FoundPath,
-  findPaths,
-  type PathEdge,
-  type PathGraph,
-  type PathQuery
-} from '#sutra/query/paths.js'
-
-type Direction = PathQuery<PathEdge>['direction']
+import type { PathEdge, PathGraph } from '#sutra/query/paths.js'
+import { find, graphOf, orders, show } from './path-graphs.ts'
 
 describe('the best path by hops', () => {
   test('is a shortest one, whatever its confidence', async () => {
@@ -72,6 +63,17 @@ describe('the best path by confidence', () => {
 
     expect(loose.paths.map(show)).toEqual(['0 -a- 1 -a- 2 -a- 3 -a- 4'])
     expect(tight.paths.map(show)).toEqual(['0 -b- 2 -a- 3 -a- 4'])
+  })
+
+  test('keeps a less confident way of fewer hops that it comes to later', async () => {
+    const to3 = ['0 a 1 1', '1 a 2 1', '2 a 3 1', '0 b 4 0.5', '4 b 3 1']
+    const graph = graphOf([...to3, '3 a 5 1', '5 a 6 1', '6 a 7 1', '7 a 8 1', '0 c 8 0.25'])
+
+    const loose = await find(graph, { target: 8, order: 'confidence', maxDepth: 7 })
+    const tight = await find(graph, { target: 8, order: 'confidence', maxDepth: 6 })
+
+    expect(loose.paths.map(({ confidence }) => confidence)).toEqual([1])
+    expect(tight.paths.map(({ confidence }) => confidence)).toEqual([0.5])
   })
 
   test('takes an association of confidence 0 when there is no other way', async () => {
@@ -179,7 +181,6 @@ describe('a path search from a hub', () => {
     expect(graph.read).toBeGreaterThan(300_000)
     // A tenth of what turns of 2 ms would give, for a machine that is busy with other tests.
     expect(turns).toBeGreaterThan(took / 20)
-    console.log(took, turns)
   })
 
   test.each(orders())('stops when its signal fires (%s)', async (order) => {
@@ -210,96 +211,6 @@ describe('a path search from a hub', () => {
     expect(graph.read).toBe(0)
   })
 })
-
-describe('on random graphs', () => {
-  test.each(orders())('the paths are those of a search through all of them (%s)', async (order) => {
-    await fc.assert(
-      fc.asyncProperty(arbitraryCase(), async ({ edges, ...query }) => {
-        const graph = new ListGraph(edges)
-        const expected = allPaths(edges, { ...query, order })
-
-        const { paths } = await find(graph, { ...query, order })
-
-        HIST[Math.min(expected.length,20)] = (HIST[Math.min(expected.length,20)]??0)+1
-        // Confidences are multiples of 1/4, whose products are exact: so ranks are equal, not close.
-        expect(paths.map(rank)).toEqual(expected.slice(0, query.limit).map(rank))
-        for (const path of paths) expectSimple(path, query)
-        expect(new Set(paths.map(show)).size).toBe(paths.length)
-        const all = new Set(expected.map(show))
-        for (const path of paths) expect(all).toContain(show(path))
-      }),
-      { numRuns: 1500 }
-    )
-  })
-
-  test.each(orders())('one path is the first of many (%s)', async (order) => {
-    await fc.assert(
-      fc.asyncProperty(arbitraryCase(), async ({ edges, ...query }) => {
-        const graph = new ListGraph(edges)
-
-        const many = await find(graph, { ...query, order, limit: 50 })
-        const some = await find(graph, { ...query, order })
-        const one = await find(graph, { ...query, order, limit: 1 })
-
-        expect(some.paths.map(show)).toEqual(many.paths.slice(0, query.limit).map(show))
-        expect(one.paths.map(show)).toEqual(many.paths.slice(0, 1).map(show))
-      }),
-      { numRuns: 500 }
-    )
-  })
-
-  test.each(orders())('any confidences rank within rounding (%s)', async (order) => {
-    const confidence = fc.double({ min: 0, max: 1, noNaN: true })
-    await fc.assert(
-      fc.asyncProperty(arbitraryCase(confidence), async ({ edges, ...query }) => {
-        const expected = allPaths(edges, { ...query, order }).slice(0, query.limit)
-
-        const { paths } = await find(new ListGraph(edges), { ...query, order })
-
-        expect(paths.length).toBe(expected.length)
-        for (const [i, path] of paths.entries()) {
-          expect(path.confidence).toBeCloseTo(expected[i]?.confidence ?? -1, 9)
-          if (order === 'hops') expect(path.edges.length).toBe(expected[i]?.edges.length)
-        }
-      }),
-      { numRuns: 500 }
-    )
-  })
-
-  test('one shortest path through a larger graph is as short as by plain breadth first', async () => {
-    await fc.assert(
-      fc.asyncProperty(arbitraryCase(quarters(), 40, { minLength: 40, maxLength: 90 }), async ({ edges, ...query }) => {
-        const wide = { ...query, maxDepth: 12 }
-        const hops = plainDistance(edges, wide)
-
-        const { paths } = await find(new ListGraph(edges), { ...wide, limit: 1 })
-
-        expect(paths[0]?.edges.length).toBe(hops)
-        for (const path of paths) expectSimple(path, wide)
-      }),
-      { numRuns: 500 }
-    )
-  })
-})
-
-// ---- Graphs
-
-/** All edges in a list; the order of each concept's edges is that of the list. */
-class ListGraph implements PathGraph<PathEdge> {
-  readonly #edges: readonly PathEdge[]
-
-  constructor(edges: readonly PathEdge[]) {
-    this.#edges = edges
-  }
-
-  *edges(ordinal: number, direction: 'out' | 'in'): Iterable<PathEdge> {
-    for (const edge of this.#edges) {
-      // A new object each time, as a graph that reads from a disk makes them.
-      if (direction === 'out' && edge.source === ordinal) yield { ...edge, other: edge.target }
-      if (direction === 'in' && edge.target === ordinal) yield { ...edge, other: edge.source }
-    }
-  }
-}
 
 const HUB = 0
 const OTHER_HUB = 100_000_000
@@ -340,163 +251,3 @@ class HubGraph implements PathGraph<PathEdge> {
     }
   }
 }
-
-/** One edge per line: source, type, target, confidence and perhaps a key. */
-function graphOf(lines: readonly string[]): PathGraph<PathEdge> {
-  return new ListGraph(
-    lines.map((line) => {
-      const [source, name = '', target, confidence, key] = line.split(' ')
-      return edgeOf(Number(source), Number(target), name, key, Number(confidence))
-    })
-  )
-}
-
-function edgeOf(
-  source: number,
-  target: number,
-  name: string,
-  key: string | undefined,
-  confidence: number
-): PathEdge {
-  return { source, target, other: target, name, key, strength: 1, confidence }
-}
-
-async function find(
-  graph: PathGraph<PathEdge>,
-  query: Partial<PathQuery<PathEdge>>
-): ReturnType<typeof findPaths<PathEdge>> {
-  return await findPaths(graph, {
-    source: 0,
-    target: 1,
-    direction: 'out',
-    maxDepth: 6,
-    order: 'hops',
-    accept: () => true,
-    maxExplored: 1_000_000,
-    limit: 1,
-    ...query
-  })
-}
-
-// ---- Random cases and the search through all paths
-
-interface Case {
-  edges: PathEdge[]
-  source: number
-  target: number
-  direction: Direction
-  maxDepth: number
-  limit: number
-}
-
-function quarters(): fc.Arbitrary<number> {
-  return fc.constantFrom(0, 0.25, 0.5, 0.75, 1, 1)
-}
-
-function arbitraryCase(
-  confidence: fc.Arbitrary<number> = quarters(),
-  concepts = 5,
-  edges = { minLength: 8, maxLength: 18 }
-): fc.Arbitrary<Case> {
-  // Without the bias towards small numbers, which would leave most concepts unconnected.
-  const ordinal = fc.noBias(fc.nat(concepts - 1))
-  const edge = fc
-    .tuple(ordinal, ordinal, fc.constantFrom('a', 'b'), fc.constantFrom(undefined, 'k'), confidence)
-    .map((parts) => edgeOf(...parts))
-  return fc.record({
-    edges: fc.uniqueArray(edge, { ...edges, size: 'max', selector: nameOf }),
-    source: ordinal,
-    target: ordinal,
-    direction: fc.constantFrom<Direction>('out', 'in', 'both'),
-    maxDepth: fc.noBias(fc.nat(8)),
-    limit: fc.noBias(fc.integer({ min: 1, max: 30 }))
-  })
-}
-
-/** Every simple path, by depth-first search, sorted. */
-function allPaths(
-  edges: readonly PathEdge[],
-  query: Omit<Case, 'edges'> & { order: 'hops' | 'confidence' }
-): FoundPath<PathEdge>[] {
-  const paths: FoundPath<PathEdge>[] = []
-  const visit = (path: FoundPath<PathEdge>): void => {
-    const end = path.ordinals.at(-1) ?? fail()
-    if (end === query.target) {
-      paths.push(path)
-      return
-    }
-    if (path.edges.length === query.maxDepth) return
-    for (const edge of edges) {
-      for (const other of stepsOver(edge, end, query.direction)) {
-        if (path.ordinals.includes(other)) continue
-        visit({
-          ordinals: [...path.ordinals, other],
-          edges: [...path.edges, edge],
-          confidence: path.confidence * edge.confidence
-        })
-      }
-    }
-  }
-  visit({ ordinals: [query.source], edges: [], confidence: 1 })
-
-  return paths.sort((a, b) => {
-    const hops = a.edges.length - b.edges.length
-    const confidence = b.confidence - a.confidence
-    return query.order === 'hops' ? hops || confidence : confidence || hops
-  })
-}
-
-function plainDistance(edges: readonly PathEdge[], query: Omit<Case, 'edges'>): number | undefined {
-  let reached = new Set([query.source])
-  for (let hops = 0; hops <= query.maxDepth; hops++) {
-    if (reached.has(query.target)) return hops
-    const steps = [...reached].flatMap((end) =>
-      edges.flatMap((edge) => stepsOver(edge, end, query.direction))
-    )
-    reached = new Set([...reached, ...steps])
-  }
-  return undefined
-}
-
-function stepsOver(edge: PathEdge, end: number, direction: Direction): number[] {
-  if (direction !== 'in' && edge.source === end) return [edge.target]
-  if (direction !== 'out' && edge.target === end) return [edge.source]
-  return []
-}
-
-function expectSimple(path: FoundPath<PathEdge>, query: Omit<Case, 'edges'>): void {
-  expect(path.ordinals[0]).toBe(query.source)
-  expect(path.ordinals.at(-1)).toBe(query.target)
-  expect(new Set(path.ordinals).size).toBe(path.ordinals.length)
-  expect(path.edges.length).toBe(path.ordinals.length - 1)
-  expect(path.edges.length).toBeLessThanOrEqual(query.maxDepth)
-  for (const [i, edge] of path.edges.entries()) {
-    const from = path.ordinals[i] ?? fail()
-    expect(stepsOver(edge, from, query.direction)).toEqual([path.ordinals[i + 1]])
-  }
-}
-
-function rank(path: FoundPath<PathEdge>): [hops: number, confidence: number] {
-  return [path.edges.length, path.confidence]
-}
-
-function show(path: FoundPath<PathEdge>): string {
-  const steps = path.edges.map((edge, i) => {
-    const key = edge.key === undefined ? '' : `.${edge.key}`
-    const against = edge.source === path.ordinals[i] ? '' : '<'
-    return ` ${against}-${edge.name}${key}- ${path.ordinals[i + 1]}`
-  })
-  return `${path.ordinals[0]}${steps.join('')}`
-}
-
-function nameOf(edge: PathEdge): string {
-  return `${edge.source} ${edge.name} ${edge.target} ${edge.key}`
-}
-
-function orders(): ('hops' | 'confidence')[] {
-  return ['hops', 'confidence']
-}
-
-const HIST: number[] = []
-import { afterAll } from 'vitest'
-afterAll(()=>console.log(HIST))

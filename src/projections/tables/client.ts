@@ -1,6 +1,6 @@
-import type { TelemetryEvent } from '../../telemetry/types.ts'
 import { Level } from '../../storage/level.ts'
 import { WorkerLink } from '../../storage/worker-link.ts'
+import type { TelemetryEvent } from '../../telemetry/types.ts'
 import type { BatchApplied, Projection } from '../projection.ts'
 import { generationPath, readWriterState, tablesTuning } from './generation.ts'
 import type { SweepNotice, TablesRequest, TablesWorkerData } from './protocol.ts'
@@ -29,7 +29,7 @@ export class Tables implements Projection {
   readonly initial: WriterState
   readonly #level: Level
   readonly #link: WorkerLink | undefined
-  #onBatch: (snapshot: TablesSnapshot) => Promise<void> = async (snapshot) => await snapshot.release()
+  #onBatch: (snapshot: TablesSnapshot) => Promise<void> = async (snapshot) => snapshot.release()
   #onSwept: (ordinal: number) => Promise<void> = async () => {}
   #snapshots = 0
   #closing: (() => void) | undefined
@@ -58,9 +58,12 @@ export class Tables implements Projection {
       let tables: Tables | undefined
       const link = options.readOnly
         ? undefined
-        : new WorkerLink(new URL('./worker.js', import.meta.url), workerDataOf(options), (notice) =>
-            // The worker sends nothing else of its own accord.
-            tables === undefined ? undefined : tables.#noticed(notice as SweepNotice, options)
+        : new WorkerLink(
+            new URL('./worker.js', import.meta.url),
+            workerDataOf(options),
+            (notice) =>
+              // The worker sends nothing else of its own accord.
+              tables === undefined ? undefined : tables.#noticed(notice as SweepNotice, options)
           )
       tables = new Tables(level, initial, link, options.generation)
       return tables
@@ -120,7 +123,7 @@ export class Tables implements Projection {
 
   async #request(request: TablesRequest): Promise<unknown> {
     if (this.#link === undefined) throw new Error('A read-only store projects nothing')
-    return await this.#link.request(request)
+    return this.#link.request(request)
   }
 
   #noticed(notice: SweepNotice, options: TablesOptions): void {

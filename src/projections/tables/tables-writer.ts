@@ -7,6 +7,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { assert } from '../../assert.ts'
+import type { ConceptId } from '../../ids.ts'
 import {
   type AssociationChanged,
   type AssociationRemoved,
@@ -16,7 +17,6 @@ import {
   type LogEvent
 } from '../../log/event.ts'
 import type { Frame } from '../../log/frame.ts'
-import type { ConceptId } from '../../ids.ts'
 import { pack } from '../../storage/codec.ts'
 import type { Level } from '../../storage/level.ts'
 import type { SortKey } from '../order.ts'
@@ -101,7 +101,8 @@ export class TablesWriter {
       assert(frame.first === position + 1, 'frames follow the checkpoint without a gap')
       for (const commit of frame.commits) {
         const { idempotency } = commit.meta ?? {}
-        if (idempotency !== undefined) this.#putNumber(idempotencyKey(idempotency.key), commit.first)
+        if (idempotency !== undefined)
+          this.#putNumber(idempotencyKey(idempotency.key), commit.first)
         for (const [i, event] of commit.events.entries()) {
           this.#fold(event, { position: commit.first + i, time: commit.time })
           events++
@@ -198,9 +199,7 @@ export class TablesWriter {
     const { source, target } = event
     const isLoop = source.ordinal === target.ordinal
     const outKey = sortKeyOf(event, 'out')
-    const stored = event.created
-      ? undefined
-      : this.#editor.find('out', source.ordinal, outKey)
+    const stored = event.created ? undefined : this.#editor.find('out', source.ordinal, outKey)
     assert(event.created || stored !== undefined, 'only an association that is there is changed')
     const before = stored === undefined ? undefined : decodeAssociation(stored, source, 'out')
     const after = foldAssociation(before, event, at)

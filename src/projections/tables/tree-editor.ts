@@ -201,7 +201,12 @@ export class TreeEditor {
 
   /** The root keeps its number: what it held moves into two new pages below it. */
   #growRoot(tree: Tree, root: Page, right: Page): void {
-    const left: Page = { leaf: root.leaf, root: undefined, entries: root.entries, bytes: root.bytes }
+    const left: Page = {
+      leaf: root.leaf,
+      root: undefined,
+      entries: root.entries,
+      bytes: root.bytes
+    }
     const leftNumber = this.#addPage(tree, left)
     const rightNumber = this.#addPage(tree, right)
     root.leaf = false

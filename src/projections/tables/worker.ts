@@ -37,7 +37,7 @@ serve(async (body) => {
   const request = body as TablesRequest
   switch (request.do) {
     case 'project': {
-      const batch = await inTurn(async () => await project(request.to))
+      const batch = await inTurn(async () => project(request.to))
       if (!sweeping && writer.hasDead) void sweepAll()
       return batch
     }
@@ -78,7 +78,7 @@ async function sweepAll(): Promise<void> {
   try {
     while (!closing && writer.hasDead) {
       const started = performance.now()
-      const step = await inTurn(async () => (closing ? undefined : await writer.sweep()))
+      const step = await inTurn(async () => (closing ? undefined : writer.sweep()))
       if (step !== undefined) notify({ ...step, checkpoint: writer.checkpoint })
       await sleep((performance.now() - started) * SWEEP_REST)
     }
@@ -91,5 +91,5 @@ async function inTurn<T>(work: () => Promise<T>): Promise<T> {
   const mine = turn.then(work)
   // A failure belongs to whoever asked; the next in turn starts all the same.
   turn = mine.catch(() => undefined)
-  return await mine
+  return mine
 }

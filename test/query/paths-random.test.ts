@@ -1,0 +1,205 @@
+import { fail } from 'node:assert/strict'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { FoundPath, PathEdge, PathQuery } from '#sutra/query/paths.js'
+import { edgeOf, find, ListGraph, orders, show } from './path-graphs.ts'
+
+type Direction = PathQuery<PathEdge>['direction']
+
+describe('on random graphs', () => {
+  test.each(orders())('the paths are those of a search through all of them (%s)', async (order) => {
+    await fc.assert(
+      fc.asyncProperty(arbitraryCase(), async ({ edges, noise, ...query }) => {
+        const graph = new ListGraph(edges, noise)
+        const expected = allPaths(edges, { ...query, order })
+
+        const { paths } = await find(graph, { ...query, order })
+
+        // Confidences are multiples of 1/4, whose products are exact: so ranks are equal, not close.
+        expect(paths.map(rank)).toEqual(expected.slice(0, query.limit).map(rank))
+        for (const path of paths) expectSimple(path, query)
+        expect(new Set(paths.map(show)).size).toBe(paths.length)
+        const all = new Set(expected.map(show))
+        for (const path of paths) expect(all).toContain(show(path))
+      }),
+      { numRuns: 1500 }
+    )
+  })
+
+  test.each(orders())('one path is the first of many (%s)', async (order) => {
+    await fc.assert(
+      fc.asyncProperty(arbitraryCase(), async ({ edges, noise, ...query }) => {
+        const graph = new ListGraph(edges, noise)
+
+        const many = await find(graph, { ...query, order, limit: 50 })
+        const some = await find(graph, { ...query, order })
+        const one = await find(graph, { ...query, order, limit: 1 })
+
+        expect(some.paths.map(show)).toEqual(many.paths.slice(0, query.limit).map(show))
+        expect(one.paths.map(show)).toEqual(many.paths.slice(0, 1).map(show))
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  test.each(orders())('any confidences rank within rounding (%s)', async (order) => {
+    const confidence = fc.double({ min: 0, max: 1, noNaN: true })
+    await fc.assert(
+      fc.asyncProperty(arbitraryCase(confidence), async ({ edges, noise, ...query }) => {
+        const expected = allPaths(edges, { ...query, order }).slice(0, query.limit)
+
+        const { paths } = await find(new ListGraph(edges, noise), { ...query, order })
+
+        expect(paths.length).toBe(expected.length)
+        for (const [i, path] of paths.entries()) {
+          expect(path.confidence).toBeCloseTo(expected[i]?.confidence ?? -1, 9)
+          if (order === 'hops') expect(path.edges.length).toBe(expected[i]?.edges.length)
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  test.each(orders())(
+    'the best path through a larger graph is that of plain layers (%s)',
+    async (order) => {
+      await fc.assert(
+        fc.asyncProperty(
+          arbitraryCase(quarters(), 30, { minLength: 40, maxLength: 80 }),
+          async ({ edges, noise, ...query }) => {
+            const asked = { ...query, order, limit: 1 }
+            const graph = new ListGraph(edges, noise)
+
+            const { paths } = await find(graph, asked)
+
+            expect(paths.map(rank)).toEqual(bestWalk(edges, asked))
+            for (const path of paths) expectSimple(path, asked)
+          }
+        ),
+        { numRuns: 500 }
+      )
+    }
+  )
+})
+
+interface Case extends Question {
+  edges: PathEdge[]
+  noise: number
+}
+
+interface Question {
+  source: number
+  target: number
+  direction: Direction
+  maxDepth: number
+  limit: number
+}
+
+function quarters(): fc.Arbitrary<number> {
+  return fc.constantFrom(0, 0.25, 0.5, 0.75, 1, 1)
+}
+
+function arbitraryCase(
+  confidence: fc.Arbitrary<number> = quarters(),
+  concepts = 5,
+  edges = { minLength: 8, maxLength: 18 }
+): fc.Arbitrary<Case> {
+  // Without the bias towards small numbers, which would leave most concepts unconnected.
+  const ordinal = fc.noBias(fc.nat(concepts - 1))
+  const edge = fc
+    .tuple(ordinal, ordinal, fc.constantFrom('a', 'b'), fc.constantFrom(undefined, 'k'), confidence)
+    .map((parts) => edgeOf(...parts))
+  return fc.record({
+    edges: fc.uniqueArray(edge, { ...edges, size: 'max', selector: nameOf }),
+    noise: fc.noBias(fc.nat(20)),
+    source: ordinal,
+    target: ordinal,
+    direction: fc.constantFrom<Direction>('out', 'in', 'both'),
+    maxDepth: fc.noBias(fc.nat(8)),
+    limit: fc.noBias(fc.integer({ min: 1, max: 30 }))
+  })
+}
+
+interface Ordered extends Question {
+  order: 'hops' | 'confidence'
+}
+
+/** Every simple path, by depth-first search, sorted. */
+function allPaths(edges: readonly PathEdge[], query: Ordered): FoundPath<PathEdge>[] {
+  const paths: FoundPath<PathEdge>[] = []
+  const visit = (path: FoundPath<PathEdge>): void => {
+    const end = path.ordinals.at(-1) ?? fail()
+    if (end === query.target) {
+      paths.push(path)
+      return
+    }
+    if (path.edges.length === query.maxDepth) return
+    for (const edge of edges) {
+      for (const other of stepsOver(edge, end, query.direction)) {
+        if (path.ordinals.includes(other)) continue
+        visit({
+          ordinals: [...path.ordinals, other],
+          edges: [...path.edges, edge],
+          confidence: path.confidence * edge.confidence
+        })
+      }
+    }
+  }
+  visit({ ordinals: [query.source], edges: [], confidence: 1 })
+
+  return paths.sort((a, b) => {
+    const hops = a.edges.length - b.edges.length
+    const confidence = b.confidence - a.confidence
+    return query.order === 'hops' ? hops || confidence : confidence || hops
+  })
+}
+
+/**
+ * The rank of the best path: of all ways of 0, 1, 2, … hops the most confident, layer by layer.
+ * A way that visits a concept twice is never better than the path without the detour.
+ */
+function bestWalk(edges: readonly PathEdge[], query: Ordered): ReturnType<typeof rank>[] {
+  const ranks: ReturnType<typeof rank>[] = []
+  let layer = new Map([[query.source, 1]])
+  for (let hops = 0; hops <= query.maxDepth; hops++) {
+    const confidence = layer.get(query.target)
+    if (confidence !== undefined) ranks.push([hops, confidence])
+    const next = new Map<number, number>()
+    for (const [end, product] of layer) {
+      for (const edge of edges) {
+        for (const other of stepsOver(edge, end, query.direction)) {
+          next.set(other, Math.max(next.get(other) ?? 0, product * edge.confidence))
+        }
+      }
+    }
+    layer = next
+  }
+  if (query.order === 'confidence') ranks.sort((a, b) => b[1] - a[1])
+  return ranks.slice(0, 1)
+}
+
+function stepsOver(edge: PathEdge, end: number, direction: Direction): number[] {
+  if (direction !== 'in' && edge.source === end) return [edge.target]
+  if (direction !== 'out' && edge.target === end) return [edge.source]
+  return []
+}
+
+function expectSimple(path: FoundPath<PathEdge>, query: Question): void {
+  expect(path.ordinals[0]).toBe(query.source)
+  expect(path.ordinals.at(-1)).toBe(query.target)
+  expect(new Set(path.ordinals).size).toBe(path.ordinals.length)
+  expect(path.edges.length).toBe(path.ordinals.length - 1)
+  expect(path.edges.length).toBeLessThanOrEqual(query.maxDepth)
+  for (const [i, edge] of path.edges.entries()) {
+    const from = path.ordinals[i] ?? fail()
+    expect(stepsOver(edge, from, query.direction)).toEqual([path.ordinals[i + 1]])
+  }
+}
+
+function rank(path: FoundPath<PathEdge>): [hops: number, confidence: number] {
+  return [path.edges.length, path.confidence]
+}
+
+function nameOf(edge: PathEdge): string {
+  return `${edge.source} ${edge.name} ${edge.target} ${edge.key}`
+}

@@ -1,0 +1,324 @@
+/** House rules, in place of one more tool. Each says why it is one. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+interface Source {
+  /** Relative to `src/`, with forward slashes. */
+  readonly path: string
+  readonly text: string
+  readonly imports: readonly Import[]
+}
+
+interface Import {
+  readonly specifier: string
+  /** Vanishes when compiled: the two files need each other's words, not each other's code. */
+  readonly isType: boolean
+}
+
+const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => name.replaceAll('\\', '/'))
+  .sort()
+  .map((path) => {
+    const text = readFileSync(`src/${path}`, 'utf8')
+    return { path, text, imports: importsOf(text) }
+  })
+
+describe('packages', () => {
+  // Where a package has one importer, replacing it means editing one file.
+  const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+    'classic-level': ['storage/level.ts'],
+    'cli-progress': ['cli/progress.ts'],
+    commander: ['cli/'],
+    'hdr-histogram-js': ['telemetry/latency.ts'],
+    msgpackr: ['storage/codec.ts'],
+    rxjs: ['pipeline/', 'telemetry/hub.ts', 'store.ts', 'types.ts'],
+    usearch: ['projections/vectors/vector-index.ts']
+  }
+
+  test('each package is imported where it is expected and nowhere else', () => {
+    const strays = packageImports().filter(
+      ({ path, name }) => !(IMPORTERS[name] ?? []).some((owner) => isWithin(path, owner))
+    )
+
+    expect(strays).toEqual([])
+  })
+
+  test('each dependency is imported somewhere', () => {
+    const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      dependencies: Record<string, string>
+    }
+
+    const used = new Set(packageImports().map(({ name }) => name))
+
+    expect([...used].sort()).toEqual(Object.keys(manifest.dependencies).sort())
+    expect(Object.keys(IMPORTERS).sort()).toEqual(Object.keys(manifest.dependencies).sort())
+  })
+
+  test('usearch is loaded only once vectors are used', () => {
+    const eager = sources.filter(({ imports }) =>
+      imports.some(({ specifier, isType }) => specifier === 'usearch' && !isType)
+    )
+
+    // `await import('usearch')` alone remains: where it has no binary, the rest of the store works.
+    expect(eager.map(({ path }) => path)).toEqual([])
+  })
+})
+
+describe('import directions', () => {
+  /**
+   * What each part may import, from the floor up. A part only ever names parts that stand above
+   * it in this list, so there is no circle, and the list reads as the order to learn them in.
+   */
+  const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+    'assert.ts': [],
+    'errors.ts': [],
+    'ids.ts': ['errors.ts'],
+    'options.ts': ['errors.ts'],
+    telemetry: ['assert.ts', 'errors.ts'],
+    'types.ts': ['ids.ts', 'options.ts', 'telemetry'],
+    storage: ['assert.ts', 'errors.ts'],
+    checks: ['errors.ts', 'ids.ts', 'options.ts', 'types.ts', 'storage'],
+    log: ['assert.ts', 'errors.ts', 'ids.ts', 'types.ts', 'storage', 'checks'],
+    projections: [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'telemetry',
+      'types.ts',
+      'storage',
+      'log'
+    ],
+    pipeline: [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'telemetry',
+      'types.ts',
+      'log',
+      'projections'
+    ],
+    append: [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'types.ts',
+      'storage',
+      'checks',
+      'log',
+      'projections'
+    ],
+    query: [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'telemetry',
+      'types.ts',
+      'storage',
+      'checks',
+      'log',
+      'projections'
+    ],
+    import: ['assert.ts', 'errors.ts', 'ids.ts', 'options.ts', 'types.ts'],
+    store: [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'telemetry',
+      'types.ts',
+      'storage',
+      'checks',
+      'log',
+      'projections',
+      'pipeline',
+      'append',
+      'query'
+    ],
+    'store.ts': [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'telemetry',
+      'types.ts',
+      'projections',
+      'pipeline',
+      'append',
+      'query',
+      'import',
+      'store'
+    ],
+    'index.ts': [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'telemetry',
+      'types.ts',
+      'store.ts'
+    ],
+    cli: ['index.ts']
+  }
+
+  /** Narrower than the folder: all that may be imported of it, and whether as types alone. */
+  const ONLY: readonly { from: string; to: string; files: readonly string[]; types: boolean }[] = [
+    // The stages in front of the projections know what one is, not which ones there are.
+    { from: 'pipeline', to: 'projections', files: ['projections/projection.ts'], types: true },
+    // Reading is on the main thread and in worker threads; only workers and the log touch LevelDB.
+    { from: 'query', to: 'storage', files: ['storage/codec.ts'], types: false },
+    { from: 'append', to: 'storage', files: ['storage/codec.ts'], types: false },
+    { from: 'checks', to: 'storage', files: ['storage/codec.ts'], types: false },
+    // A query meets events as the shapes that the tables keep of them.
+    { from: 'query', to: 'log', files: ['log/event.ts'], types: true },
+    { from: 'types.ts', to: 'telemetry', files: ['telemetry/types.ts'], types: true }
+  ]
+
+  test('the allowed directions have no circle', () => {
+    const parts = Object.keys(MAY_IMPORT)
+
+    const upwards = parts.flatMap((part, at) =>
+      (MAY_IMPORT[part] ?? [])
+        .filter((other) => !parts.slice(0, at).includes(other))
+        .map((other) => `${part} -> ${other}`)
+    )
+
+    expect(upwards).toEqual([])
+  })
+
+  test('no part imports what stands above it', () => {
+    const strays = localImports().filter(({ path, target }) => {
+      const [from, to] = [partOf(path), partOf(target)]
+      return from !== to && MAY_IMPORT[from]?.includes(to) !== true
+    })
+
+    expect(strays.map(({ path, target }) => `${path} -> ${target}`)).toEqual([])
+  })
+
+  test('where only a part of a part may be imported, the rest is left alone', () => {
+    const strays = localImports().filter(({ path, target, isType }) =>
+      ONLY.some(
+        ({ from, to, files, types }) =>
+          from === partOf(path) &&
+          to === partOf(target) &&
+          (!files.includes(target) || (types && !isType))
+      )
+    )
+
+    expect(strays.map(({ path, target }) => `${path} -> ${target}`)).toEqual([])
+  })
+
+  test('what is allowed is needed, so that the list stays the truth', () => {
+    const used = new Set(
+      localImports().map(({ path, target }) => `${partOf(path)} -> ${partOf(target)}`)
+    )
+    const basic = ['assert.ts', 'errors.ts', 'ids.ts', 'options.ts', 'types.ts', 'telemetry']
+
+    const idle = Object.entries(MAY_IMPORT).flatMap(([part, others]) =>
+      others
+        .filter((other) => !basic.includes(other) && !used.has(`${part} -> ${other}`))
+        .map((other) => `${part} -> ${other}`)
+    )
+
+    expect(idle).toEqual([])
+  })
+})
+
+describe('files', () => {
+  /** Longer than a reader likes, each for a reason. */
+  const LONG: Readonly<Record<string, string>> = {
+    'append/resolve.ts': 'one command, one function; split, no reader would find the other half',
+    'log/event.ts': 'the layout of every event on one page: writing and reading stand side by side',
+    'query/reader.ts': 'one method for each method of the public `Reader`, nothing else',
+    'types.ts': 'the public API on one page'
+  }
+  const LINES_MAX = 400
+
+  test('no file is longer than 400 lines without a reason', () => {
+    const long = sources.filter(({ text }) => text.split('\n').length - 1 > LINES_MAX)
+
+    expect(long.map(({ path }) => path).filter((path) => LONG[path] === undefined)).toEqual([])
+  })
+
+  test('nothing is printed outside of the command line', () => {
+    const printing = sources.filter(
+      ({ path, text }) => !path.startsWith('cli/') && /\bconsole\.|process\.std(out|err)/.test(text)
+    )
+
+    expect(printing.map(({ path }) => path)).toEqual([])
+  })
+
+  test('nothing is left to be done later', () => {
+    const unfinished = sources.filter(({ text }) => /\b(TODO|FIXME|XXX|HACK)\b/.test(text))
+
+    expect(unfinished.map(({ path }) => path)).toEqual([])
+  })
+
+  test('nothing is typed as any and no lint rule is silenced without a reason', () => {
+    const careless = sources.filter(
+      ({ text }) =>
+        /[:<]\s*any\b|\bas any\b|@ts-(ignore|nocheck|expect-error)|eslint-disable/.test(text) ||
+        /biome-ignore(?!(-all)? [\w/]+: \w)/.test(text)
+    )
+
+    expect(careless.map(({ path }) => path)).toEqual([])
+  })
+})
+
+test('the native string decoder of msgpackr stays off, and the environment as it was', async () => {
+  const before = process.env['MSGPACKR_NATIVE_ACCELERATION_DISABLED']
+  await import('#sutra/storage/codec.js')
+
+  // A formatter that sorts the two imports of codec.ts turns it on again without a word.
+  const { isNativeAccelerationEnabled } = await import('msgpackr')
+
+  expect(isNativeAccelerationEnabled).toBe(false)
+  expect(process.env['MSGPACKR_NATIVE_ACCELERATION_DISABLED']).toBe(before)
+})
+
+function importsOf(text: string): Import[] {
+  const statements = text.matchAll(
+    /^(?:import|export)\s+(type\s)?(?:[^'"]*?\sfrom\s+)?'([^']+)'|\btypeof import\('([^']+)'\)/gm
+  )
+  return Array.from(statements, ([, type, specifier, inType]) => ({
+    specifier: specifier ?? inType ?? '',
+    isType: type !== undefined || inType !== undefined
+  }))
+}
+
+/** Besides the static ones, those that wait for their moment. */
+function packageImports(): { path: string; name: string }[] {
+  return sources.flatMap(({ path, text, imports }) => {
+    const later = Array.from(text.matchAll(/\bimport\('([^']+)'\)/g), ([, one]) => one ?? '')
+    const names = [...imports.map(({ specifier }) => specifier), ...later]
+    return names
+      .filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
+      .map((name) => ({ path, name }))
+  })
+}
+
+function localImports(): { path: string; target: string; isType: boolean }[] {
+  return sources.flatMap(({ path, imports }) =>
+    imports
+      .filter(({ specifier }) => specifier.startsWith('.'))
+      .map(({ specifier, isType }) => ({
+        path,
+        target: posix.normalize(posix.join(posix.dirname(path), specifier)),
+        isType
+      }))
+  )
+}
+
+/** The folder, or the file itself for those that stand beside the folders. */
+function partOf(path: string): string {
+  return path.split('/')[0] ?? path
+}
+
+function isWithin(path: string, owner: string): boolean {
+  return owner.endsWith('/') ? path.startsWith(owner) : path === owner
+}
