@@ -20,7 +20,7 @@ const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
   .map((name) => name.replaceAll('\\', '/'))
   .sort()
-  .map((path) => {
+  .map((path): Source => {
     const text = readFileSync(`src/${path}`, 'utf8')
     return { path, text, imports: importsOf(text) }
   })
@@ -259,10 +259,10 @@ describe('files', () => {
     expect(unfinished.map(({ path }) => path)).toEqual([])
   })
 
-  test('nothing is typed as any and no lint rule is silenced without a reason', () => {
+  test('no check of the compiler or the linters is silenced without a reason', () => {
     const careless = sources.filter(
       ({ text }) =>
-        /[:<]\s*any\b|\bas any\b|@ts-(ignore|nocheck|expect-error)|eslint-disable/.test(text) ||
+        /@ts-(ignore|nocheck|expect-error)|eslint-disable/.test(text) ||
         /biome-ignore(?!(-all)? [\w/]+: \w)/.test(text)
     )
 

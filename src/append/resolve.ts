@@ -17,6 +17,13 @@ import type { ValidChanges, ValidCommand, ValidFields } from './valid-command.ts
 export interface ResolveContext {
   state: Pinned
   ids: IdTable
+  /** As `state.association`, but looks in one place for all that is not in the tables. */
+  newestAssociation(
+    source: AssociationEnd,
+    target: AssociationEnd,
+    name: string,
+    key: string
+  ): AssociationState | undefined
   nextOrdinal(): number
   nextRevision(): number
 }
@@ -140,7 +147,7 @@ function associate(
   const { ref, fields } = command
   const source = endOf(context, scope, ref.source)
   const target = endOf(context, scope, ref.target)
-  const existing = context.state.association(source, target, ref.name, ref.key ?? '')
+  const existing = context.newestAssociation(source, target, ref.name, ref.key ?? '')
   const head = { source, target, name: ref.name, key: ref.key }
   if (existing === undefined) {
     const { metadata, strength, confidence } = fields

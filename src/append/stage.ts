@@ -6,16 +6,17 @@
 import { assert } from '../assert.ts'
 import type { NamedId, Scope } from '../checks/values.ts'
 import { StoreError } from '../errors.ts'
-import type { LogEvent } from '../log/event.ts'
+import type { AssociationEnd, LogEvent } from '../log/event.ts'
 import type { LogCommit } from '../log/frame.ts'
 import type { Limits } from '../options.ts'
 import type { IdTable } from '../projections/id-table.ts'
 import type { CountDelta, NotedCommit, Overlay } from '../projections/overlay.ts'
 import { Pinned } from '../projections/pinned.ts'
-import { type At, foldAssociation, foldConcept } from '../projections/state.ts'
+import { type AssociationState, type At, foldAssociation, foldConcept } from '../projections/state.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import type { CommandResult } from '../types.ts'
-import { findAssociation, resolveCommand } from './resolve.ts'
+import { AssociationFilter } from './association-filter.ts'
+import { findAssociation, type ResolveContext, resolveCommand } from './resolve.ts'
 import type { CommitOutcome, ValidExpectation, WaitingCommit } from './staged-commit.ts'
 import type { ValidCommand } from './valid-command.ts'
 
@@ -41,11 +42,14 @@ export interface Staged {
 /** What everything is staged at: behind every position there is. */
 const NEWEST = Number.MAX_SAFE_INTEGER
 
-export class Stage {
+export class Stage implements ResolveContext {
   readonly #overlay: Overlay
   readonly #ids: IdTable
   readonly #limits: Readonly<Limits>
   readonly #live: { readonly snapshot: TablesSnapshot }
+  /** Concepts with a higher ordinal were learned since; the filter knows all they are source of. */
+  readonly #ordinalsAtOpen: number
+  readonly #filter = new AssociationFilter()
   #state: Pinned | undefined
   #ordinals: number
   #revisions: number
@@ -60,6 +64,7 @@ export class Stage {
     this.#limits = options.limits
     this.#live = options.live
     this.#ordinals = options.ordinals
+    this.#ordinalsAtOpen = options.ordinals
     this.#revisions = options.revisions
     this.#position = options.position
     this.#time = options.time
@@ -214,16 +219,35 @@ export class Stage {
   }
 
   #resolve(scope: Scope, command: ValidCommand): ReturnType<typeof resolveCommand> {
-    return resolveCommand(
-      {
-        state: this.state,
-        ids: this.#ids,
-        nextOrdinal: () => ++this.#ordinals,
-        nextRevision: () => ++this.#revisions
-      },
-      scope,
-      command
-    )
+    return resolveCommand(this, scope, command)
+  }
+
+  get ids(): IdTable {
+    return this.#ids
+  }
+
+  nextOrdinal(): number {
+    this.#ordinals += 1
+    return this.#ordinals
+  }
+
+  nextRevision(): number {
+    this.#revisions += 1
+    return this.#revisions
+  }
+
+  newestAssociation(
+    source: AssociationEnd,
+    target: AssociationEnd,
+    name: string,
+    key: string
+  ): AssociationState | undefined {
+    const isYoung = source.ordinal > this.#ordinalsAtOpen
+    if (isYoung && !this.#filter.mayHave(source.ordinal, target.ordinal, name, key)) return undefined
+    const chain = this.#overlay.newestAssociation(source.ordinal, target.ordinal, name, key)
+    return chain === undefined
+      ? this.state.storedAssociation(source, target, name, key)
+      : chain.newest.state
   }
 
   #createMissing(scope: Scope, command: ValidCommand, add: (event: LogEvent) => void): void {
@@ -303,6 +327,9 @@ export class Stage {
         const before = event.created ? undefined : this.state.association(source, target, name, key)
         const after = foldAssociation(before, event, at)
         overlay.putAssociation({ source, target, name, key }, at.position, after)
+        if (event.created && source.ordinal > this.#ordinalsAtOpen) {
+          this.#filter.add(source.ordinal, target.ordinal, name, key)
+        }
         if (event.created) overlay.addDelta({ ...noDelta(at.position), associations: 1 })
         return
       }

@@ -10,6 +10,12 @@ export interface SortKey {
   key: string
 }
 
+/** Where a list is to begin: behind a key, or at it. */
+export interface Seek {
+  key: SortKey
+  inclusive: boolean
+}
+
 export function compareSortKeys(a: SortKey, b: SortKey): number {
   return (
     compareUtf8(a.name, b.name) || compareAscii(a.otherId, b.otherId) || compareUtf8(a.key, b.key)

@@ -67,30 +67,8 @@ export interface CountDelta {
   forgotten: number
 }
 
-/** The associations of one concept on one side, as this segment knows them. */
-class AdjacencyList {
-  readonly #chains: AssociationChain[] = []
-  #sorted: AssociationChain[] = []
-
-  add(chain: AssociationChain): void {
-    this.#chains.push(chain)
-  }
-
-  removeLast(): void {
-    this.#chains.pop()
-    this.#sorted = []
-  }
-
-  /** Sorted once for as long as nothing is added: a hub is not sorted again for every read. */
-  sorted(side: Side): readonly AssociationChain[] {
-    if (this.#sorted.length !== this.#chains.length) {
-      this.#sorted = [...this.#chains].sort((a, b) =>
-        compareSortKeys(chainSortKey(a, side), chainSortKey(b, side))
-      )
-    }
-    return this.#sorted
-  }
-}
+/** Most concepts have one changed association a segment: no list is made for it. */
+type Adjacency = Map<number, AssociationChain | AssociationChain[]>
 
 export class OverlaySegment {
   readonly first: number
@@ -104,8 +82,10 @@ export class OverlaySegment {
   readonly ids: Map<ConceptId, IdVersion> = new Map()
   readonly associations: Map<string, AssociationChain> = new Map()
   readonly commits: Map<string, NotedCommit> = new Map()
-  readonly out: Map<number, AdjacencyList> = new Map()
-  readonly in: Map<number, AdjacencyList> = new Map()
+  readonly out: Adjacency = new Map()
+  readonly in: Adjacency = new Map()
+  /** Sorted once for as long as nothing is added: a hub is not sorted again for every read. */
+  readonly #sorted: Map<AssociationChain[], readonly AssociationChain[]> = new Map()
   /** What each event changes in the counts, in log order. */
   readonly deltas: CountDelta[] = []
 
@@ -115,8 +95,28 @@ export class OverlaySegment {
   }
 
   adjacency(ordinal: number, side: Side): readonly AssociationChain[] {
-    const list = (side === 'out' ? this.out : this.in).get(ordinal)
-    return list === undefined ? [] : list.sorted(side)
+    const found = (side === 'out' ? this.out : this.in).get(ordinal)
+    if (found === undefined) return []
+    if (!Array.isArray(found)) return [found]
+    const known = this.#sorted.get(found)
+    if (known?.length === found.length) return known
+    const sorted = found.toSorted((a, b) =>
+      compareSortKeys(chainSortKey(a, side), chainSortKey(b, side))
+    )
+    this.#sorted.set(found, sorted)
+    return sorted
+  }
+
+  /** Takes back the last addition to a list. */
+  removeLast(side: Side, ordinal: number): void {
+    const lists = side === 'out' ? this.out : this.in
+    const found = lists.get(ordinal)
+    if (!Array.isArray(found)) {
+      lists.delete(ordinal)
+      return
+    }
+    found.pop()
+    this.#sorted.delete(found)
   }
 }
 
@@ -131,6 +131,8 @@ export class Overlay {
   #current: OverlaySegment
   /** Concepts forgotten whose associations may still be stored, by ordinal: when they died. */
   #dead: Map<number, number>
+  /** The newest segment's chain of every association, so that the writer looks in one place. */
+  readonly #newest = new Map<string, AssociationChain>()
   #undo: Undo[] | undefined
   #isStaging = false
 
@@ -176,17 +178,34 @@ export class Overlay {
 
   /** Lets go of what the tables hold at this checkpoint. Views keep the segments they pinned. */
   trim(checkpoint: number): void {
-    const kept = this.#segments.filter(
-      (segment) => segment === this.#current || segment.last > checkpoint
-    )
     const current = this.#current
     // The newest segment goes too once it is projected whole, or reads would look there forever.
     if (current.events > 0 && current.last <= checkpoint && !this.#isStaging) {
       this.#current = new OverlaySegment(current.last + 1)
       this.#segments = [this.#current]
-    } else if (kept.length < this.#segments.length) {
-      this.#segments = kept
+      this.#newest.clear()
+      return
     }
+    const projected = this.#segments.filter(
+      (segment) => segment !== current && segment.last <= checkpoint
+    )
+    if (projected.length === 0) return
+    this.#segments = this.#segments.slice(projected.length)
+    for (const { associations } of projected) {
+      for (const [at, chain] of associations) {
+        if (this.#newest.get(at) === chain) this.#newest.delete(at)
+      }
+    }
+  }
+
+  /** The newest chain of an association, staged ones included; `undefined` if none is held. */
+  newestAssociation(
+    source: number,
+    target: number,
+    name: string,
+    key: string
+  ): AssociationChain | undefined {
+    return this.#newest.get(associationKey(source, target, name, key))
   }
 
   /** Counts one more event of the commit being staged. */
@@ -252,14 +271,15 @@ export class Overlay {
     const { source, target, name, key } = ref
     const created = { source, target, name, key, newest: { position, state, previous: undefined } }
     segment.associations.set(at, created)
-    const out = listOf(segment.out, source.ordinal)
-    const incoming = listOf(segment.in, target.ordinal)
-    out.add(created)
-    incoming.add(created)
+    addTo(segment.out, source.ordinal, created)
+    addTo(segment.in, target.ordinal, created)
+    const before = this.#newest.get(at)
+    this.#newest.set(at, created)
     this.#undo?.push(() => {
       segment.associations.delete(at)
-      out.removeLast()
-      incoming.removeLast()
+      segment.removeLast('out', source.ordinal)
+      segment.removeLast('in', target.ordinal)
+      restore(this.#newest, at, before)
     })
   }
 
@@ -326,11 +346,9 @@ function restore<K, V>(map: Map<K, V>, key: K, previous: V | undefined): void {
   else map.set(key, previous)
 }
 
-function listOf(lists: Map<number, AdjacencyList>, ordinal: number): AdjacencyList {
-  let list = lists.get(ordinal)
-  if (list === undefined) {
-    list = new AdjacencyList()
-    lists.set(ordinal, list)
-  }
-  return list
+function addTo(lists: Adjacency, ordinal: number, chain: AssociationChain): void {
+  const found = lists.get(ordinal)
+  if (found === undefined) lists.set(ordinal, chain)
+  else if (Array.isArray(found)) found.push(chain)
+  else lists.set(ordinal, [found, chain])
 }

@@ -4,7 +4,7 @@
  */
 import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd } from '../log/event.ts'
-import { compareSortKeys, type SortKey } from './order.ts'
+import { compareSortKeys, type Seek, type SortKey } from './order.ts'
 import {
   type AssociationChain,
   associationKey,
@@ -122,6 +122,16 @@ export class Pinned {
       const version = chain === undefined ? undefined : versionAt(chain.newest, this.position)
       if (version !== undefined) return version.state
     }
+    return this.storedAssociation(source, target, name, key)
+  }
+
+  /** The same, of the tables alone: for whoever knows that the overlay has no word on it. */
+  storedAssociation(
+    source: AssociationEnd,
+    target: AssociationEnd,
+    name: string,
+    key: string
+  ): AssociationState | undefined {
     // A concept younger than the tables has nothing in them: imports ask this for every line.
     if (source.ordinal > this.snapshot.counts().ordinals) return undefined
     const stored = this.snapshot.association(source, target.id, name, key)
@@ -130,13 +140,13 @@ export class Pinned {
   }
 
   /**
-   * The living associations of one side, in order, from behind a sort key. Reads as it is asked:
+   * The living associations of one side, in order, from where `seek` says. Reads as it is asked:
    * the first ten of a hub cost a page or two.
    */
-  *associations(self: AssociationEnd, side: Side, after?: SortKey): Generator<AssociationState> {
-    const changes = this.#changes(self.ordinal, side, after)
+  *associations(self: AssociationEnd, side: Side, seek?: Seek): Generator<AssociationState> {
+    const changes = this.#changes(self.ordinal, side, seek)
     let change = changes.next()
-    for (const stored of this.snapshot.associations(self, side, after)) {
+    for (const stored of this.snapshot.associations(self, side, seek)) {
       const storedKey = stateSortKey(stored, side)
       let isReplaced = false
       while (!change.done) {
@@ -155,11 +165,11 @@ export class Pinned {
   }
 
   /** What the overlay knows of one side, merged over its segments; the newest segment wins. */
-  *#changes(ordinal: number, side: Side, after: SortKey | undefined): Generator<Change> {
+  *#changes(ordinal: number, side: Side, seek: Seek | undefined): Generator<Change> {
     const lists = this.segments
       .map((segment) => segment.adjacency(ordinal, side))
       .filter((list) => list.length > 0)
-    const at = lists.map((list) => (after === undefined ? 0 : firstBehind(list, side, after)))
+    const at = lists.map((list) => (seek === undefined ? 0 : firstIn(list, side, seek)))
     for (;;) {
       let best: { chain: AssociationChain; key: SortKey } | undefined
       for (let i = 0; i < lists.length; i++) {
@@ -221,15 +231,15 @@ function sameEnds(a: Ends, b: Ends): boolean {
   return a.source.ordinal === b.source.ordinal && a.target.ordinal === b.target.ordinal
 }
 
-function firstBehind(list: readonly AssociationChain[], side: Side, after: SortKey): number {
+function firstIn(list: readonly AssociationChain[], side: Side, seek: Seek): number {
   let low = 0
   let high = list.length
   while (low < high) {
     const middle = (low + high) >>> 1
     const chain = list[middle]
-    if (chain !== undefined && compareSortKeys(chainSortKey(chain, side), after) <= 0) {
-      low = middle + 1
-    } else high = middle
+    const order = chain === undefined ? 1 : compareSortKeys(chainSortKey(chain, side), seek.key)
+    if (order < 0 || (order === 0 && !seek.inclusive)) low = middle + 1
+    else high = middle
   }
   return low
 }

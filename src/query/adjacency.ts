@@ -1,6 +1,7 @@
 /** Walks the associations of one concept: filters, directions, cursors. */
+import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd } from '../log/event.ts'
-import { compareSortKeys, compareUtf8 } from '../projections/order.ts'
+import { compareSortKeys, compareUtf8, type Seek, type SortKey } from '../projections/order.ts'
 import { type Pinned, stateSortKey } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
 import type { Side } from '../projections/tables/keys.ts'
@@ -27,6 +28,9 @@ export interface AdjacencyQuery {
   after: CursorPlace | undefined
   include: { concept: boolean; vector: boolean }
 }
+
+/** No id sorts before it. */
+const FIRST_ID = '0'.repeat(32) as ConceptId
 
 const NAMES = ['direction', 'types', 'where', 'minStrength', 'limit', 'after', 'include']
 
@@ -91,40 +95,25 @@ function* oneSide(
   types: readonly string[] | undefined,
   after: CursorPlace | undefined
 ): Generator<Seen> {
-  // A cursor of the other side at the same place: `out` comes first, so `in` is still to come.
-  const start = after !== undefined && after.side === 'out' && side === 'in' ? before(after) : after
+  const seek = after === undefined ? undefined : seekBehind(after, side)
   if (types === undefined) {
-    for (const state of pinned.associations(self, side, start)) {
-      if (isBehind(state, side, after)) yield { state, side }
-    }
+    for (const state of pinned.associations(self, side, seek)) yield { state, side }
     return
   }
   for (const name of types) {
-    const first = { name, otherId: '' as typeof self.id, key: '' }
-    const from = start !== undefined && compareSortKeys(start, first) > 0 ? start : first
+    const first: SortKey = { name, otherId: FIRST_ID, key: '' }
+    const isPast = seek !== undefined && compareSortKeys(seek.key, first) > 0
+    const from = isPast ? seek : { key: first, inclusive: true }
     for (const state of pinned.associations(self, side, from)) {
       if (state.name !== name) break
-      if (isBehind(state, side, after)) yield { state, side }
+      yield { state, side }
     }
   }
 }
 
-/** The same place without its key: nothing sorts between it and the first association there. */
-function before(after: CursorPlace): CursorPlace {
-  return after.key === ''
-    ? { ...after, otherId: predecessor(after.otherId) }
-    : { ...after, key: '' }
-}
-
-/** A text that sorts before an id and behind every smaller id: ids have a fixed length. */
-function predecessor(id: CursorPlace['otherId']): CursorPlace['otherId'] {
-  return id.slice(0, -1) as CursorPlace['otherId']
-}
-
-function isBehind(state: AssociationState, side: Side, after: CursorPlace | undefined): boolean {
-  if (after === undefined) return true
-  const order = compareSortKeys(stateSortKey(state, side), after)
-  return order > 0 || (order === 0 && after.side === 'out' && side === 'in')
+/** Where this side goes on. At one place `out` comes first, so `in` may still stand there. */
+function seekBehind(after: CursorPlace, side: Side): Seek {
+  return { key: after, inclusive: after.side === 'out' && side === 'in' }
 }
 
 /** A loop leaves and enters: told once, as leaving. */

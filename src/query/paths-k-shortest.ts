@@ -17,9 +17,9 @@ interface Candidate<E extends PathEdge> {
 /**
  * Finds the `limit` best simple paths, best first.
  *
- * The best path splits the rest of its class into smaller ones, by the edge at which the others leave
- * it. The best path of each becomes a candidate; the best candidate is the next path, and so
- * on. The classes never overlap, so no path comes up twice.
+ * The best path splits the rest of its class into smaller ones, by the edge at which the others
+ * leave it. The best path of each becomes a candidate; the best candidate is the next path, and
+ * so on. The classes never overlap, so no path comes up twice.
  *
  * @see Yen, 1971, "Finding the K shortest loopless paths in a network", Management Science 17.
  * @see Lawler, 1972, "A procedure for computing the K best solutions to discrete optimization

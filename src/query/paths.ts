@@ -67,12 +67,13 @@ export interface FoundPaths<E extends PathEdge> {
  *
  * Paths equal in both come in an order that the graph alone decides, so the same graph gives the
  * same answer, and a larger `limit` only appends to it. Confidences that differ by less than the
- * rounding of a product of doubles count as equal. Parallel associations make different paths. From a
- * concept to itself there is one path, of no associations and confidence 1.
+ * rounding of a product of doubles count as equal. Parallel associations make different paths.
+ * From a concept to itself there is one path, of no associations and confidence 1.
  *
  * Yields to the event loop every 2 ms or so, also in the middle of one concept's edges.
  *
- * @throws StoreError `PATH_TOO_LARGE` once more than `maxExplored` concepts were reached, `ABORTED`.
+ * @throws StoreError `PATH_TOO_LARGE` once more than `maxExplored` concepts were reached;
+ *   `ABORTED`.
  */
 export async function findPaths<E extends PathEdge>(
   graph: PathGraph<E>,

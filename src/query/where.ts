@@ -21,17 +21,17 @@ const LIST_MAX = 10_000
 /**
  * Compiles a `where` into a predicate, after checking all of it: the predicate never throws.
  *
- * | Form                     | Holds when                                                            |
- * | ------------------------ | --------------------------------------------------------------------- |
- * | `{ a: 1, b: … }`         | every path of the object fulfils its condition; `{}` always holds      |
- * | `{ a: 1 }`               | same as `{ a: { eq: 1 } }`                                            |
- * | `{ a: { gt: 1, lt: 9 } }` | every operator holds                                                  |
- * | `eq`, `in`               | the field is that scalar, of that type; `null` is only a stored null   |
- * | `ne`, `nin`              | `eq`, `in` does not hold: true for an absent field, an array, an object |
- * | `gt`, `gte`, `lt`, `lte` | both are numbers, or both strings, which compare by UTF-16 code units  |
- * | `exists`                 | the field is there (a stored null is), or with `false` it is not       |
- * | `contains`               | an array has that scalar as an element, a string that substring       |
- * | `{ and: [] }`, `{ or: [] }` | always, never                                                      |
+ * | Form                        | Holds when                                                      |
+ * | --------------------------- | --------------------------------------------------------------- |
+ * | `{ a: 1, b: … }`            | each path of the object fulfils its condition; `{}` always does |
+ * | `{ a: 1 }`                  | the same as `{ a: { eq: 1 } }` does                             |
+ * | `{ a: { gt: 1, lt: 9 } }`   | every operator holds                                            |
+ * | `eq`, `in`                  | the field is that scalar, of that type; `null`: a stored null   |
+ * | `ne`, `nin`                 | `eq`, `in` do not: so for an absent field, array or object      |
+ * | `gt`, `gte`, `lt`, `lte`    | both are numbers, or strings (compared by UTF-16 code units)    |
+ * | `exists`                    | the field is there (a null is), or with `false` it is not       |
+ * | `contains`                  | an array has that scalar as element, a string that substring    |
+ * | `{ and: [] }`, `{ or: [] }` | always; never                                                   |
  *
  * Path `a.b` is the own field named `a.b` of the metadata, else field `b` of the object in field
  * `a`. Arrays are not walked, inherited fields never seen. A path with `@` in front names the

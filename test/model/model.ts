@@ -142,29 +142,23 @@ export class Model {
 
   /** In order: type, other end's id, key; of the same, the leaving one first. A loop once. */
   neighbors(id: ConceptId, direction: Direction): ModelAssociation[] {
-    const found = [...this.associations.values()].filter(
-      ({ source, target }) =>
-        (direction !== 'in' && source === id) ||
-        (direction === 'in' && target === id) ||
-        (direction === 'both' && target === id)
-    )
-    const other = (one: ModelAssociation) => {
-      if (direction === 'in') return one.source
-      return one.source === id ? one.target : one.source
+    const found: { order: Buffer[]; one: ModelAssociation }[] = []
+    for (const one of this.associations.values()) {
+      const { source, target, type, key = '' } = one
+      const leaves = source === id && direction !== 'in'
+      const enters = target === id && direction !== 'out'
+      if (!leaves && !enters) continue
+      const parts = [type, leaves ? target : source, key, leaves ? '1' : '2']
+      found.push({ order: parts.map((part) => Buffer.from(part)), one })
     }
-    return found.sort(
-      (a, b) =>
-        Buffer.compare(Buffer.from(a.type), Buffer.from(b.type)) ||
-        Buffer.compare(Buffer.from(other(a)), Buffer.from(other(b))) ||
-        Buffer.compare(Buffer.from(a.key ?? ''), Buffer.from(b.key ?? '')) ||
-        Number(a.source !== id) - Number(b.source !== id)
-    )
+    return found.sort((a, b) => compareParts(a.order, b.order)).map(({ one }) => one)
   }
 
   #validate(command: Command): void {
     const numbers = command as { strength?: Change; confidence?: Change }
     for (const value of [numbers.strength, numbers.confidence]) {
-      if (typeof value === 'number' && (value < 0 || value > 1)) throw new Refused('COMMAND_INVALID')
+      if (typeof value === 'number' && (value < 0 || value > 1))
+        throw new Refused('COMMAND_INVALID')
     }
     const { embedding } = command as { embedding?: Float32Array | null }
     if (embedding == null) return
@@ -306,12 +300,22 @@ export function idOf(id: IdInput): ConceptId {
   return typeof id === 'string' ? id : ConceptId.fromKey(id.key)
 }
 
-function refKey({ source, target, type, key }: AssociationRef): string {
+type Ends = Pick<AssociationRef, 'source' | 'target' | 'type'> & { key?: string | undefined }
+
+function refKey({ source, target, type, key }: Ends): string {
   return JSON.stringify([idOf(source), idOf(target), type, key ?? null])
 }
 
 function isRef(target: IdInput | AssociationRef): target is AssociationRef {
   return typeof target === 'object' && 'source' in target
+}
+
+function compareParts(a: readonly Buffer[], b: readonly Buffer[]): number {
+  for (const [i, part] of a.entries()) {
+    const order = Buffer.compare(part, b[i] ?? part)
+    if (order !== 0) return order
+  }
+  return 0
 }
 
 function wanted(one: Expectation): number {

@@ -53,7 +53,7 @@ export async function find(
   graph: PathGraph<PathEdge>,
   query: Partial<PathQuery<PathEdge>>
 ): ReturnType<typeof findPaths<PathEdge>> {
-  return await findPaths(graph, {
+  return findPaths(graph, {
     source: 0,
     target: 1,
     direction: 'out',

@@ -15,7 +15,7 @@ describe('on random graphs', () => {
 
         const { paths } = await find(graph, { ...query, order })
 
-        // Confidences are multiples of 1/4, whose products are exact: so ranks are equal, not close.
+        // Products of multiples of 1/4 are exact, so the ranks are equal, not merely close.
         expect(paths.map(rank)).toEqual(expected.slice(0, query.limit).map(rank))
         for (const path of paths) expectSimple(path, query)
         expect(new Set(paths.map(show)).size).toBe(paths.length)

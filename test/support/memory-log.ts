@@ -19,11 +19,6 @@ export class MemoryStorage {
   durable = 0
   /** While set, writing and syncing fail with it. */
   fault: Error | undefined
-
-  /** Loses what was not synced, as a power cut does. */
-  cutPower(): void {
-    this.frames.length = this.durable
-  }
 }
 
 /** The log's interface over an array. Frames are encoded, so that nobody shares memory with them. */
@@ -112,7 +107,7 @@ export class MemoryLog implements EventLog {
         yield frame
         next = frame.last + 1
       }
-      if (next > this.#head && !(await this.#appended(signal))) return
+      if (!signal.aborted && next > this.#head && !(await this.#appended(signal))) return
     }
   }
 

@@ -10,13 +10,14 @@
  * | header  | kind u8 (1 leaf, 2 inner); entries u32; on page 0 also: degree u32, loops u32, next page u32 |
  * | types   | count u16, then each: length u16, UTF-8                                            |
  * | offsets | u32 each: where an entry begins, counted from the first entry                       |
- * | leaf    | sort key, then the association as it is laid out in `encodeAssociation`              |
- * | inner   | sort key of the first entry below, page u32                                        |
+ * | entries | each: type as its index in `types` u16, then the entry's bytes                      |
  *
- * A sort key is: type as its index in `types` u16, other end's id 16 bytes, key: length u16, UTF-8.
+ * An entry's bytes are: other end's id 16 bytes, key length u16, key UTF-8, and behind this key
+ * part, in a leaf the association (association-row.ts), in an inner page the number of the page
+ * below, u32, whose first entry had this key when it was split off.
  */
 import type { ConceptId } from '../../ids.ts'
-import { compareSortKeys, compareUtf8, type SortKey } from '../order.ts'
+import { compareUtf8, type SortKey } from '../order.ts'
 
 /** Encoded size at which a page splits; LevelDB reads blocks of 4 KiB. */
 export const PAGE_BYTES = 4096
@@ -26,13 +27,17 @@ const INNER = 2
 const HEADER_BYTES = 5
 const ROOT_BYTES = HEADER_BYTES + 12
 const ID_BYTES = 16
-const NO_PAYLOAD = Buffer.alloc(0)
+const TYPE_BYTES = 2
+const OFFSET_BYTES = 4
 
-export interface PageEntry extends SortKey {
-  /** Leaf: the encoded association without its sort key. Inner: empty. */
-  payload: Buffer
-  /** Inner: the page below. Leaf: 0. */
-  child: number
+/** Bytes of an entry up to its key. */
+export const KEY_AT: number = ID_BYTES + 2
+
+export interface PageEntry {
+  /** Type of the association. */
+  name: string
+  /** Key part and what follows it. Never changed: entries are replaced. */
+  bytes: Buffer
 }
 
 export interface RootFields {
@@ -47,7 +52,7 @@ export interface Page {
   leaf: boolean
   root: RootFields | undefined
   entries: PageEntry[]
-  /** Encoded size, kept up to date by whoever changes `entries`; types are counted per entry. */
+  /** Encoded size but for types, kept up to date by whoever changes `entries`. */
   bytes: number
 }
 
@@ -55,64 +60,115 @@ export function emptyRoot(): Page {
   return { leaf: true, root: { degree: 0, loops: 0, nextPage: 1 }, entries: [], bytes: 0 }
 }
 
-/** What an entry adds to its page's size. Types are shared, so this errs on the large side. */
+/** What an entry adds to its page's size. */
 export function entryBytes(entry: PageEntry): number {
-  return 4 + 2 + ID_BYTES + 2 + Buffer.byteLength(entry.key) + entry.payload.length + 4
+  return OFFSET_BYTES + TYPE_BYTES + entry.bytes.length
+}
+
+/** Room for an entry with its key part written; what follows the key is the caller's. */
+export function newEntry(key: SortKey, tailBytes: number): PageEntry {
+  const keyBytes = key.key === '' ? 0 : Buffer.byteLength(key.key)
+  const bytes = Buffer.allocUnsafe(KEY_AT + keyBytes + tailBytes)
+  bytes.write(key.otherId, 0, ID_BYTES, 'hex')
+  bytes.writeUInt16LE(keyBytes, ID_BYTES)
+  if (keyBytes > 0) bytes.write(key.key, KEY_AT, 'utf8')
+  return { name: key.name, bytes }
+}
+
+/** Where the bytes behind the key part begin. */
+export function tailAt(bytes: Buffer): number {
+  return KEY_AT + bytes.readUInt16LE(ID_BYTES)
+}
+
+export function otherIdOf(entry: PageEntry): ConceptId {
+  // Sixteen bytes always make a well-formed id.
+  return entry.bytes.toString('hex', 0, ID_BYTES) as ConceptId
+}
+
+export function keyOf(entry: PageEntry): string {
+  const end = tailAt(entry.bytes)
+  return end === KEY_AT ? '' : entry.bytes.toString('utf8', KEY_AT, end)
+}
+
+/** An entry of an inner page for a page whose first entry is `first`. */
+export function childEntry(first: PageEntry, page: number): PageEntry {
+  const end = tailAt(first.bytes)
+  const bytes = Buffer.allocUnsafe(end + 4)
+  first.bytes.copy(bytes, 0, 0, end)
+  bytes.writeUInt32LE(page, end)
+  return { name: first.name, bytes }
+}
+
+export function childOf(entry: PageEntry): number {
+  return entry.bytes.readUInt32LE(tailAt(entry.bytes))
+}
+
+/** The order of order.ts, on bytes. */
+export function compareEntries(a: PageEntry, b: PageEntry): number {
+  return compareUtf8(a.name, b.name) || compareKeys(a.bytes, 0, b.bytes)
+}
+
+/** Index of the first entry at or behind a key. */
+export function lowerBound(entries: readonly PageEntry[], key: PageEntry): number {
+  let low = 0
+  let high = entries.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const entry = entries[middle]
+    if (entry !== undefined && compareEntries(entry, key) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 export function encodePage(page: Page): Buffer {
-  const names: string[] = []
-  for (const { name } of page.entries) {
+  const { entries, root, leaf } = page
+  const names: Buffer[] = []
+  let head = (root === undefined ? HEADER_BYTES : ROOT_BYTES) + 2
+  let body = 0
+  let previous: string | undefined
+  for (const { name, bytes } of entries) {
+    body += TYPE_BYTES + bytes.length
     // Entries are sorted by type, so a type that is not the last one is new.
-    if (names.at(-1) !== name) names.push(name)
+    if (name === previous) continue
+    previous = name
+    const encoded = Buffer.from(name)
+    names.push(encoded)
+    head += 2 + encoded.length
   }
-  const nameBytes = names.map((name) => Buffer.from(name))
-  const entries = page.entries.map(encodeEntryHead)
-  const head = page.root === undefined ? HEADER_BYTES : ROOT_BYTES
-  const typesLength = nameBytes.reduce((sum, name) => sum + 2 + name.length, 2)
-  const body = entries.reduce((sum, entry) => sum + entry.length, 0)
-  const out = Buffer.allocUnsafe(head + typesLength + 4 * entries.length + body)
-
-  out[0] = page.leaf ? LEAF : INNER
+  const out = Buffer.allocUnsafe(head + OFFSET_BYTES * entries.length + body)
+  out[0] = leaf ? LEAF : INNER
   out.writeUInt32LE(entries.length, 1)
-  if (page.root !== undefined) {
-    out.writeUInt32LE(page.root.degree, 5)
-    out.writeUInt32LE(page.root.loops, 9)
-    out.writeUInt32LE(page.root.nextPage, 13)
+  let at = HEADER_BYTES
+  if (root !== undefined) {
+    out.writeUInt32LE(root.degree, at)
+    out.writeUInt32LE(root.loops, at + 4)
+    out.writeUInt32LE(root.nextPage, at + 8)
+    at = ROOT_BYTES
   }
-  let at = out.writeUInt16LE(names.length, head)
-  for (const name of nameBytes) {
+  at = out.writeUInt16LE(names.length, at)
+  for (const name of names) {
     at = out.writeUInt16LE(name.length, at)
     at += name.copy(out, at)
   }
-  let offset = 0
-  for (const entry of entries) {
-    at = out.writeUInt32LE(offset, at)
-    offset += entry.length
-  }
-  let type = -1
-  let previous: string | undefined
-  for (const [i, entry] of entries.entries()) {
-    const name = page.entries[i]?.name
-    if (name !== previous) type++
-    previous = name
-    entry.writeUInt16LE(type, 0)
-    at += entry.copy(out, at)
-  }
+  writeEntries(out, at, entries)
   return out
 }
 
-function encodeEntryHead(entry: PageEntry): Buffer {
-  const keyLength = Buffer.byteLength(entry.key)
-  const head = 2 + ID_BYTES + 2 + keyLength
-  const tail = entry.payload.length === 0 ? 4 : entry.payload.length
-  const out = Buffer.allocUnsafe(head + tail)
-  out.write(entry.otherId, 2, ID_BYTES, 'hex')
-  out.writeUInt16LE(keyLength, 2 + ID_BYTES)
-  out.write(entry.key, 4 + ID_BYTES, 'utf8')
-  if (entry.payload.length === 0) out.writeUInt32LE(entry.child, head)
-  else entry.payload.copy(out, head)
-  return out
+function writeEntries(out: Buffer, offsetsAt: number, entries: readonly PageEntry[]): void {
+  const start = offsetsAt + OFFSET_BYTES * entries.length
+  let offsetAt = offsetsAt
+  let at = start
+  let type = -1
+  let previous: string | undefined
+  for (const { name, bytes } of entries) {
+    if (name !== previous) type += 1
+    previous = name
+    offsetAt = out.writeUInt32LE(at - start, offsetAt)
+    at = out.writeUInt16LE(type, at)
+    out.set(bytes, at)
+    at += bytes.length
+  }
 }
 
 /** Reads single entries out of an encoded page, without decoding the rest. */
@@ -145,64 +201,20 @@ export class PageReader {
       at += 2 + length
     }
     this.#offsets = at
-    this.#entries = at + 4 * this.count
-  }
-
-  nameAt(index: number): string {
-    return this.#types[this.#bytes.readUInt16LE(this.#start(index))] ?? ''
-  }
-
-  otherIdAt(index: number): ConceptId {
-    const at = this.#start(index) + 2
-    // Sixteen bytes always make a well-formed id.
-    return this.#bytes.toString('hex', at, at + ID_BYTES) as ConceptId
-  }
-
-  keyAt(index: number): string {
-    const at = this.#start(index) + 2 + ID_BYTES
-    const length = this.#bytes.readUInt16LE(at)
-    return length === 0 ? '' : this.#bytes.toString('utf8', at + 2, at + 2 + length)
-  }
-
-  sortKeyAt(index: number): SortKey {
-    return { name: this.nameAt(index), otherId: this.otherIdAt(index), key: this.keyAt(index) }
+    this.#entries = at + OFFSET_BYTES * this.count
   }
 
   entryAt(index: number): PageEntry {
-    const payload = this.payloadAt(index)
-    return this.leaf
-      ? { ...this.sortKeyAt(index), payload, child: 0 }
-      : { ...this.sortKeyAt(index), payload: NO_PAYLOAD, child: payload.readUInt32LE(0) }
-  }
-
-  /** The bytes behind the sort key. */
-  payloadAt(index: number): Buffer {
     const start = this.#start(index)
-    const head = 2 + ID_BYTES + 2 + this.#bytes.readUInt16LE(start + 2 + ID_BYTES)
     const end = index + 1 < this.count ? this.#start(index + 1) : this.#bytes.length
-    return this.#bytes.subarray(start + head, end)
+    return {
+      name: this.#nameAt(start),
+      bytes: this.#bytes.subarray(start + TYPE_BYTES, end)
+    }
   }
 
-  childAt(index: number): number {
-    return this.payloadAt(index).readUInt32LE(0)
-  }
-
-  /** Index of the first entry behind a sort key; `count` when there is none. */
-  upperBound(key: SortKey): number {
-    const at = this.lowerBound(key)
-    return at < this.count && this.#compareAt(at, key) === 0 ? at + 1 : at
-  }
-
-  /** Inner page: index of the child below which a sort key lies. */
-  childFor(key: SortKey): number {
-    const at = this.lowerBound(key)
-    const exact = at < this.count && this.#compareAt(at, key) === 0
-    // Keys before the first separator belong to the first child.
-    return exact ? at : Math.max(0, at - 1)
-  }
-
-  /** Index of the first entry at or behind a sort key; `count` when there is none. */
-  lowerBound(key: SortKey): number {
+  /** Index of the first entry at or behind a key; `count` when there is none. */
+  lowerBound(key: PageEntry): number {
     let low = 0
     let high = this.count
     while (low < high) {
@@ -211,6 +223,27 @@ export class PageReader {
       else high = middle
     }
     return low
+  }
+
+  /** Index of the first entry behind a key; `count` when there is none. */
+  upperBound(key: PageEntry): number {
+    const at = this.lowerBound(key)
+    return this.isAt(at, key) ? at + 1 : at
+  }
+
+  /** Whether the entry at an index has this key. */
+  isAt(index: number, key: PageEntry): boolean {
+    return index < this.count && this.#compareAt(index, key) === 0
+  }
+
+  /** Inner page: index of the child below which a key lies. */
+  childFor(key: PageEntry): number {
+    // Keys before the first separator belong to the first child.
+    return Math.max(0, this.upperBound(key) - 1)
+  }
+
+  childAt(index: number): number {
+    return childOf(this.entryAt(index))
   }
 
   /** Decodes the whole page, for changing it. */
@@ -225,12 +258,30 @@ export class PageReader {
     return { leaf: this.leaf, root: this.root, entries, bytes }
   }
 
-  #compareAt(index: number, key: SortKey): number {
-    const byName = compareUtf8(this.nameAt(index), key.name)
-    return byName !== 0 ? byName : compareSortKeys(this.sortKeyAt(index), key)
+  #compareAt(index: number, key: PageEntry): number {
+    const start = this.#start(index)
+    const byName = compareUtf8(this.#nameAt(start), key.name)
+    return byName !== 0 ? byName : compareKeys(this.#bytes, start + TYPE_BYTES, key.bytes)
+  }
+
+  #nameAt(start: number): string {
+    return this.#types[this.#bytes.readUInt16LE(start)] ?? ''
   }
 
   #start(index: number): number {
-    return this.#entries + this.#bytes.readUInt32LE(this.#offsets + 4 * index)
+    return this.#entries + this.#bytes.readUInt32LE(this.#offsets + OFFSET_BYTES * index)
   }
+}
+
+/** Compares key parts: ids, then keys. Ids nearly always differ in their first bytes. */
+function compareKeys(a: Buffer, aStart: number, b: Buffer): number {
+  for (let i = 0; i < ID_BYTES; i++) {
+    const difference = (a[aStart + i] ?? 0) - (b[i] ?? 0)
+    if (difference !== 0) return difference
+  }
+  const aLength = a.readUInt16LE(aStart + ID_BYTES)
+  const bLength = b.readUInt16LE(ID_BYTES)
+  if (aLength === 0 || bLength === 0) return aLength - bLength
+  const aKey = aStart + KEY_AT
+  return a.compare(b, KEY_AT, KEY_AT + bLength, aKey, aKey + aLength)
 }

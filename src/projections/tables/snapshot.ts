@@ -2,7 +2,7 @@ import type { ConceptId } from '../../ids.ts'
 import { type AssociationEnd, decodeEvent, type VectorsDeclared } from '../../log/event.ts'
 import { unpack } from '../../storage/codec.ts'
 import type { Level, LevelRange, LevelSnapshot } from '../../storage/level.ts'
-import type { SortKey } from '../order.ts'
+import type { Seek } from '../order.ts'
 import type { AssociationState, ConceptState } from '../state.ts'
 import { decodeAssociation } from './association-row.ts'
 import {
@@ -17,7 +17,7 @@ import {
   type Side,
   typeMemberKey
 } from './keys.ts'
-import { PageReader } from './page.ts'
+import { newEntry, type PageEntry, PageReader } from './page.ts'
 import {
   decodeConcept,
   decodeCounts,
@@ -114,19 +114,19 @@ export class TablesSnapshot {
     name: string,
     key: string
   ): AssociationState | undefined {
-    const wanted = { name, otherId: target, key }
+    const wanted = newEntry({ name, otherId: target, key }, 0)
     const page = this.#leafFor('out', source.ordinal, wanted)
     if (page === undefined) return undefined
     const index = page.lowerBound(wanted)
-    if (index >= page.count) return undefined
-    const entry = page.entryAt(index)
-    const isIt = entry.name === name && entry.otherId === target && entry.key === key
-    return isIt ? decodeAssociation(entry, source, 'out') : undefined
+    if (!page.isAt(index, wanted)) return undefined
+    return decodeAssociation(page.entryAt(index), source, 'out')
   }
 
-  /** Associations of one concept on one side, in order, from behind a sort key. Reads lazily. */
-  *associations(self: AssociationEnd, side: Side, after?: SortKey): Generator<AssociationState> {
-    yield* this.#below(self, side, 0, after)
+  /** Associations of one concept on one side, in order, from where `seek` says. Reads lazily. */
+  *associations(self: AssociationEnd, side: Side, seek?: Seek): Generator<AssociationState> {
+    const from =
+      seek === undefined ? undefined : { key: newEntry(seek.key, 0), inclusive: seek.inclusive }
+    yield* this.#below(self, side, 0, from)
   }
 
   /** Number of associations on one side, those to the dead included. */
@@ -180,24 +180,24 @@ export class TablesSnapshot {
     self: AssociationEnd,
     side: Side,
     number: number,
-    after: SortKey | undefined
+    from: PageSeek | undefined
   ): Generator<AssociationState> {
     const page = this.#page(side, self.ordinal, number)
     if (page === undefined) return
     if (!page.leaf) {
-      const from = after === undefined ? 0 : page.childFor(after)
-      for (let i = from; i < page.count; i++) {
-        // Only the first child can hold entries at or before `after`.
-        yield* this.#below(self, side, page.childAt(i), i === from ? after : undefined)
+      const first = from === undefined ? 0 : page.childFor(from.key)
+      for (let i = first; i < page.count; i++) {
+        // Only the first child can hold entries before the place sought.
+        yield* this.#below(self, side, page.childAt(i), i === first ? from : undefined)
       }
       return
     }
-    for (let i = after === undefined ? 0 : page.upperBound(after); i < page.count; i++) {
+    for (let i = from === undefined ? 0 : firstIn(page, from); i < page.count; i++) {
       yield decodeAssociation(page.entryAt(i), self, side)
     }
   }
 
-  #leafFor(side: Side, ordinal: number, key: SortKey): PageReader | undefined {
+  #leafFor(side: Side, ordinal: number, key: PageEntry): PageReader | undefined {
     let page = this.#page(side, ordinal, 0)
     while (page !== undefined && !page.leaf) {
       page = this.#page(side, ordinal, page.childAt(page.childFor(key)))
@@ -216,4 +216,13 @@ export class TablesSnapshot {
     const value = this.#level.getSync(key, this.#snapshot)
     return value === undefined ? undefined : decode(openRow(key, value))
   }
+}
+
+interface PageSeek {
+  key: PageEntry
+  inclusive: boolean
+}
+
+function firstIn(page: PageReader, { key, inclusive }: PageSeek): number {
+  return inclusive ? page.lowerBound(key) : page.upperBound(key)
 }

@@ -19,8 +19,13 @@ import {
 import type { Frame } from '../../log/frame.ts'
 import { pack } from '../../storage/codec.ts'
 import type { Level } from '../../storage/level.ts'
-import type { SortKey } from '../order.ts'
-import { type At, type ConceptState, foldAssociation, foldConcept } from '../state.ts'
+import {
+  type AssociationState,
+  type At,
+  type ConceptState,
+  foldAssociation,
+  foldConcept
+} from '../state.ts'
 import { decodeAssociation, encodeAssociation, otherOrdinalOf } from './association-row.ts'
 import {
   conceptKey,
@@ -33,7 +38,7 @@ import {
   typeCountKey,
   typeMemberKey
 } from './keys.ts'
-import type { PageEntry } from './page.ts'
+import { keyOf, newEntry, type PageEntry } from './page.ts'
 import {
   type ContinuityRecord,
   type DeadConcept,
@@ -78,7 +83,7 @@ export class TablesWriter {
 
   constructor(level: Level, state: WriterState) {
     this.#level = level
-    this.#editor = new TreeEditor(level)
+    this.#editor = new TreeEditor(level, state.counts.ordinals)
     this.#checkpoint = state.checkpoint
     this.#record = state.record
     this.#counts = { ...state.counts }
@@ -198,31 +203,25 @@ export class TablesWriter {
   #changeAssociation(event: AssociationChanged, at: At): void {
     const { source, target } = event
     const isLoop = source.ordinal === target.ordinal
-    const outKey = sortKeyOf(event, 'out')
-    const stored = event.created ? undefined : this.#editor.find('out', source.ordinal, outKey)
-    assert(event.created || stored !== undefined, 'only an association that is there is changed')
-    const before = stored === undefined ? undefined : decodeAssociation(stored, source, 'out')
+    const before = event.created ? undefined : this.#association(event)
+    assert(event.created || before !== undefined, 'only an association that is there is changed')
     const after = foldAssociation(before, event, at)
     if (event.created) this.#counts.associations += 1
-    this.#editor.upsert(
-      'out',
-      source.ordinal,
-      { ...outKey, payload: encodeAssociation(after, 'out'), child: 0 },
-      isLoop
-    )
-    this.#editor.upsert(
-      'in',
-      target.ordinal,
-      { ...sortKeyOf(event, 'in'), payload: encodeAssociation(after, 'in'), child: 0 },
-      isLoop
-    )
+    this.#editor.upsert('out', source.ordinal, encodeAssociation(after, 'out'), isLoop)
+    this.#editor.upsert('in', target.ordinal, encodeAssociation(after, 'in'), isLoop)
+  }
+
+  #association(event: AssociationChanged): AssociationState | undefined {
+    const { source } = event
+    const stored = this.#editor.find('out', source.ordinal, keyEntry(event, 'out'))
+    return stored === undefined ? undefined : decodeAssociation(stored, source, 'out')
   }
 
   #removeAssociation(event: AssociationRemoved): void {
     const { source, target } = event
     const isLoop = source.ordinal === target.ordinal
-    const out = this.#editor.remove('out', source.ordinal, sortKeyOf(event, 'out'), isLoop)
-    const incoming = this.#editor.remove('in', target.ordinal, sortKeyOf(event, 'in'), isLoop)
+    const out = this.#editor.remove('out', source.ordinal, keyEntry(event, 'out'), isLoop)
+    const incoming = this.#editor.remove('in', target.ordinal, keyEntry(event, 'in'), isLoop)
     assert(out, 'only an association that is there is removed')
     assert(incoming, 'both ends know of an association')
     this.#counts.associations -= 1
@@ -235,8 +234,8 @@ export class TablesWriter {
     if (this.#dead.size === 0) return out.degree + incoming.degree - out.loops
     let living = 0
     for (const side of ['out', 'in'] as const) {
-      for (const { payload } of this.#editor.entries(side, ordinal)) {
-        const other = otherOrdinalOf(payload)
+      for (const entry of this.#editor.entries(side, ordinal)) {
+        const other = otherOrdinalOf(entry)
         const isLoopSeen = side === 'in' && other === ordinal
         if (!isLoopSeen && !this.#dead.has(other)) living += 1
       }
@@ -252,15 +251,15 @@ export class TablesWriter {
       entries.push(entry)
     }
     for (const entry of entries) {
-      const other = otherOrdinalOf(entry.payload)
+      const other = otherOrdinalOf(entry)
       const isLoop = other === ordinal
       this.#editor.remove(side, ordinal, entry, isLoop)
       // The other end knows it under our id; a dead other end loses its pages in its own turn.
       if (!isLoop && !this.#dead.has(other)) {
-        const mirror = { name: entry.name, otherId: id, key: entry.key }
+        const mirror = newEntry({ name: entry.name, otherId: id, key: keyOf(entry) }, 0)
         const found = this.#editor.find(opposite, other, mirror)
         // Under the same id may stand an association to the concept that was learned since.
-        if (found !== undefined && otherOrdinalOf(found.payload) === ordinal) {
+        if (found !== undefined && otherOrdinalOf(found) === ordinal) {
           this.#editor.remove(opposite, other, mirror, false)
         }
       }
@@ -354,7 +353,8 @@ export function nextRecord(
   }
 }
 
-function sortKeyOf(event: AssociationChanged | AssociationRemoved, side: Side): SortKey {
+/** The key of an association's entry in the pages of the end that `side` leaves. */
+function keyEntry(event: AssociationChanged | AssociationRemoved, side: Side): PageEntry {
   const other = side === 'out' ? event.target : event.source
-  return { name: event.name, otherId: other.id, key: event.key ?? '' }
+  return newEntry({ name: event.name, otherId: other.id, key: event.key ?? '' }, 0)
 }

@@ -6,12 +6,16 @@
  */
 import { assert } from '../../assert.ts'
 import type { Level, LevelBatch } from '../../storage/level.ts'
-import { compareSortKeys, type SortKey } from '../order.ts'
+import { BitSet } from '../bit-set.ts'
 import { pageKey, type Side } from './keys.ts'
 import {
+  childEntry,
+  childOf,
+  compareEntries,
   emptyRoot,
   encodePage,
   entryBytes,
+  lowerBound,
   PAGE_BYTES,
   type Page,
   type PageEntry,
@@ -40,17 +44,22 @@ const CACHED_PAGES_MAX = 8192
 export class TreeEditor {
   readonly #level: Level
   readonly #trees = new Map<number, Tree>()
+  /** Trees with a higher number than this were begun here: those not in `#begun` are empty. */
+  readonly #lastForeign: number
+  readonly #begun = new BitSet()
   #pages = 0
 
-  constructor(level: Level) {
+  /** @param ordinals The highest ordinal whose pages may be stored already. */
+  constructor(level: Level, ordinals: number) {
     this.#level = level
+    this.#lastForeign = treeNumber('in', ordinals)
   }
 
-  find(side: Side, ordinal: number, key: SortKey): PageEntry | undefined {
+  find(side: Side, ordinal: number, key: PageEntry): PageEntry | undefined {
     const leaf = this.#descend(this.#tree(side, ordinal), key).at(-1)
     assert(leaf !== undefined, 'a tree has a root')
     const entry = leaf.page.entries[leaf.index]
-    return entry !== undefined && compareSortKeys(entry, key) === 0 ? entry : undefined
+    return entry !== undefined && compareEntries(entry, key) === 0 ? entry : undefined
   }
 
   /** Puts an entry in its place, or replaces the one with the same sort key. */
@@ -61,7 +70,7 @@ export class TreeEditor {
     assert(leaf !== undefined, 'a tree has a root')
     const { page, index } = leaf
     const old = page.entries[index]
-    if (old !== undefined && compareSortKeys(old, entry) === 0) {
+    if (old !== undefined && compareEntries(old, entry) === 0) {
       page.bytes += entryBytes(entry) - entryBytes(old)
       page.entries[index] = entry
     } else {
@@ -74,13 +83,13 @@ export class TreeEditor {
   }
 
   /** Takes an entry out; whether it was there. */
-  remove(side: Side, ordinal: number, key: SortKey, isLoop: boolean): boolean {
+  remove(side: Side, ordinal: number, key: PageEntry, isLoop: boolean): boolean {
     const tree = this.#tree(side, ordinal)
     const path = this.#descend(tree, key)
     const leaf = path.at(-1)
     assert(leaf !== undefined, 'a tree has a root')
     const entry = leaf.page.entries[leaf.index]
-    if (entry === undefined || compareSortKeys(entry, key) !== 0) return false
+    if (entry === undefined || compareEntries(entry, key) !== 0) return false
     this.#count(tree, -1, isLoop)
     this.#removeUpwards(tree, path)
     return true
@@ -99,7 +108,9 @@ export class TreeEditor {
 
   /** Puts every changed page into the batch. */
   flush(batch: LevelBatch): void {
-    for (const tree of this.#trees.values()) {
+    for (const [treeNumber, tree] of this.#trees) {
+      const own = treeNumber - this.#lastForeign
+      if (tree.dirty.size > 0 && own > 0) this.#begun.add(own)
       for (const number of tree.deleted) batch.del(pageKey(tree.side, tree.ordinal, number))
       for (const number of tree.dirty) {
         const page = tree.pages.get(number)
@@ -122,7 +133,7 @@ export class TreeEditor {
   }
 
   #tree(side: Side, ordinal: number): Tree {
-    const at = ordinal * 2 + (side === 'out' ? 0 : 1)
+    const at = treeNumber(side, ordinal)
     let tree = this.#trees.get(at)
     if (tree === undefined) {
       tree = { side, ordinal, pages: new Map(), dirty: new Set(), deleted: new Set() }
@@ -134,11 +145,17 @@ export class TreeEditor {
   #page(tree: Tree, number: number): Page {
     const cached = tree.pages.get(number)
     if (cached !== undefined) return cached
-    const stored = this.#stored(tree, number)
+    const stored = this.#isUnbegun(tree) ? undefined : this.#stored(tree, number)
     assert(stored !== undefined || number === 0, 'a page that a tree names is stored')
     const page = stored?.toPage() ?? emptyRoot()
     this.#keep(tree, number, page)
     return page
+  }
+
+  /** Most imported concepts have no page yet: looking for one would cost more than the rest. */
+  #isUnbegun(tree: Tree): boolean {
+    const number = treeNumber(tree.side, tree.ordinal)
+    return number > this.#lastForeign && !this.#begun.has(number - this.#lastForeign)
   }
 
   #keep(tree: Tree, number: number, page: Page): void {
@@ -152,7 +169,7 @@ export class TreeEditor {
     return value === undefined ? undefined : new PageReader(openRow(key, value), number === 0)
   }
 
-  #descend(tree: Tree, key: SortKey): Step[] {
+  #descend(tree: Tree, key: PageEntry): Step[] {
     const path: Step[] = []
     let number = 0
     for (;;) {
@@ -163,10 +180,12 @@ export class TreeEditor {
         return path
       }
       const exact = page.entries[bound]
-      const isExact = exact !== undefined && compareSortKeys(exact, key) === 0
+      const isExact = exact !== undefined && compareEntries(exact, key) === 0
       const index = isExact ? bound : Math.max(0, bound - 1)
       path.push({ number, page, index })
-      number = childOf(page, index)
+      const child = page.entries[index]
+      assert(child !== undefined, 'an inner page has a child for every key')
+      number = childOf(child)
     }
   }
 
@@ -253,22 +272,13 @@ export class TreeEditor {
     // A copy: whoever reads may remove what it was given.
     for (const entry of [...page.entries]) {
       if (page.leaf) yield entry
-      else yield* this.#entriesBelow(tree, entry.child)
+      else yield* this.#entriesBelow(tree, childOf(entry))
     }
   }
 }
 
-/** Index of the first entry at or behind a sort key. */
-function lowerBound(entries: readonly PageEntry[], key: SortKey): number {
-  let low = 0
-  let high = entries.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const entry = entries[middle]
-    if (entry !== undefined && compareSortKeys(entry, key) < 0) low = middle + 1
-    else high = middle
-  }
-  return low
+function treeNumber(side: Side, ordinal: number): number {
+  return ordinal * 2 + (side === 'out' ? 0 : 1)
 }
 
 /**
@@ -297,14 +307,7 @@ function splitOff(page: Page, changedAt: number): Page {
 function insertChild(parent: Page, index: number, child: Page, number: number): void {
   const first = child.entries[0]
   assert(first !== undefined, 'a new page is not empty')
-  const { name, otherId, key } = first
-  const entry = { name, otherId, key, payload: Buffer.alloc(0), child: number }
+  const entry = childEntry(first, number)
   parent.entries.splice(index, 0, entry)
   parent.bytes += entryBytes(entry)
-}
-
-function childOf(page: Page, index: number): number {
-  const entry = page.entries[index]
-  assert(entry !== undefined, 'an inner page has a child for every key')
-  return entry.child
 }

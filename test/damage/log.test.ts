@@ -1,0 +1,283 @@
+import { rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isStoreError, open, type Store } from 'sutra-storage'
+import { describe, expect, test } from 'vitest'
+import { Child } from '../support/child.ts'
+import { changeRow, deleteRows, filesOf, flipFile, flipped, logOf, rowsOf } from '../support/raw.ts'
+import { look, makeSample } from '../support/sample.ts'
+import { temporaryPath } from '../support/temp.ts'
+
+describe('damage to the log of a closed store', () => {
+  test('FORMAT missing while there are frames is damage, never a new store', async () => {
+    const directory = await temporaryPath()
+    await makeSample(directory)
+    await rm(join(directory, 'FORMAT'))
+    const before = await rowsOf(logOf(directory))
+
+    const opening = open(directory)
+
+    const details = { file: 'FORMAT', reason: expect.any(String) }
+    await expect(opening).rejects.toMatchObject({ code: 'STORE_DAMAGED', details })
+    expect(await rowsOf(logOf(directory))).toEqual(before)
+  })
+
+  test.each(['', '{', 'null', '5', '{"format":1}', '{"format":1,"storeId":"x","createdAt":""}'])(
+    'FORMAT with %j is damage',
+    async (text) => {
+      const directory = await temporaryPath()
+      await makeSample(directory)
+      await writeFile(join(directory, 'FORMAT'), text)
+
+      const details = { file: 'FORMAT', reason: expect.any(String) }
+      await expect(open(directory)).rejects.toMatchObject({ code: 'STORE_DAMAGED', details })
+    }
+  )
+
+  test('HEAD missing is damage', async () => {
+    const directory = await temporaryPath()
+    await makeSample(directory)
+    await rm(join(directory, 'HEAD'))
+
+    const details = { file: 'HEAD', reason: expect.any(String) }
+    await expect(open(directory)).rejects.toMatchObject({ code: 'STORE_DAMAGED', details })
+  })
+
+  test('one slot of HEAD flipped: the other one is read', async () => {
+    for (const at of [20, 532]) {
+      const directory = await temporaryPath()
+      const before = await makeSample(directory)
+      await flipFile(join(directory, 'HEAD'), at)
+
+      await using store = await open(directory)
+
+      expect(await look(store)).toEqual(before)
+    }
+  })
+
+  test('both slots of HEAD flipped is damage', async () => {
+    const directory = await temporaryPath()
+    await makeSample(directory)
+    await flipFile(join(directory, 'HEAD'), 20)
+    await flipFile(join(directory, 'HEAD'), 532)
+
+    const details = { file: 'HEAD', reason: expect.any(String) }
+    await expect(open(directory)).rejects.toMatchObject({ code: 'STORE_DAMAGED', details })
+  })
+
+  test('the database of the log lost is damage', async () => {
+    for (const lost of ['log', 'log/CURRENT']) {
+      const directory = await temporaryPath()
+      await makeSample(directory)
+      await rm(join(directory, lost), { recursive: true })
+
+      const details = { file: 'log', reason: expect.any(String) }
+      await expect(open(directory)).rejects.toMatchObject({ code: 'STORE_DAMAGED', details })
+    }
+  })
+
+  test('a bit flipped in the last frame is found when the store is opened', async () => {
+    const directory = await temporaryPath()
+    await makeSample(directory)
+    const rows = await rowsOf(logOf(directory))
+    const [key, value] = rows.at(-1) ?? []
+    if (key === undefined || value === undefined) throw new Error('The log is empty')
+
+    for (const at of [0, 1, 4, 8, 20, 33, 37, 45, 48, value.length - 1]) {
+      await changeRow(logOf(directory), key, flipped(value, at))
+      const position = Number(key.readBigUInt64BE())
+      const details = { from: position, to: position, reason: expect.any(String) }
+      await expect(open(directory)).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
+    }
+    await changeRow(logOf(directory), key, value)
+    await using store = await open(directory)
+    expect((await store.verify()).ok).toBe(true)
+  })
+
+  test('a bit flipped in a frame below the checkpoint is never read as if it were whole', async () => {
+    const directory = await temporaryPath()
+    const before = await makeSample(directory)
+    const rows = await rowsOf(logOf(directory))
+    const [key, value] = rows[4] ?? []
+    if (key === undefined || value === undefined) throw new Error('The log is short')
+    await changeRow(logOf(directory), key, flipped(value, value.length - 2))
+    const position = Number(key.readBigUInt64BE())
+
+    await using store = await open(directory)
+
+    expect(await look(store)).toEqual(before)
+    await expectDamage(store, position, position)
+  })
+
+  test('a frame deleted in the middle is a hole with its positions', async () => {
+    const directory = await temporaryPath()
+    const before = await makeSample(directory)
+    const keys = (await rowsOf(logOf(directory))).map(([key]) => key)
+    await deleteRows(logOf(directory), keys.slice(4, 6))
+    const [from, to] = [4, 6].map((at) => Number(keys[at]?.readBigUInt64BE()))
+
+    await using store = await open(directory)
+
+    expect(await look(store)).toEqual(before)
+    await expectDamage(store, from ?? 0, (to ?? 0) - 1)
+  })
+
+  test('a hole behind the checkpoint is found when the store is opened', async () => {
+    const directory = await temporaryPath()
+    await makeSample(directory)
+    await rm(join(directory, 'tables'), { recursive: true })
+    const keys = (await rowsOf(logOf(directory))).map(([key]) => key)
+    await deleteRows(logOf(directory), keys.slice(0, 1))
+
+    const details = { from: 1, to: 1, reason: expect.any(String) }
+    await expect(open(directory)).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
+  })
+
+  test('frames lost at the end are missed', async () => {
+    const directory = await temporaryPath()
+    const { position } = await makeSample(directory)
+    const keys = (await rowsOf(logOf(directory))).map(([key]) => key)
+    await deleteRows(logOf(directory), keys.slice(-2))
+
+    const opening = open(directory)
+
+    const details = { from: position - 1, to: position, reason: expect.any(String) }
+    await expect(opening).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
+    await rm(join(directory, 'tables'), { recursive: true })
+    await expect(open(directory)).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
+  })
+
+  test('a frame put in the place of another breaks the chain', async () => {
+    const directory = await temporaryPath()
+    const other = await temporaryPath('other')
+    await makeSample(directory)
+    await makeSample(other)
+    const [key, value] = (await rowsOf(logOf(other))).at(-1) ?? []
+    if (key === undefined || value === undefined) throw new Error('The log is empty')
+    await changeRow(logOf(directory), key, value)
+
+    await expect(open(directory)).rejects.toMatchObject({ code: 'LOG_DAMAGED' })
+  })
+
+  test('a bit flipped anywhere in the files of the log is never read as if it were whole', async () => {
+    const directory = await temporaryPath()
+    const before = await makeSample(directory)
+    const [file] = await filesOf(logOf(directory), '.ldb')
+    if (file === undefined) throw new Error('A closed store has a table file')
+    const found = { refused: 0, met: 0, harmless: 0 }
+
+    for (let part = 0; part < 24; part++) {
+      const { size } = await stat(file)
+      const at = Math.floor((size * part) / 24)
+      await flipFile(file, at)
+      found[await outcome(directory, before.stateHash)] += 1
+      await flipFile(file, at)
+    }
+
+    expect(found.refused + found.met).toBeGreaterThan(0)
+    await using store = await open(directory)
+    expect(await look(store)).toEqual(before)
+  })
+})
+
+describe('damage to the log of a store that was killed', () => {
+  test('a bit flipped below the watermark is damage, with the positions', async () => {
+    const directory = await killedStore('fsync', 20)
+    const [file] = await filesOf(logOf(directory), '.log')
+    if (file === undefined) throw new Error('A killed store has a write-ahead log')
+
+    await flipFile(file, 2500)
+
+    const opening = open(directory)
+    await expect(opening).rejects.toMatchObject({ code: 'LOG_DAMAGED' })
+    const error: unknown = await opening.catch((cause: unknown) => cause)
+    if (!isStoreError(error, 'LOG_DAMAGED')) throw error
+    expect(error.details.from).toBeGreaterThan(1)
+    expect(error.details.to).toBeLessThanOrEqual(20)
+  })
+
+  test('a tail cut off below the watermark is damage', async () => {
+    const directory = await killedStore('fsync', 20)
+    const [file] = await filesOf(logOf(directory), '.log')
+    if (file === undefined) throw new Error('A killed store has a write-ahead log')
+
+    await truncate(file, 10_000)
+
+    const details = { to: 20, reason: expect.any(String) }
+    await expect(open(directory)).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
+  })
+
+  test('a bit flipped beyond the watermark drops the tail, and every subscriber is told', async () => {
+    const directory = await killedStore('os', 60)
+    const [file] = await filesOf(logOf(directory), '.log')
+    if (file === undefined) throw new Error('A killed store has a write-ahead log')
+    await flipFile(file, 12_500)
+    const readOnly = await open(directory, { readOnly: true })
+    const kept = readOnly.head
+    expect(kept).toBeGreaterThan(5)
+    // LevelDB goes on with the next block of 32 KiB, so that frames stand behind a hole.
+    expect(kept).toBeLessThan(30)
+    const events: number[] = []
+    for await (const { position } of readOnly.events()) events.push(position)
+    expect(events).toHaveLength(kept)
+    await readOnly.close()
+
+    await using store = await open(directory)
+
+    const findings: unknown[] = []
+    store.telemetry$.subscribe((event) => findings.push(event)).unsubscribe()
+    const dropped = { type: 'torn-tail-dropped', position: kept + 1, reason: expect.any(String) }
+    expect(findings).toContainEqual(expect.objectContaining(dropped))
+    expect(store.head).toBe(kept)
+    expect(await store.has({ key: `k${kept}` })).toBe(true)
+    expect(await store.has({ key: `k${kept + 1}` })).toBe(false)
+    await store.learn({ id: { key: 'later' }, content: 'Later' })
+    expect(await store.verify()).toMatchObject({ ok: true, position: kept + 1 })
+  })
+})
+
+/** Frames of a kilobyte each, written by a process that was killed then. */
+async function killedStore(durability: string, commits: number): Promise<string> {
+  const directory = await temporaryPath()
+  // The tables shall not project, and so not sync, before the end comes.
+  const pipeline = { intervalMs: { min: 100, base: 100, max: 100 } }
+  const durabilities = [durability]
+  const plan = { commits, bytes: 700, durabilities, hold: true, options: { pipeline } }
+  const child = new Child('support/writer.mjs', [directory, JSON.stringify(plan)])
+  await child.line('done')
+  await child.kill()
+  return directory
+}
+
+/** Reading the damaged stretch fails with its positions; `verify` finds it. */
+async function expectDamage(store: Store, from: number, to: number): Promise<void> {
+  const reading = async (): Promise<void> => {
+    for await (const _ of store.events()) continue
+  }
+  const details = { from, to, reason: expect.any(String) }
+  await expect(reading()).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
+  await expect(store.rebuild()).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
+  const report = await store.verify()
+  expect(report).toMatchObject({ ok: false, problems: [{ part: 'log', from, to }] })
+}
+
+async function outcome(
+  directory: string,
+  stateHash: string
+): Promise<'refused' | 'met' | 'harmless'> {
+  let store: Store
+  try {
+    store = await open(directory)
+  } catch (error) {
+    if (isStoreError(error, 'LOG_DAMAGED') || isStoreError(error, 'STORE_DAMAGED')) return 'refused'
+    throw error
+  }
+  try {
+    const report = await store.verify()
+    if (!report.ok) return 'met'
+    // What passes every check must be what was written.
+    expect(await store.stateHash()).toBe(stateHash)
+    return 'harmless'
+  } finally {
+    await store.close()
+  }
+}

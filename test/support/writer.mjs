@@ -1,0 +1,64 @@
+// A program that writes into a store and tells, line by line, what it was promised.
+//
+//   node writer.mjs <directory> <plan as JSON>
+//
+// The plan: { options, commits, bytes, durabilities, sync, then, hold }. Commit n learns the
+// concept with key `k<n>`, with `bytes` of content, in the n-th of `durabilities`, in turn.
+import { randomBytes } from 'node:crypto'
+import { open } from 'sutra-storage'
+
+const [directory, json = '{}'] = process.argv.slice(2)
+const plan = JSON.parse(json)
+const { options = {}, commits = 10, bytes = 100, durabilities = ['fsync'], hold = false } = plan
+
+const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
+
+function failure(error) {
+  const { name, code, details, outcome, message } = error
+  return { name, code, details, outcome, message }
+}
+
+let store
+try {
+  store = await open(directory, options)
+} catch (error) {
+  tell({ notOpened: failure(error) })
+  process.exit(3)
+}
+tell({ opened: store.head })
+store.telemetry$.subscribe((event) => {
+  if (['poisoned', 'projection-stopped', 'torn-tail-dropped'].includes(event.type)) {
+    tell({ telemetry: event })
+  }
+})
+
+// Random, so that neither LevelDB nor a file system makes it smaller.
+const filler = randomBytes(bytes).toString('latin1').replaceAll('\0', ' ')
+
+let failed = 0
+for (let n = 1; n <= commits && failed < 3; n++) {
+  const durability = durabilities[n % durabilities.length]
+  try {
+    const content = `${n} ${filler}`
+    const { first, last } = await store.learn({ id: { key: `k${n}` }, content }, { durability })
+    tell({ ack: n, first, last, durability })
+  } catch (error) {
+    failed += 1
+    tell({ failed: n, error: failure(error) })
+  }
+}
+
+const state = async () => {
+  const { position, durableHead, poisoned, pipeline } = store.stats()
+  const { concepts } = await store.counts()
+  const newest = (await store.get({ key: `k${concepts}` }))?.key
+  return { position, durableHead, poisoned, concepts, newest, projections: pipeline.projections }
+}
+tell({ done: await state() })
+if (hold) await new Promise((resolve) => process.stdin.once('data', resolve))
+try {
+  await store.close()
+  tell({ closed: true })
+} catch (error) {
+  tell({ closed: false, error: failure(error) })
+}
