@@ -5,6 +5,11 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    typecheck: {
+      enabled: true,
+      include: ['test/types/*.test-d.ts'],
+      tsconfig: 'test/types/tsconfig.json'
+    },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',

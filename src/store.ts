@@ -5,7 +5,7 @@
 import { Observable } from 'rxjs'
 import { checkCommitOptions } from './append/commit-options.ts'
 import { prepareCommit } from './append/prepare.ts'
-import type { CommitOutcome, LenientOptions } from './append/staged-commit.ts'
+import type { LenientOptions, WaitingCommit } from './append/staged-commit.ts'
 import { StoreError, throwIfAborted } from './errors.ts'
 import type { IdInput } from './ids.ts'
 import { importRecords } from './import/import.ts'
@@ -137,7 +137,12 @@ class LocalStore extends PinnedReader implements Store {
   }
 
   async commit(commands: readonly Command[], options: CommitOptions = {}): Promise<Receipt> {
-    const { receipt } = await this.#commit(commands, options, undefined)
+    const started = nowUs()
+    const prepared = this.#prepare(commands, options, undefined)
+    // Without an embed function nothing was awaited so far: the limits are checked in this turn.
+    const commit = prepared instanceof Promise ? await prepared : prepared
+    const { receipt } = await this.#engine.writer.commit(commit)
+    this.#engine.latency.record('commit', nowUs() - started)
     return receipt
   }
 
@@ -227,23 +232,17 @@ class LocalStore extends PinnedReader implements Store {
     return this.#engine.pin()
   }
 
-  async #commit(
+  #prepare(
     commands: readonly Command[],
     options: CommitOptions,
     lenient: LenientOptions | undefined
-  ): Promise<CommitOutcome> {
+  ): WaitingCommit | Promise<WaitingCommit> {
     this.#assertWritable('commit')
-    const started = nowUs()
-    const { limits, parts, writer, embed } = this.#engine
+    const { limits, parts, embed } = this.#engine
     const scope = { command: undefined, limits }
     const valid = checkCommitOptions(scope, options, parts.options.durability)
     const context = { limits, vectors: parts.declaration }
-    const prepared = prepareCommit(context, embed, commands, valid, lenient)
-    // Without an embed function nothing is awaited here: the limits are checked in this very turn.
-    const commit = prepared instanceof Promise ? await prepared : prepared
-    const outcome = await writer.commit(commit)
-    this.#engine.latency.record('commit', nowUs() - started)
-    return outcome
+    return prepareCommit(context, embed, commands, valid, lenient)
   }
 
   async #commitLenient(
@@ -256,7 +255,8 @@ class LocalStore extends PinnedReader implements Store {
       ...(durability === undefined ? {} : { durability }),
       ...(signal === undefined ? {} : { signal })
     }
-    const { rejected } = await this.#commit(commands, commitOptions, { createMissing, dryRun })
+    const commit = await this.#prepare(commands, commitOptions, { createMissing, dryRun })
+    const { rejected } = await this.#engine.writer.commit(commit)
     return { rejected }
   }
 

@@ -11,9 +11,10 @@ import { showCrash } from './crash.ts'
 import { prepareDirectory } from './directory.ts'
 import { DIMENSIONS, makeEmbedder } from './embedder.ts'
 import { importWordnet } from './import-wordnet.ts'
-import { findWord, showNeighbours, showPath, showSearch } from './questions.ts'
-import { showDisk, showRebuild, timed } from './rebuild.ts'
+import { findWord, showNeighbours, showPath, showRecall, showSearch } from './questions.ts'
+import { showDisk, showRebuild } from './rebuild.ts'
 import { milliseconds, number, Screen } from './screen.ts'
+import { timed } from './timed.ts'
 import { POINTERS, readSynsets, SYNSETS } from './wordnet.ts'
 import { showWriters } from './writers.ts'
 
@@ -23,11 +24,18 @@ const VIOLIN = { key: 'wn:04544161-n' }
 const VOLCANO = { key: 'wn:09495727-n' }
 
 const screen = new Screen(process.stdout)
+process.once('SIGINT', () => {
+  screen.stopBar()
+  screen.line()
+  screen.strong('Demo stopped. The next one starts over.')
+  process.exit(130)
+})
 try {
   await demo(resolve(process.env['SUTRA_DEMO_DIR'] ?? 'sutra-demo'))
 } catch (error) {
   // For a person, who can do nothing with a stack trace.
   const code = isStoreError(error) ? ` (${error.code})` : ''
+  screen.stopBar()
   screen.line()
   screen.strong(`Demo failed: ${error instanceof Error ? error.message : String(error)}${code}`)
   process.exit(1)
@@ -45,9 +53,11 @@ async function demo(directory: string): Promise<void> {
   try {
     await importWordnet(screen, store, wordnetFolder, embed)
     await askQuestions(store)
-    await showWriters(screen, directory, store, await sampleKeys())
+    const keys = await sampleKeys()
+    await showWriters(screen, directory, store, keys)
     await showCrash(screen, directory)
     await showRebuild(screen, store)
+    await showRecall(screen, store, keys)
     await showDisk(screen, store)
   } finally {
     await store.close()
@@ -103,13 +113,14 @@ function showCommands(directory: string): void {
 
 function conclude(ms: number): void {
   screen.line()
-  const summary = `${number(SYNSETS)} concepts, ${number(POINTERS)} associations`
+  const { user, system } = process.cpuUsage()
+  const took = `${number(ms / 1000)} s (${number((user + system) / 1e6)} s of processor time)`
   if (screen.failures.length === 0) {
-    screen.strong(`Demo finished in ${number(ms / 1000)} s: ${summary}, every check passed.`)
+    screen.strong(`Demo finished in ${took}: all ${screen.checks} checks passed.`)
     return
   }
   const failed = screen.failures.length
-  screen.strong(`Demo failed after ${number(ms / 1000)} s: ${failed} of its checks did not hold.`)
+  screen.strong(`Demo failed after ${took}: ${failed} of ${screen.checks} checks did not hold.`)
   process.exitCode = 1
 }
 

@@ -1,7 +1,10 @@
 import type { Concept, Path, Store, Where } from 'sutra-storage'
-import { milliseconds, type Screen, shorten, WIDTH } from './screen.ts'
+import { milliseconds, number, type Screen, shorten, WIDTH } from './screen.ts'
+import { timed } from './timed.ts'
 
 const NAMES_WIDTH = 110
+const RECALL_SAMPLES = 50
+const RECALL_K = 10
 
 /** Finds a concept by its metadata, as someone would who does not know WordNet's offsets. */
 export async function findWord(
@@ -101,6 +104,33 @@ export async function showSearch(screen: Screen, store: Store): Promise<void> {
   )
 }
 
+/** Compares what the graph finds with what looking at every vector finds. */
+export async function showRecall(
+  screen: Screen,
+  store: Store,
+  keys: readonly string[]
+): Promise<void> {
+  const every = Math.ceil(keys.length / RECALL_SAMPLES)
+  const samples = keys.filter((_, i) => i % every === 0)
+  let [found, fast, slow] = [0, 0, 0]
+  for (const key of samples) {
+    const concept = await store.get({ key })
+    const query = glossOf(concept)
+    const near = await timed(() => store.search(query, { k: RECALL_K }))
+    const nearest = await timed(() => store.search(query, { k: RECALL_K, exact: true }))
+    const ids = new Set(nearest.value.map(({ id }) => id))
+    found += near.value.filter(({ id }) => ids.has(id)).length
+    fast += near.ms / samples.length
+    slow += nearest.ms / samples.length
+  }
+  const percent = number((100 * found) / (samples.length * RECALL_K))
+  screen.fact(
+    'recall',
+    `${percent} % of the ${RECALL_K} nearest, in ${milliseconds(fast)} instead of ` +
+      `${milliseconds(slow)} for an exact search (mean of ${samples.length} glosses)`
+  )
+}
+
 function someOf(names: readonly string[]): string {
   let shown = 0
   let width = 0
@@ -114,8 +144,16 @@ function someOf(names: readonly string[]): string {
 }
 
 function lemmasOf(concept: Concept): string[] {
-  // The demo itself wrote `lemmas`, as a list of strings.
-  return (concept.metadata as { lemmas?: string[] }).lemmas ?? []
+  return written(concept).lemmas ?? []
+}
+
+function glossOf(concept: Concept | undefined): string {
+  return (concept && written(concept).gloss) ?? ''
+}
+
+/** What the demo itself wrote. */
+function written({ metadata }: Concept): { lemmas?: string[]; gloss?: string } {
+  return metadata
 }
 
 function name(concept: Concept): string {

@@ -1,5 +1,6 @@
 import type { Progress, Store } from 'sutra-storage'
-import { megabytes, milliseconds, number, type Screen } from './screen.ts'
+import { type Bar, megabytes, milliseconds, number, type Screen } from './screen.ts'
+import { timed } from './timed.ts'
 
 /** Makes everything derived again from the log alone, and compares. */
 export async function showRebuild(screen: Screen, store: Store): Promise<void> {
@@ -17,13 +18,13 @@ export async function showRebuild(screen: Screen, store: Store): Promise<void> {
 
 /** One bar for each phase that the store tells of. */
 async function rebuildWithBars(screen: Screen, store: Store): Promise<void> {
-  let bar: ReturnType<Screen['bar']> | undefined
+  let bar: Bar | undefined
   let current = ''
   const onProgress = ({ phase, done, total = store.head }: Progress): void => {
     if (phase !== current) {
       bar?.stop()
       current = phase
-      bar = screen.bar(phase, total)
+      bar = screen.bar(`rebuilding ${phase}`, total)
     }
     bar?.update(done)
   }
@@ -51,12 +52,6 @@ export async function showDisk(screen: Screen, store: Store): Promise<void> {
     row('vectors (derived)', vectorsBytes),
     row('together', logBytes + tablesBytes + vectorsBytes)
   ])
-}
-
-export async function timed<T>(operation: () => Promise<T>): Promise<{ value: T; ms: number }> {
-  const started = performance.now()
-  const value = await operation()
-  return { value, ms: performance.now() - started }
 }
 
 function shortHash(hash: string, ms: number): string {

@@ -3,13 +3,22 @@ import { Presets, SingleBar } from 'cli-progress'
 
 export const WIDTH = 80
 const LABEL = 22
+const BAR_LABEL = 18
+const BAR = { barsize: 28, hideCursor: true, clearOnComplete: true } as const
+
+export interface Bar {
+  update(done: number): void
+  stop(): void
+}
 
 /** Prints for a person: plain text of 80 columns, a little colour and moving bars on a terminal. */
 export class Screen {
   readonly failures: string[] = []
+  checks = 0
   readonly #out: NodeJS.WriteStream
   readonly #colour: boolean
   #step = 0
+  #bar: SingleBar | undefined
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
@@ -43,6 +52,7 @@ export class Screen {
 
   /** States what must hold and whether it does. A demo with a failed check ends with exit code 1. */
   check(statement: string, holds: boolean): void {
+    this.checks++
     if (!holds) this.failures.push(statement)
     const mark = holds ? this.#style('green', 'ok    ') : this.#style('red', 'FAILED')
     const [first = '', ...rest] = wrap(statement, WIDTH - 10)
@@ -65,31 +75,38 @@ export class Screen {
     })
   }
 
-  /** A bar that moves on a terminal; elsewhere a line for each tenth of the way. */
-  bar(label: string, total: number): { update(done: number): void; stop(): void } {
+  /** A bar that moves on a terminal; elsewhere a line for each quarter of the way. */
+  bar(label: string, total: number): Bar {
     if (this.#out.isTTY !== true) return this.#lines(label, total)
-    const format = `  ${label} [{bar}] {percentage}% {value}/{total}`
-    const options = {
-      format,
-      barsize: 28,
-      stream: this.#out,
-      hideCursor: true,
-      clearOnComplete: true
-    }
-    const bar = new SingleBar(options, Presets.legacy)
+    const format = `  ${label.padEnd(BAR_LABEL)} [{bar}] {percentage}% {value} of {total}`
+    const bar = new SingleBar(
+      {
+        ...BAR,
+        format,
+        stream: this.#out,
+        formatValue: (value, _, type) => formatted(value, type)
+      },
+      Presets.legacy
+    )
     bar.start(total, 0)
-    return { update: (done) => bar.update(done), stop: () => bar.stop() }
+    this.#bar = bar
+    return { update: (done) => bar.update(done), stop: () => this.stopBar() }
   }
 
-  #lines(label: string, total: number): { update(done: number): void; stop(): void } {
-    let tenths = 0
+  /** Takes the bar away, if there is one, and gives the cursor back. */
+  stopBar(): void {
+    this.#bar?.stop()
+    this.#bar = undefined
+  }
+
+  #lines(label: string, total: number): Bar {
+    let quarters = 0
     const update = (done: number): void => {
-      const reached = Math.floor((done / Math.max(total, 1)) * 10)
-      if (reached <= tenths) return
-      tenths = reached
-      this.line(
-        `  ${label} ${String(reached * 10).padStart(3)} %  ${number(done)} of ${number(total)}`
-      )
+      const reached = Math.floor((done / Math.max(total, 1)) * 4)
+      if (reached <= quarters) return
+      quarters = reached
+      const percent = String(reached * 25).padStart(3)
+      this.line(`  ${label.padEnd(BAR_LABEL)} ${percent} %  ${number(done)} of ${number(total)}`)
     }
     return { update, stop: () => undefined }
   }
@@ -112,6 +129,11 @@ export function megabytes(bytes: number): string {
 
 export function milliseconds(ms: number): string {
   return ms < 1000 ? `${number(ms, ms < 10 ? 1 : 0)} ms` : `${number(ms / 1000, 1)} s`
+}
+
+/** What a bar says in figures: percent as they are, counts with their thousands apart. */
+function formatted(value: number, type: string): string {
+  return type === 'value' || type === 'total' ? number(value) : String(value)
 }
 
 /** Shortens a text to a width, by its end. */

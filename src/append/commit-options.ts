@@ -22,10 +22,11 @@ const NAMES: readonly string[] = [
   'durability',
   'signal'
 ]
+const NO_EXPECTATIONS: readonly ValidExpectation[] = []
 const DURABILITIES: readonly unknown[] = ['fsync', 'interval', 'os']
 
 export interface ValidCommitOptions {
-  expect: ValidExpectation[]
+  expect: readonly ValidExpectation[]
   idempotencyKey: string | undefined
   meta: CommitMeta | undefined
   durability: Durability
@@ -50,21 +51,14 @@ export function checkCommitOptions(
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
     throw wrongType('signal', 'an AbortSignal', options.signal)
   }
-  const name = (field: 'subject' | 'causation' | 'correlation' | 'idempotencyKey') =>
-    checkOptionalText(scope, field, options[field])
-  const meta = metaOf({
-    subject: name('subject'),
-    causation: name('causation'),
-    correlation: name('correlation'),
-    headers: checkHeaders(scope, options.headers)
-  })
+  const meta = checkMeta(scope, options)
   return {
-    expect: (options.expect ?? []).map((one) => checkExpectation(scope, one)),
-    idempotencyKey: name('idempotencyKey'),
+    expect: checkExpectations(scope, options.expect),
+    idempotencyKey: checkOptionalText(scope, 'idempotencyKey', options.idempotencyKey),
     meta,
     durability: options.durability ?? durability,
     signal: options.signal,
-    bytes: JSON.stringify(meta ?? '').length
+    bytes: meta === undefined ? 0 : JSON.stringify(meta).length
   }
 }
 
@@ -89,15 +83,27 @@ function checkHeaders(scope: Scope, value: unknown): Record<string, string> | un
   return headers
 }
 
-function metaOf(fields: {
-  subject: string | undefined
-  causation: string | undefined
-  correlation: string | undefined
-  headers: Record<string, string> | undefined
-}): CommitMeta | undefined {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined)
-  // Only absent fields were left out, so what remains is a CommitMeta.
-  return given.length === 0 ? undefined : (Object.fromEntries(given) as CommitMeta)
+/** What travels with the commit; `undefined` for nothing, which is what most commits carry. */
+function checkMeta(scope: Scope, options: CommitOptions): CommitMeta | undefined {
+  const subject = checkOptionalText(scope, 'subject', options.subject)
+  const causation = checkOptionalText(scope, 'causation', options.causation)
+  const correlation = checkOptionalText(scope, 'correlation', options.correlation)
+  const headers = checkHeaders(scope, options.headers)
+  const meta: CommitMeta = {}
+  if (subject !== undefined) meta.subject = subject
+  if (causation !== undefined) meta.causation = causation
+  if (correlation !== undefined) meta.correlation = correlation
+  if (headers !== undefined) meta.headers = headers
+  return (subject ?? causation ?? correlation ?? headers) ? meta : undefined
+}
+
+function checkExpectations(
+  scope: Scope,
+  value: CommitOptions['expect']
+): readonly ValidExpectation[] {
+  if (value === undefined) return NO_EXPECTATIONS
+  if (!Array.isArray(value)) throw wrongType('expect', 'an array', value)
+  return value.map((one: Expectation) => checkExpectation(scope, one))
 }
 
 function checkExpectation(scope: Scope, value: Expectation): ValidExpectation {

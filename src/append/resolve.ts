@@ -365,7 +365,7 @@ function associationResult(ref: ValidRef, version: number, created: boolean): Co
   return { ...(ref.key === undefined ? {} : { key: ref.key }), version, created }
 }
 
-export function conceptNotFound(scope: Scope, name: NamedId): StoreError<'CONCEPT_NOT_FOUND'> {
+function conceptNotFound(scope: Scope, name: NamedId): StoreError<'CONCEPT_NOT_FOUND'> {
   const shown = name.key === undefined ? name.id : `${name.id} (key '${name.key}')`
   return new StoreError('CONCEPT_NOT_FOUND', `There is no concept ${shown}`, {
     ...commandOf(scope),

@@ -12,7 +12,12 @@ import type { Limits } from '../options.ts'
 import type { IdTable } from '../projections/id-table.ts'
 import type { CountDelta, NotedCommit, Overlay } from '../projections/overlay.ts'
 import { Pinned } from '../projections/pinned.ts'
-import { type AssociationState, type At, foldAssociation, foldConcept } from '../projections/state.ts'
+import {
+  type AssociationState,
+  type At,
+  foldAssociation,
+  foldConcept
+} from '../projections/state.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import type { CommandResult } from '../types.ts'
 import { AssociationFilter } from './association-filter.ts'
@@ -243,7 +248,8 @@ export class Stage implements ResolveContext {
     key: string
   ): AssociationState | undefined {
     const isYoung = source.ordinal > this.#ordinalsAtOpen
-    if (isYoung && !this.#filter.mayHave(source.ordinal, target.ordinal, name, key)) return undefined
+    if (isYoung && !this.#filter.mayHave(source.ordinal, target.ordinal, name, key))
+      return undefined
     const chain = this.#overlay.newestAssociation(source.ordinal, target.ordinal, name, key)
     return chain === undefined
       ? this.state.storedAssociation(source, target, name, key)
@@ -330,7 +336,7 @@ export class Stage implements ResolveContext {
         if (event.created && source.ordinal > this.#ordinalsAtOpen) {
           this.#filter.add(source.ordinal, target.ordinal, name, key)
         }
-        if (event.created) overlay.addDelta({ ...noDelta(at.position), associations: 1 })
+        if (event.created) overlay.addCreated(at.position)
         return
       }
       case 'association-removed': {

@@ -1,10 +1,11 @@
 /** A commit on its way: checked, waiting for the writer, then staged, then settled. */
 import { hash } from 'node:crypto'
+import { canonicalMetadata, decodeMetadata } from '../checks/metadata.ts'
 import type { NamedId, ValidRef } from '../checks/values.ts'
 import type { CommitMeta } from '../log/frame.ts'
 import { pack } from '../storage/codec.ts'
 import type { Durability, Receipt } from '../types.ts'
-import type { ValidCommand } from './valid-command.ts'
+import type { ValidCommand, ValidFields, ValidTarget } from './valid-command.ts'
 
 export type ValidExpectation =
   | { concept: NamedId; version: number }
@@ -54,16 +55,57 @@ export interface CommitOutcome {
   rejected: Rejected[]
 }
 
-/** 16 bytes that tell these commands from others under the same idempotency key. */
+/**
+ * 16 bytes that tell these commands from others under the same idempotency key. They are stored,
+ * so what is hashed is spelled out here and frozen with format 1: it must not follow from how
+ * checked commands happen to be laid out. The order of metadata's members does not count.
+ */
 export function digestOf(commands: readonly ValidCommand[]): Buffer {
-  const plain = commands.map((command) =>
-    'fields' in command && command.fields.vector instanceof Float32Array
-      ? { ...command, fields: { ...command.fields, vector: bytesOf(command.fields.vector) } }
-      : command
-  )
-  return hash('sha256', pack(plain), 'buffer').subarray(0, 16)
+  return hash('sha256', pack(commands.map(layOut)), 'buffer').subarray(0, 16)
 }
 
-function bytesOf(vector: Float32Array): Buffer {
-  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
+function layOut(command: ValidCommand): unknown[] {
+  switch (command.do) {
+    case 'learn':
+      return ['learn', layOutId(command.concept), layOutFields(command.fields), command.ifExists]
+    case 'associate':
+      return ['associate', layOutRef(command.ref), layOutFields(command.fields), command.ifExists]
+    case 'reinforce': {
+      const { strength = null, confidence = null } = command.changes
+      return ['reinforce', layOutTarget(command.target), strength, confidence]
+    }
+    case 'revise':
+      return ['revise', layOutTarget(command.target), layOutFields(command.fields)]
+    case 'forget':
+      return ['forget', layOutId(command.concept)]
+    case 'dissociate':
+      return ['dissociate', layOutRef(command.ref)]
+  }
+}
+
+/** Pairs of name and value, for the fields that were given; `null` clears. */
+function layOutFields(fields: ValidFields): unknown[] {
+  const { type, content, data, metadata, vector, strength, confidence } = fields
+  const pairs: [string, unknown][] = [
+    ['type', type],
+    ['content', content],
+    ['data', data],
+    ['metadata', metadata && canonicalMetadata(decodeMetadata(metadata))],
+    ['vector', vector && Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)],
+    ['strength', strength],
+    ['confidence', confidence]
+  ]
+  return pairs.filter(([, value]) => value !== undefined)
+}
+
+function layOutTarget(target: ValidTarget): unknown {
+  return 'concept' in target ? layOutId(target.concept) : layOutRef(target.association)
+}
+
+function layOutRef({ source, target, name, key }: ValidRef): unknown[] {
+  return [layOutId(source), layOutId(target), name, key ?? null]
+}
+
+function layOutId({ id, key }: NamedId): unknown[] {
+  return [id, key ?? null]
 }

@@ -56,6 +56,8 @@ const IF_EXISTS: readonly unknown[] = ['merge', 'replace', 'keep', 'fail']
 const REF_FIELDS = ['source', 'target', 'type', 'key']
 const CONCEPT_FIELDS = ['type', 'content', 'data', 'metadata', 'embedding']
 const UNIT_FIELDS = ['strength', 'confidence']
+const LEARN_FIELDS = ['do', 'id', 'ifExists', ...CONCEPT_FIELDS, ...UNIT_FIELDS]
+const ASSOCIATE_FIELDS = ['do', 'metadata', 'ifExists', ...REF_FIELDS, ...UNIT_FIELDS]
 
 /**
  * Checks one command.
@@ -63,12 +65,12 @@ const UNIT_FIELDS = ['strength', 'confidence']
  * @throws StoreError `COMMAND_INVALID`, `LIMIT_EXCEEDED`, `ID_INVALID`, `METADATA_INVALID`,
  *   `VECTOR_INVALID`, `VECTOR_DIMENSION_MISMATCH`, `VECTORS_NOT_DECLARED`; TypeError.
  */
-export function checkCommand(context: CheckContext, value: Command, index?: number): ValidCommand {
+function checkCommand(context: CheckContext, value: Command, index?: number): ValidCommand {
   const scope: Scope = { command: index, limits: context.limits }
   if (typeof value !== 'object' || value === null) throw wrongType('command', 'an object', value)
   switch (value.do) {
     case 'learn': {
-      checkFields(scope, value, ['do', 'id', 'ifExists', ...CONCEPT_FIELDS, ...UNIT_FIELDS])
+      checkFields(scope, value, LEARN_FIELDS)
       const fields = checkConceptFields(scope, value, context.vectors)
       const { content } = fields
       if (content === undefined) throw wrongType('content', 'a string', value.content)
@@ -80,9 +82,9 @@ export function checkCommand(context: CheckContext, value: Command, index?: numb
       return { do: 'learn', concept, fields, ifExists, stub: false }
     }
     case 'associate': {
-      checkFields(scope, value, ['do', 'metadata', 'ifExists', ...REF_FIELDS, ...UNIT_FIELDS])
+      checkFields(scope, value, ASSOCIATE_FIELDS)
       const ifExists = checkIfExists(scope, value.ifExists)
-      const fields = { ...checkUnits(scope, value), ...checkMetadata(scope, value.metadata) }
+      const fields = checkCommonFields(scope, value)
       return { do: 'associate', ref: checkRef(scope, value), fields, ifExists }
     }
     case 'reinforce': {
@@ -112,7 +114,7 @@ export function checkCommand(context: CheckContext, value: Command, index?: numb
 }
 
 /** About what a command takes in the log. A lower bound is enough: frames are bounded again. */
-export function commandBytes(command: ValidCommand): number {
+function commandBytes(command: ValidCommand): number {
   const fixed = 64
   switch (command.do) {
     case 'learn':
@@ -156,10 +158,7 @@ function checkConceptFields(
   vectors: VectorShape | undefined
 ): ValidFields {
   const { contentBytes } = scope.limits
-  const fields: ValidFields = {
-    ...checkUnits(scope, value),
-    ...checkMetadata(scope, value.metadata)
-  }
+  const fields = checkCommonFields(scope, value)
   if (value.type !== undefined) {
     fields.type = value.type === null ? null : checkName(scope, 'type', value.type)
   }
@@ -176,21 +175,19 @@ function checkConceptFields(
   return fields
 }
 
-function checkUnits(
+/** What concepts and associations have in common. */
+function checkCommonFields(
   scope: Scope,
-  value: { strength?: unknown; confidence?: unknown }
-): Pick<ValidFields, 'strength' | 'confidence'> {
-  const units: Pick<ValidFields, 'strength' | 'confidence'> = {}
-  if (value.strength !== undefined) units.strength = checkUnit(scope, 'strength', value.strength)
-  if (value.confidence !== undefined) {
-    units.confidence = checkUnit(scope, 'confidence', value.confidence)
+  value: { strength?: unknown; confidence?: unknown; metadata?: unknown }
+): ValidFields {
+  const { strength, confidence, metadata } = value
+  const fields: ValidFields = {}
+  if (strength !== undefined) fields.strength = checkUnit(scope, 'strength', strength)
+  if (confidence !== undefined) fields.confidence = checkUnit(scope, 'confidence', confidence)
+  if (metadata !== undefined) {
+    fields.metadata = metadata === null ? null : encodeMetadata(scope, metadata)
   }
-  return units
-}
-
-function checkMetadata(scope: Scope, value: unknown): Pick<ValidFields, 'metadata'> {
-  if (value === undefined) return {}
-  return { metadata: value === null ? null : encodeMetadata(scope, value) }
+  return fields
 }
 
 function checkTarget(scope: Scope, value: unknown): ValidTarget {

@@ -29,6 +29,14 @@ export function decodeMetadata(bytes: Uint8Array | undefined): Record<string, un
   return bytes === undefined ? {} : (unpack(bytes) as Record<string, unknown>)
 }
 
+/** The same members in the order of their names: JSON on the way may have changed it. */
+export function canonicalMetadata(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonicalMetadata)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([name, member]) => [name, canonicalMetadata(member)])
+  return entries.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1))
+}
+
 /** Lays a JSON merge patch over metadata: objects merge, `null` removes. RFC 7396. */
 export function mergeMetadata(
   scope: Scope,

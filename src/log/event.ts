@@ -227,7 +227,7 @@ export function decodeEvent(value: unknown): LogEvent {
   }
 }
 
-export class MalformedEvent extends Error {
+class MalformedEvent extends Error {
   override readonly name = 'MalformedEvent'
 }
 

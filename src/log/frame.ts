@@ -26,7 +26,7 @@ import { pack, unpack } from '../storage/codec.ts'
 import type { CommandResult } from '../types.ts'
 import { decodeEvent, encodeEvent, type LogEvent } from './event.ts'
 
-export const FRAME_FORMAT = 1
+const FRAME_FORMAT = 1
 export const FRAME_KIND = { normal: 0, gap: 1 } as const
 const HEADER_BYTES = 48
 const CHECKSUM_AT = 44
@@ -132,7 +132,7 @@ export function sealFrame(
  *
  * @throws FrameDamage
  */
-export function checkFrame(key: Uint8Array, value: Buffer, storeId: Uint8Array): FrameHeader {
+function checkFrame(key: Uint8Array, value: Buffer, storeId: Uint8Array): FrameHeader {
   if (key.length !== KEY_BYTES) throw new FrameDamage(`a key of ${key.length} bytes`)
   if (value.length < HEADER_BYTES) throw new FrameDamage(`a frame of ${value.length} bytes`)
   if (value[0] !== FRAME_FORMAT) throw new FrameDamage(`frame format ${value[0]}`)

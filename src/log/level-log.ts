@@ -28,11 +28,6 @@ export const LOG_TUNING: LevelTuning = {
 export const LOG_DIRECTORY = 'log'
 export const HEAD_FILE = 'HEAD'
 
-export interface OpenedLog {
-  log: LevelLog
-  tornTail: TornTail | undefined
-}
-
 /** The log in a LevelDB of its own, whose write-ahead log makes the frames durable. */
 export class LevelLog implements EventLog {
   readonly #level: Level
@@ -203,12 +198,8 @@ export class LevelLog implements EventLog {
   }
 
   async *read(from: number): AsyncGenerator<Frame> {
-    const head = this.#head
-    for await (const frame of this.#reader.framesFrom(from)) {
-      // LevelDB shows a frame before its append has resolved: it is not acknowledged yet.
-      if (frame.first > head) return
-      yield frame
-    }
+    // LevelDB shows a frame before its append has resolved, when it is not acknowledged yet.
+    yield* this.#reader.framesFrom(Math.max(from, 1), this.#head)
   }
 
   async *tail(from: number, signal: AbortSignal): AsyncGenerator<Frame> {

@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.ts'
-import type { Level } from '../storage/level.ts'
+import { isCorruption, type Level } from '../storage/level.ts'
 import { decodeFrame, type Frame, FrameDamage, frameKey, positionOfKey } from './frame.ts'
 
 /**
@@ -22,8 +22,19 @@ export class FrameReader {
    */
   frameAt(first: number): Frame | undefined {
     const key = frameKey(first)
-    const value = this.#level.getSync(key)
-    return value === undefined ? undefined : this.#decode(key, value)
+    try {
+      const value = this.#level.getSync(key)
+      return value === undefined ? undefined : this.#decode(key, value)
+    } catch (cause) {
+      throw asDamage(cause, first)
+    }
+  }
+
+  /** Names the hole that begins at `first`, where a frame should be. */
+  async holeAt(first: number): Promise<StoreError<'LOG_DAMAGED'>> {
+    const next = await this.#level.first({ gt: frameKey(first) })
+    const to = next === undefined ? first : positionOfKey(next[0]) - 1
+    return logDamaged(first, to, 'frames are missing')
   }
 
   /** The position at which the frame that holds `position` begins. */
@@ -33,22 +44,30 @@ export class FrameReader {
   }
 
   /**
-   * Frames in order, beginning with the one that holds `from`, as far as the log goes now.
+   * Frames in order, beginning with the one that holds `from`: up to `to`, all of which must be
+   * there, or as far as the log goes now.
    *
    * @throws StoreError `LOG_DAMAGED` at a hole or a damaged frame.
    */
-  async *framesFrom(from: number): AsyncGenerator<Frame> {
-    const first = await this.firstOfFrameWith(from)
-    let next = first ?? from
-    for await (const rows of this.#level.blocks({ gte: frameKey(next) })) {
-      for (const [key, value] of rows) {
-        const found = positionOfKey(key)
-        if (found !== next) throw logDamaged(next, found - 1, 'frames are missing')
-        const frame = this.#decode(key, value)
-        next = frame.last + 1
-        if (frame.last >= from) yield frame
+  async *framesFrom(from: number, to?: number): AsyncGenerator<Frame> {
+    if (to !== undefined && from > to) return
+    const end = to === undefined ? {} : { lte: frameKey(to) }
+    let next = from
+    try {
+      next = (await this.firstOfFrameWith(from)) ?? from
+      for await (const rows of this.#level.blocks({ gte: frameKey(next), ...end })) {
+        for (const [key, value] of rows) {
+          const found = positionOfKey(key)
+          if (found !== next) throw logDamaged(next, found - 1, 'frames are missing')
+          const frame = this.#decode(key, value)
+          next = frame.last + 1
+          if (frame.last >= from) yield frame
+        }
       }
+    } catch (cause) {
+      throw asDamage(cause, next)
     }
+    if (to !== undefined && next <= to) throw logDamaged(next, to, 'frames are missing')
   }
 
   #decode(key: Uint8Array, value: Buffer): Frame {
@@ -60,6 +79,12 @@ export class FrameReader {
       throw logDamaged(first, first, cause.message, cause)
     }
   }
+}
+
+/** LevelDB itself stumbled: it reads no further than the frame before this position. */
+function asDamage(error: unknown, position: number): unknown {
+  if (!isCorruption(error)) return error
+  return logDamaged(position, position, error.message, error)
 }
 
 export function logDamaged(

@@ -86,8 +86,10 @@ export class OverlaySegment {
   readonly in: Adjacency = new Map()
   /** Sorted once for as long as nothing is added: a hub is not sorted again for every read. */
   readonly #sorted: Map<AssociationChain[], readonly AssociationChain[]> = new Map()
-  /** What each event changes in the counts, in log order. */
+  /** What events change in the counts, in log order; created associations are in the next list. */
   readonly deltas: CountDelta[] = []
+  /** Positions at which associations were created: the most frequent event by far. */
+  readonly created: number[] = []
 
   constructor(first: number) {
     this.first = first
@@ -131,6 +133,8 @@ export class Overlay {
   #current: OverlaySegment
   /** Concepts forgotten whose associations may still be stored, by ordinal: when they died. */
   #dead: Map<number, number>
+  /** Those of them whose associations the tables have erased. */
+  readonly #swept: Set<number> = new Set()
   /** The newest segment's chain of every association, so that the writer looks in one place. */
   readonly #newest = new Map<string, AssociationChain>()
   #undo: Undo[] | undefined
@@ -184,6 +188,7 @@ export class Overlay {
       this.#current = new OverlaySegment(current.last + 1)
       this.#segments = [this.#current]
       this.#newest.clear()
+      this.#bury()
       return
     }
     const projected = this.#segments.filter(
@@ -196,6 +201,7 @@ export class Overlay {
         if (this.#newest.get(at) === chain) this.#newest.delete(at)
       }
     }
+    this.#bury()
   }
 
   /** The newest chain of an association, staged ones included; `undefined` if none is held. */
@@ -289,6 +295,13 @@ export class Overlay {
     this.#undo?.push(() => deltas.pop())
   }
 
+  /** Counts one more association. */
+  addCreated(position: number): void {
+    const { created } = this.#current
+    created.push(position)
+    this.#undo?.push(() => created.pop())
+  }
+
   noteCommit(key: string, commit: NotedCommit): void {
     const { commits } = this.#current
     commits.set(key, commit)
@@ -297,16 +310,30 @@ export class Overlay {
 
   /** Adds the dead of a new generation of the tables, which has not erased them yet. */
   addDead(dead: ReadonlyMap<number, number>): void {
+    for (const ordinal of dead.keys()) this.#swept.delete(ordinal)
     this.#dead = new Map([...this.#dead, ...dead])
   }
 
-  /**
-   * Forgets a dead concept whose associations are erased. Views with an older snapshot may still
-   * meet them, so those keep the map they have.
-   */
+  /** Notes that the tables have erased a dead concept's associations. */
   swept(ordinal: number): void {
+    this.#swept.add(ordinal)
+    this.#bury()
+  }
+
+  /**
+   * Forgets the dead that neither the tables nor a segment name any more: a segment stays for
+   * events behind those that the tables hold. Views may still meet the dead in what they pinned,
+   * so they keep the map they have.
+   */
+  #bury(): void {
+    const oldest = this.#segments[0]?.first ?? 0
+    const buried = [...this.#swept].filter((ordinal) => (this.#dead.get(ordinal) ?? 0) < oldest)
+    if (buried.length === 0) return
     const dead = new Map(this.#dead)
-    dead.delete(ordinal)
+    for (const ordinal of buried) {
+      dead.delete(ordinal)
+      this.#swept.delete(ordinal)
+    }
     this.#dead = dead
   }
 

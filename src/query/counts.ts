@@ -11,6 +11,8 @@ export async function countsAt(pinned: Pinned, signal: AbortSignal | undefined):
   const counts = { concepts, associations, vectors }
   for (const segment of pinned.segments) {
     if (segment.last <= checkpoint) continue
+    const { created } = segment
+    counts.associations += upTo(created, pinned.position) - upTo(created, checkpoint)
     for (const delta of segment.deltas) {
       if (delta.position <= checkpoint) continue
       if (delta.position > pinned.position) break
@@ -26,6 +28,18 @@ export async function countsAt(pinned: Pinned, signal: AbortSignal | undefined):
     }
   }
   return { ...counts, types: Object.fromEntries(types) }
+}
+
+/** How many of the positions, which ascend, are not beyond one. */
+function upTo(positions: readonly number[], position: number): number {
+  let low = 0
+  let high = positions.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((positions[middle] ?? 0) <= position) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 function bump(types: Map<string, number>, type: string | undefined, by: number): void {

@@ -8,9 +8,10 @@
  * as numbers of 256 bits, which no order changes (Bellare and Micciancio 1997, AdHash).
  */
 import { createHash, hash } from 'node:crypto'
-import { decodeMetadata } from '../checks/metadata.ts'
+import { canonicalMetadata, decodeMetadata } from '../checks/metadata.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
+import type { Side } from '../projections/tables/keys.ts'
 import { encodeConcept } from '../projections/tables/rows.ts'
 import { pack } from '../storage/codec.ts'
 import { ReadPace } from './pace.ts'
@@ -18,13 +19,16 @@ import { scanConcepts } from './scan.ts'
 
 type VectorsOf = (revisions: readonly number[]) => Promise<(Float32Array | undefined)[]>
 
+/** @param sides `in` as well for checking that both ends of an association tell the same. */
 export async function stateHashAt(
   pinned: Pinned,
   vectorsOf: VectorsOf,
-  signal: AbortSignal | undefined
+  signal: AbortSignal | undefined,
+  sides: readonly Side[] = ['out']
 ): Promise<string> {
   const digest = createHash('sha256')
   await walk(pinned, vectorsOf, signal, {
+    sides,
     concept: (state, vector) => {
       digest.update(pack([state.ordinal]))
       digest.update(encodeConcept(state))
@@ -42,6 +46,7 @@ export async function contentHashAt(
 ): Promise<string> {
   const sum = new Uint32Array(8)
   await walk(pinned, vectorsOf, signal, {
+    sides: ['out'],
     concept: (state, vector) => addTo(sum, encodeContentRow(state, vector)),
     association: (state) => addTo(sum, encodeLinkRow(state))
   })
@@ -49,6 +54,7 @@ export async function contentHashAt(
 }
 
 interface Visitor {
+  sides: readonly Side[]
   concept(state: ConceptState, vector: Uint8Array | undefined): void
   association(state: AssociationState): void
 }
@@ -67,9 +73,11 @@ async function walk(
     for (const state of states) {
       visitor.concept(state, bytesOf(byOrdinal.get(state.ordinal)))
       const self = { ordinal: state.ordinal, id: state.id, key: state.key }
-      for (const association of pinned.associations(self, 'out')) {
-        visitor.association(association)
-        if (pace.step()) await pace.rest()
+      for (const side of visitor.sides) {
+        for (const association of pinned.associations(self, side)) {
+          visitor.association(association)
+          if (pace.step()) await pace.rest()
+        }
       }
       if (pace.step()) await pace.rest()
     }
@@ -104,7 +112,7 @@ function encodeContentRow(state: ConceptState, vector: Uint8Array | undefined): 
     state.data ?? null,
     state.strength,
     state.confidence,
-    canonical(decodeMetadata(state.metadata)),
+    canonicalMetadata(decodeMetadata(state.metadata)),
     vector ?? null,
     state.stub
   ])
@@ -118,16 +126,8 @@ function encodeLinkRow(state: AssociationState): Buffer {
     state.key ?? null,
     state.strength,
     state.confidence,
-    canonical(decodeMetadata(state.metadata))
+    canonicalMetadata(decodeMetadata(state.metadata))
   ])
-}
-
-/** The same members in the order of their names: JSON on the way may have changed it. */
-function canonical(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(canonical)
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).map(([name, member]) => [name, canonical(member)])
-  return entries.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1))
 }
 
 /** Adds a row's hash to the sum, with carry, modulo 2^256. */

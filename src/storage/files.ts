@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Makes the names in a directory durable. Windows cannot sync a directory and needs no such call. */
@@ -64,21 +64,6 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
 
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
-}
-
-/** Bytes of the files below a directory; 0 when it is not there. Files may vanish meanwhile. */
-export async function directoryBytes(directory: string): Promise<number> {
-  const names = await namesIn(directory)
-  let bytes = 0
-  for (const name of names) {
-    try {
-      const found = await stat(join(directory, name))
-      bytes += found.isDirectory() ? await directoryBytes(join(directory, name)) : found.size
-    } catch (error) {
-      if (!isMissing(error)) throw error
-    }
-  }
-  return bytes
 }
 
 /** Names in a directory; none when it is not there. */

@@ -20,6 +20,11 @@ export interface LevelRange {
   snapshot?: LevelSnapshot
 }
 
+/** Whether LevelDB found bytes that cannot be what it wrote. It checks few of those it reads. */
+export function isCorruption(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && error.code === 'LEVEL_CORRUPTION'
+}
+
 const BYTES = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
 const ROWS_PER_READ = 1000
 const READ_BYTES = 1024 * 1024

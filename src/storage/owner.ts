@@ -21,6 +21,7 @@ import { StoreError } from '../errors.ts'
 import { isMissing, namesIn } from './files.ts'
 
 const OWNER = 'OWNER'
+const TOKEN = /^[0-9a-z]+$/
 
 interface Owner {
   pid: number
@@ -100,7 +101,9 @@ async function claim(path: string, temporary: string, token: string): Promise<bo
   if (isAlive(rival)) throw locked(rival)
   // The rival died with the claim in its hands: whoever claims the claim removes it.
   if (await claim(path, temporary, rival.token)) {
-    await rm(own, { force: true })
+    // Another one may have removed it already, and hold a claim of that name by now.
+    const still = await readOwner(own)
+    if (still?.token === rival.token) await rm(own, { force: true })
     await rm(claimPath(path, rival.token), { force: true })
   }
   return false
@@ -136,22 +139,28 @@ async function readOwner(path: string): Promise<Owner | undefined> {
     if (isMissing(error)) return undefined
     throw error
   }
+  return parseOwner(text) ?? tornOwner(text)
+}
+
+function parseOwner(text: string): Owner | undefined {
+  let value: unknown
   try {
-    return JSON.parse(text) as Owner
+    value = JSON.parse(text)
   } catch (cause) {
-    // A link shows whole content, so a torn OWNER comes from a power cut: no process outlived it.
-    if (!(cause instanceof SyntaxError)) throw cause
-    const token = Buffer.from(text).toString('hex').slice(0, 24)
-    return {
-      pid: 0,
-      thread: 0,
-      task: null,
-      started: null,
-      boot: 'torn',
-      since: '',
-      token: `torn${token}`
-    }
+    if (cause instanceof SyntaxError) return undefined
+    throw cause
   }
+  if (typeof value !== 'object' || value === null) return undefined
+  const { pid, token } = value as Partial<Owner>
+  // The token becomes part of a file's name.
+  if (typeof pid !== 'number' || typeof token !== 'string' || !TOKEN.test(token)) return undefined
+  return value as Owner
+}
+
+/** A link shows whole content, so a torn OWNER comes from a power cut: no process outlived it. */
+function tornOwner(text: string): Owner {
+  const token = `torn${Buffer.from(text).toString('hex').slice(0, 24)}`
+  return { pid: 0, thread: 0, task: null, started: null, boot: 'torn', since: '', token }
 }
 
 function locked(owner: Owner): StoreError<'STORE_LOCKED'> {

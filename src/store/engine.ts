@@ -145,6 +145,8 @@ export class Engine implements ReaderHost {
       async (ordinal) => {
         // A store that closes counts its snapshots: none is taken behind its back.
         if (this.closing.signal.aborted) return
+        // A generation that was replaced may still be erasing: nobody reads from it any more.
+        if (this.parts.tables !== tables) return
         // What the sweep erased is gone from a snapshot taken now, but not from the one in use.
         await this.#moveTo(tables.snapshot())
         this.parts.overlay.swept(ordinal)
@@ -227,12 +229,10 @@ export class Engine implements ReaderHost {
       }
       ids.markFilled()
     } catch (error) {
-      // Look-ups go on in the tables, where the same damage is met by whoever asks.
+      // Look-ups go on in the tables, where whoever asks meets the same error.
       const { hub } = this.parts
-      if (!(error instanceof StoreError)) throw error
-      if (hub.active) {
-        hub.emit({ type: 'damage-found', time: Date.now(), part: 'tables', reason: error.message })
-      }
+      const reason = error instanceof Error ? error.message : String(error)
+      if (hub.active) hub.emit({ type: 'damage-found', time: Date.now(), part: 'tables', reason })
     } finally {
       await snapshot.release()
     }

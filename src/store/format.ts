@@ -9,7 +9,7 @@ import { isMissing, namesIn, replaceFile, syncDirectory } from '../storage/files
 import { isOwnerFile } from '../storage/owner.ts'
 
 /** Number of the log's format. `migrations/` moves a store from one number to the next. */
-export const FORMAT = 1
+const FORMAT = 1
 const FORMAT_FILE = 'FORMAT'
 export const VECTORS_DIRECTORY = 'vectors'
 
@@ -57,16 +57,19 @@ export async function readFormat(directory: string): Promise<StoreFormat> {
   } catch (cause) {
     throw damaged('it is not JSON', cause)
   }
+  if (typeof value !== 'object' || value === null) throw damaged('it is not an object')
   const { format, storeId, createdAt } = value as Record<string, unknown>
-  if (typeof format !== 'number' || typeof storeId !== 'string') throw damaged('a field is missing')
+  if (typeof format !== 'number') throw damaged('the number of the format is missing')
+  // Asked before the other fields: a newer format may have others.
   if (format !== FORMAT) {
     const message = `The store has format ${format}, this program knows ${FORMAT}`
     throw new StoreError('FORMAT_UNSUPPORTED', message, { format, supported: FORMAT })
   }
-  if (!/^[0-9a-f]{32}$/.test(storeId) || typeof createdAt !== 'string') {
-    throw damaged('a field is malformed')
+  const created = Date.parse(String(createdAt))
+  if (typeof storeId !== 'string' || !/^[0-9a-f]{32}$/.test(storeId) || Number.isNaN(created)) {
+    throw damaged('a field is missing or malformed')
   }
-  return { format, storeId: Buffer.from(storeId, 'hex'), createdAt: Date.parse(createdAt) }
+  return { format, storeId: Buffer.from(storeId, 'hex'), createdAt: created }
 }
 
 /**

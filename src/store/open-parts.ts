@@ -40,11 +40,26 @@ export async function openParts(path: string, options: StoreOptions = {}): Promi
   // One spelling: LevelDB shares a database between threads by the text of its path.
   const directory = resolve(path)
   await prepareDirectory(directory, resolved)
+  try {
+    return await attempt(directory, resolved)
+  } catch (error) {
+    // A row may be met damaged only after the tables seemed whole. They heal by a rebuild.
+    if (resolved.readOnly || !isStoreError(error, 'TABLES_DAMAGED')) throw error
+    return attempt(directory, resolved, error)
+  }
+}
+
+/** @param distrust Why the live tables must be built anew. */
+async function attempt(
+  directory: string,
+  options: ResolvedOptions,
+  distrust?: Error
+): Promise<EngineParts> {
   const cleanups: Cleanup[] = []
   try {
     const ownership = await Ownership.take(directory)
     cleanups.push(async () => ownership.release())
-    return await openOwned(directory, resolved, ownership, cleanups)
+    return await openOwned({ directory, options, ownership, distrust }, cleanups)
   } catch (error) {
     // In reverse order, and all of them, whatever one of them says.
     for (const cleanup of cleanups.reverse()) await settle(cleanup)
@@ -52,10 +67,15 @@ export async function openParts(path: string, options: StoreOptions = {}): Promi
   }
 }
 
+interface Owned {
+  directory: string
+  options: ResolvedOptions
+  ownership: Ownership
+  distrust: Error | undefined
+}
+
 async function openOwned(
-  directory: string,
-  options: ResolvedOptions,
-  ownership: Ownership,
+  { directory, options, ownership, distrust }: Owned,
   cleanups: Cleanup[]
 ): Promise<EngineParts> {
   const started = performance.now()
@@ -64,7 +84,7 @@ async function openOwned(
   const log = await LevelLog.open(directory, format.storeId)
   cleanups.push(async () => log.close())
 
-  const { tables, reason } = await openTables(directory, format, options, hub)
+  const { tables, reason } = await openTables(directory, format, options, hub, distrust)
   cleanups.push(async () => closeTables(tables))
   const { checkpoint } = tables.initial
   const tornTail = await log.recover(checkpoint, options.readOnly)
@@ -131,7 +151,8 @@ async function openTables(
   directory: string,
   format: StoreFormat,
   options: ResolvedOptions,
-  hub: TelemetryHub
+  hub: TelemetryHub,
+  distrust: Error | undefined
 ): Promise<{ tables: Tables; reason: string | undefined }> {
   const open = async (generation: number): Promise<Tables> =>
     Tables.open({
@@ -148,6 +169,7 @@ async function openTables(
   let cause: Error | undefined
   if (live !== undefined) {
     try {
+      if (distrust !== undefined) throw distrust
       return { tables: await open(live), reason: undefined }
     } catch (error) {
       // Derived state heals by rebuilding; the damaged files are left until that is done.
@@ -256,7 +278,7 @@ function emit(hub: TelemetryHub, event: TelemetryEvent): void {
   if (hub.active) hub.emit(event)
 }
 
-export async function closeTables(tables: Tables): Promise<void> {
+async function closeTables(tables: Tables): Promise<void> {
   await tables.stop({ flush: false })
   await tables.close()
 }

@@ -1,6 +1,7 @@
 import { isStoreError, throwIfAborted } from '../errors.ts'
 import { IdTable } from '../projections/id-table.ts'
 import { Pinned } from '../projections/pinned.ts'
+import { countsAt } from '../query/counts.ts'
 import { stateHashAt } from '../query/hash.ts'
 import { checkOptions } from '../query/read-options.ts'
 import type { LongOptions, VerifyReport } from '../types.ts'
@@ -83,12 +84,16 @@ async function verifyTables(
       const noVectors = async (): Promise<undefined[]> => []
       const { signal } = options
       options.onProgress?.({ phase: 'compare', done: 0 })
-      const expected = await stateHashAt(rebuilt, noVectors, signal)
-      const actual = await stateHashAt(live, noVectors, signal)
-      if (expected !== actual) {
-        const reason = `state hash ${actual}, rebuilt from the log ${expected}`
+      await live.snapshot.checkRows(signal)
+      const compare = (what: string, actual: string, expected: string): void => {
+        if (actual === expected) return
+        const reason = `${what} ${actual}, rebuilt from the log ${expected}`
         report.problems.push({ part: 'tables', reason })
       }
+      const sides = ['out', 'in'] as const
+      const expected = await stateHashAt(rebuilt, noVectors, signal, sides)
+      compare('state hash', await stateHashAt(live, noVectors, signal, sides), expected)
+      compare('counts', await countsTextAt(live, signal), await countsTextAt(rebuilt, signal))
     } finally {
       await snapshot.release()
       await discard(engine.parts.directory, aside)
@@ -97,4 +102,10 @@ async function verifyTables(
     if (!isStoreError(error, 'TABLES_DAMAGED')) throw error
     report.problems.push({ part: 'tables', reason: error.message })
   }
+}
+
+async function countsTextAt(pinned: Pinned, signal: AbortSignal | undefined): Promise<string> {
+  const { types, ...counts } = await countsAt(pinned, signal)
+  const sorted = Object.entries(types).sort(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify({ ...counts, types: Object.fromEntries(sorted) })
 }

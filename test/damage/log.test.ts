@@ -1,16 +1,15 @@
-import { rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isStoreError, open, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { Child } from '../support/child.ts'
 import { changeRow, deleteRows, filesOf, flipFile, flipped, logOf, rowsOf } from '../support/raw.ts'
-import { look, makeSample } from '../support/sample.ts'
+import { look, makeSample, sampleStore } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
 
 describe('damage to the log of a closed store', () => {
   test('FORMAT missing while there are frames is damage, never a new store', async () => {
-    const directory = await temporaryPath()
-    await makeSample(directory)
+    const { directory } = await sampleStore()
     await rm(join(directory, 'FORMAT'))
     const before = await rowsOf(logOf(directory))
 
@@ -24,8 +23,7 @@ describe('damage to the log of a closed store', () => {
   test.each(['', '{', 'null', '5', '{"format":1}', '{"format":1,"storeId":"x","createdAt":""}'])(
     'FORMAT with %j is damage',
     async (text) => {
-      const directory = await temporaryPath()
-      await makeSample(directory)
+      const { directory } = await sampleStore()
       await writeFile(join(directory, 'FORMAT'), text)
 
       const details = { file: 'FORMAT', reason: expect.any(String) }
@@ -34,8 +32,7 @@ describe('damage to the log of a closed store', () => {
   )
 
   test('HEAD missing is damage', async () => {
-    const directory = await temporaryPath()
-    await makeSample(directory)
+    const { directory } = await sampleStore()
     await rm(join(directory, 'HEAD'))
 
     const details = { file: 'HEAD', reason: expect.any(String) }
@@ -44,8 +41,7 @@ describe('damage to the log of a closed store', () => {
 
   test('one slot of HEAD flipped: the other one is read', async () => {
     for (const at of [20, 532]) {
-      const directory = await temporaryPath()
-      const before = await makeSample(directory)
+      const { directory, before } = await sampleStore()
       await flipFile(join(directory, 'HEAD'), at)
 
       await using store = await open(directory)
@@ -55,8 +51,7 @@ describe('damage to the log of a closed store', () => {
   })
 
   test('both slots of HEAD flipped is damage', async () => {
-    const directory = await temporaryPath()
-    await makeSample(directory)
+    const { directory } = await sampleStore()
     await flipFile(join(directory, 'HEAD'), 20)
     await flipFile(join(directory, 'HEAD'), 532)
 
@@ -66,8 +61,7 @@ describe('damage to the log of a closed store', () => {
 
   test('the database of the log lost is damage', async () => {
     for (const lost of ['log', 'log/CURRENT']) {
-      const directory = await temporaryPath()
-      await makeSample(directory)
+      const { directory } = await sampleStore()
       await rm(join(directory, lost), { recursive: true })
 
       const details = { file: 'log', reason: expect.any(String) }
@@ -76,8 +70,7 @@ describe('damage to the log of a closed store', () => {
   })
 
   test('a bit flipped in the last frame is found when the store is opened', async () => {
-    const directory = await temporaryPath()
-    await makeSample(directory)
+    const { directory } = await sampleStore()
     const rows = await rowsOf(logOf(directory))
     const [key, value] = rows.at(-1) ?? []
     if (key === undefined || value === undefined) throw new Error('The log is empty')
@@ -94,8 +87,7 @@ describe('damage to the log of a closed store', () => {
   })
 
   test('a bit flipped in a frame below the checkpoint is never read as if it were whole', async () => {
-    const directory = await temporaryPath()
-    const before = await makeSample(directory)
+    const { directory, before } = await sampleStore()
     const rows = await rowsOf(logOf(directory))
     const [key, value] = rows[4] ?? []
     if (key === undefined || value === undefined) throw new Error('The log is short')
@@ -109,8 +101,7 @@ describe('damage to the log of a closed store', () => {
   })
 
   test('a frame deleted in the middle is a hole with its positions', async () => {
-    const directory = await temporaryPath()
-    const before = await makeSample(directory)
+    const { directory, before } = await sampleStore()
     const keys = (await rowsOf(logOf(directory))).map(([key]) => key)
     await deleteRows(logOf(directory), keys.slice(4, 6))
     const [from, to] = [4, 6].map((at) => Number(keys[at]?.readBigUInt64BE()))
@@ -122,8 +113,7 @@ describe('damage to the log of a closed store', () => {
   })
 
   test('a hole behind the checkpoint is found when the store is opened', async () => {
-    const directory = await temporaryPath()
-    await makeSample(directory)
+    const { directory } = await sampleStore()
     await rm(join(directory, 'tables'), { recursive: true })
     const keys = (await rowsOf(logOf(directory))).map(([key]) => key)
     await deleteRows(logOf(directory), keys.slice(0, 1))
@@ -133,8 +123,8 @@ describe('damage to the log of a closed store', () => {
   })
 
   test('frames lost at the end are missed', async () => {
-    const directory = await temporaryPath()
-    const { position } = await makeSample(directory)
+    const { directory, before } = await sampleStore()
+    const { position } = before
     const keys = (await rowsOf(logOf(directory))).map(([key]) => key)
     await deleteRows(logOf(directory), keys.slice(-2))
 
@@ -147,35 +137,14 @@ describe('damage to the log of a closed store', () => {
   })
 
   test('a frame put in the place of another breaks the chain', async () => {
-    const directory = await temporaryPath()
+    const { directory } = await sampleStore()
     const other = await temporaryPath('other')
-    await makeSample(directory)
     await makeSample(other)
     const [key, value] = (await rowsOf(logOf(other))).at(-1) ?? []
     if (key === undefined || value === undefined) throw new Error('The log is empty')
     await changeRow(logOf(directory), key, value)
 
     await expect(open(directory)).rejects.toMatchObject({ code: 'LOG_DAMAGED' })
-  })
-
-  test('a bit flipped anywhere in the files of the log is never read as if it were whole', async () => {
-    const directory = await temporaryPath()
-    const before = await makeSample(directory)
-    const [file] = await filesOf(logOf(directory), '.ldb')
-    if (file === undefined) throw new Error('A closed store has a table file')
-    const found = { refused: 0, met: 0, harmless: 0 }
-
-    for (let part = 0; part < 24; part++) {
-      const { size } = await stat(file)
-      const at = Math.floor((size * part) / 24)
-      await flipFile(file, at)
-      found[await outcome(directory, before.stateHash)] += 1
-      await flipFile(file, at)
-    }
-
-    expect(found.refused + found.met).toBeGreaterThan(0)
-    await using store = await open(directory)
-    expect(await look(store)).toEqual(before)
   })
 })
 
@@ -251,33 +220,11 @@ async function killedStore(durability: string, commits: number): Promise<string>
 /** Reading the damaged stretch fails with its positions; `verify` finds it. */
 async function expectDamage(store: Store, from: number, to: number): Promise<void> {
   const reading = async (): Promise<void> => {
-    for await (const _ of store.events()) continue
+    for await (const _ of store.events());
   }
   const details = { from, to, reason: expect.any(String) }
   await expect(reading()).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
   await expect(store.rebuild()).rejects.toMatchObject({ code: 'LOG_DAMAGED', details })
   const report = await store.verify()
   expect(report).toMatchObject({ ok: false, problems: [{ part: 'log', from, to }] })
-}
-
-async function outcome(
-  directory: string,
-  stateHash: string
-): Promise<'refused' | 'met' | 'harmless'> {
-  let store: Store
-  try {
-    store = await open(directory)
-  } catch (error) {
-    if (isStoreError(error, 'LOG_DAMAGED') || isStoreError(error, 'STORE_DAMAGED')) return 'refused'
-    throw error
-  }
-  try {
-    const report = await store.verify()
-    if (!report.ok) return 'met'
-    // What passes every check must be what was written.
-    expect(await store.stateHash()).toBe(stateHash)
-    return 'harmless'
-  } finally {
-    await store.close()
-  }
 }

@@ -1,12 +1,18 @@
-import { readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isStoreError, open, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { PREFIX } from '#sutra/projections/tables/keys.js'
-import { changeRow, copyStore, deleteRows, filesOf, flipFile, flipped } from '../support/raw.ts'
-import { rowsOf, tablesOf } from '../support/raw.ts'
-import { look, makeSample, VECTORS } from '../support/sample.ts'
-import { temporaryPath } from '../support/temp.ts'
+import {
+  changeRow,
+  deleteRows,
+  filesOf,
+  flipFile,
+  flipped,
+  rowsOf,
+  tablesOf
+} from '../support/raw.ts'
+import { look, sampleStore } from '../support/sample.ts'
 
 describe('tables that cannot be trusted are built again from the log', () => {
   const damages: [string, (directory: string) => Promise<void>][] = [
@@ -15,7 +21,10 @@ describe('tables that cannot be trusted are built again from the log', () => {
     ['CURRENT deleted', async (directory) => rm(join(directory, 'tables', 'CURRENT'))],
     ['CURRENT flipped', async (directory) => flipFile(join(directory, 'tables', 'CURRENT'), 0)],
     ['CURRENT empty', async (directory) => writeFile(join(directory, 'tables', 'CURRENT'), '')],
-    ["LevelDB's CURRENT deleted", async (directory) => rm(join(await tablesOf(directory), 'CURRENT'))],
+    [
+      "LevelDB's CURRENT deleted",
+      async (directory) => rm(join(await tablesOf(directory), 'CURRENT'))
+    ],
     ['a table file deleted', deleteTableFile],
     ['a continuity record removed', async (directory) => removeRecord(directory, 1)],
     ['the newest continuity record removed', async (directory) => removeRecord(directory, -1)],
@@ -24,8 +33,7 @@ describe('tables that cannot be trusted are built again from the log', () => {
   ]
 
   test.each(damages)('%s', async (_, damage) => {
-    const directory = await temporaryPath()
-    const before = await makeInBatches(directory)
+    const { directory, before } = await sampleStore()
     await damage(directory)
 
     const store = await open(directory)
@@ -43,8 +51,7 @@ describe('tables that cannot be trusted are built again from the log', () => {
   })
 
   test('the damage and the rebuild are told to every subscriber', async () => {
-    const directory = await temporaryPath()
-    await makeInBatches(directory)
+    const { directory } = await sampleStore()
     await removeRecord(directory, 1)
 
     await using store = await open(directory)
@@ -56,8 +63,7 @@ describe('tables that cannot be trusted are built again from the log', () => {
   })
 
   test('a read-only store cannot build them again, and says so', async () => {
-    const directory = await temporaryPath()
-    await makeSample(directory)
+    const { directory } = await sampleStore()
     await flipRow(directory, 'mcheckpoint')
 
     const opening = open(directory, { readOnly: true })
@@ -70,11 +76,10 @@ describe('tables that cannot be trusted are built again from the log', () => {
 describe('a damaged row', () => {
   test('is never read as if it were whole, and a rebuild heals it', async () => {
     for (const prefix of [PREFIX.concept, PREFIX.outgoing, PREFIX.id, PREFIX.typeMember]) {
-      const directory = await temporaryPath()
-      const before = await makeSample(directory)
+      const { directory, before } = await sampleStore()
       const rows = await rowsOf(await tablesOf(directory), prefix)
       for (const [key, value] of rows) {
-        await changeRow(await tablesOf(directory), key, flipped(value, value.length - 5 + 4))
+        await changeRow(await tablesOf(directory), key, flipped(value, value.length - 1))
       }
 
       await using store = await open(directory)
@@ -87,8 +92,7 @@ describe('a damaged row', () => {
   })
 
   test('is met when two rows have changed places', async () => {
-    const directory = await temporaryPath()
-    const before = await makeSample(directory)
+    const { directory, before } = await sampleStore()
     const tables = await tablesOf(directory)
     const [a, b] = await rowsOf(tables, PREFIX.concept)
     if (a === undefined || b === undefined) throw new Error('The tables are short')
@@ -98,43 +102,13 @@ describe('a damaged row', () => {
     await using store = await open(directory)
 
     const details = { key: a[0].toString('hex'), reason: expect.any(String) }
-    const reading = store.get({ key: 'k1' })
+    const reading = store.get({ key: 'early1' })
     await expect(reading).rejects.toMatchObject({ code: 'TABLES_DAMAGED', details })
     await expectDamaged(store, before.stateHash)
-  })
-
-  test('a bit flipped anywhere in the files of the tables is never read as if it were whole', async () => {
-    const directory = await temporaryPath()
-    const before = await makeSample(directory)
-    const found = { told: 0, healed: 0, harmless: 0 }
-
-    for (let part = 0; part < 24; part++) {
-      const copy = await copyStore(directory, `copy-${part}`)
-      const [file] = await filesOf(await tablesOf(copy), '.ldb')
-      if (file === undefined) throw new Error('A closed store has a table file')
-      const { size } = await stat(file)
-      await flipFile(file, Math.floor((size * part) / 24))
-      found[await outcome(copy, before.stateHash)] += 1
-    }
-
-    expect(found.told + found.healed).toBeGreaterThan(0)
   })
 })
 
 const RECURSIVE = { recursive: true }
-
-/** The sample, but projected in several batches, so that there are several continuity records. */
-async function makeInBatches(directory: string): ReturnType<typeof makeSample> {
-  const { fillSample } = await import('../support/sample.ts')
-  await using store = await open(directory, VECTORS)
-  for (let n = 1; n <= 3; n++) {
-    await store.learn({ id: { key: `early${n}` }, content: `Early ${n}`, type: 'early' })
-    await store.caughtUp()
-  }
-  await fillSample(store)
-  await store.checkpoint()
-  return look(store)
-}
 
 async function removeRecord(directory: string, index: number): Promise<void> {
   const tables = await tablesOf(directory)
@@ -177,21 +151,4 @@ async function expectDamaged(store: Store, stateHash: string): Promise<void> {
   }
   // Rows that this way of reading does not touch may be damaged all the same.
   expect(read).toMatchObject({ stateHash })
-}
-
-async function outcome(
-  directory: string,
-  stateHash: string
-): Promise<'told' | 'healed' | 'harmless'> {
-  const store = await open(directory)
-  try {
-    const healed = findingsOf(store).length > 0
-    const report = await store.verify()
-    if (!report.ok) return 'told'
-    // What passes every check must be what was written.
-    expect(await store.stateHash()).toBe(stateHash)
-    return healed ? 'healed' : 'harmless'
-  } finally {
-    await store.close()
-  }
 }

@@ -1,13 +1,14 @@
 /*
- * Makes one call of the C library fail or wait, in a process that it is preloaded into.
+ * Makes one call of the C library fail, wait or be the last one, in a process that it is preloaded into.
  *
  * FAULT_PATH   calls on files whose path contains this text are looked at
- * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, rename or unlink: these calls count
+ * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, rename, unlink or any: these calls count
  * FAULT_END    if their path ends with this text, where it is given
  * FAULT_WHEN   and while a file of this name exists, where it is given
  * FAULT_AT     number of the first counted call that fails, from 1
  * FAULT_COUNT  how many of them fail, 1 unless it is given
  * FAULT_ERRNO  what they fail with; 0 lets them through
+ * FAULT_KILL   if set, the process is killed instead
  * FAULT_DELAY  milliseconds that they wait first
  * FAULT_PARTIAL  if set, half of the bytes of a failing fwrite or write are written
  * FAULT_TRACE  a file that gets a line for each call that is looked at: operation, tab, path
@@ -16,6 +17,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +33,7 @@ enum { PATH_BYTES = 1024 };
 
 static const char *operation, *path_part, *path_end, *condition, *trace;
 static long fail_at, fail_count = 1, delay;
-static int fail_errno = EIO, partial;
+static int fail_errno = EIO, partial, deadly;
 static atomic_long calls;
 
 static long number_of(const char *name, long otherwise) {
@@ -50,6 +52,7 @@ __attribute__((constructor)) static void read_environment(void) {
   fail_errno = (int)number_of("FAULT_ERRNO", EIO);
   delay = number_of("FAULT_DELAY", 0);
   partial = getenv("FAULT_PARTIAL") != NULL;
+  deadly = getenv("FAULT_KILL") != NULL;
 }
 
 static int ends_with(const char *text, const char *end) {
@@ -70,11 +73,12 @@ static void note(const char *name, const char *path) {
 static int fails(const char *name, const char *path) {
   if (operation == NULL || path_part == NULL || strstr(path, path_part) == NULL) return 0;
   if (trace != NULL) note(name, path);
-  if (strcmp(operation, name) != 0) return 0;
+  if (strcmp(operation, name) != 0 && strcmp(operation, "any") != 0) return 0;
   if (path_end != NULL && !ends_with(path, path_end)) return 0;
   if (condition != NULL && syscall(SYS_faccessat, AT_FDCWD, condition, F_OK) != 0) return 0;
   long call = ++calls;
   if (fail_at == 0 || call < fail_at || call >= fail_at + fail_count) return 0;
+  if (deadly) raise(SIGKILL);
   if (delay > 0) usleep((useconds_t)delay * 1000);
   errno = fail_errno;
   return fail_errno != 0;

@@ -17,6 +17,7 @@ export interface Fault {
   /** Milliseconds that the call waits; with `errno: 0` it succeeds then. */
   delayMs?: number
   partial?: boolean
+  kill?: boolean
   when?: string
   trace?: string
 }
@@ -46,7 +47,7 @@ function compile(): typeof shim {
 /** The environment of a process in which this fault happens. */
 export function faultEnv(fault: Fault): NodeJS.ProcessEnv {
   if (!('path' in shim)) throw new Error(shim.missing)
-  const { op, path, end, at, count, errno, delayMs, partial, when, trace } = fault
+  const { op, path, end, at, count, errno, delayMs, partial, kill, when, trace } = fault
   return {
     LD_PRELOAD: shim.path,
     FAULT_OP: op,
@@ -57,6 +58,7 @@ export function faultEnv(fault: Fault): NodeJS.ProcessEnv {
     ...(errno === undefined ? {} : { FAULT_ERRNO: String(errno) }),
     ...(delayMs === undefined ? {} : { FAULT_DELAY: String(delayMs) }),
     ...(partial === true ? { FAULT_PARTIAL: '1' } : {}),
+    ...(kill === true ? { FAULT_KILL: '1' } : {}),
     ...(when === undefined ? {} : { FAULT_WHEN: when }),
     ...(trace === undefined ? {} : { FAULT_TRACE: trace })
   }

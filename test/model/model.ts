@@ -300,6 +300,25 @@ export function idOf(id: IdInput): ConceptId {
   return typeof id === 'string' ? id : ConceptId.fromKey(id.key)
 }
 
+/** The concepts that a command names. */
+export function idsIn(command: Command): ConceptId[] {
+  switch (command.do) {
+    case 'learn':
+      return [command.id === undefined ? ConceptId.fromContent(command.content) : idOf(command.id)]
+    case 'forget':
+      return [idOf(command.id)]
+    case 'associate':
+    case 'dissociate':
+      return [idOf(command.source), idOf(command.target)]
+    case 'reinforce':
+    case 'revise': {
+      const { target } = command
+      if (typeof target === 'string' || !('source' in target)) return [idOf(target)]
+      return [idOf(target.source), idOf(target.target)]
+    }
+  }
+}
+
 type Ends = Pick<AssociationRef, 'source' | 'target' | 'type'> & { key?: string | undefined }
 
 function refKey({ source, target, type, key }: Ends): string {

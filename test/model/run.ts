@@ -18,7 +18,7 @@ import {
 } from 'sutra-storage'
 import { openTemporaryStore, type TemporaryStore } from '../support/open-store.ts'
 import { compareAll, compareConcepts, compareEvents } from './compare.ts'
-import { idOf, Model, type ModelReceipt, Refused } from './model.ts'
+import { idOf, idsIn, Model, type ModelReceipt, Refused } from './model.ts'
 import {
   ALL_IDS,
   type CommitStep,
@@ -286,24 +286,6 @@ function fanOf({ hub, leaves, side }: Step & { do: 'fan' }): Command[] {
     }
   }
   return commands
-}
-
-function idsIn(command: Command): ConceptId[] {
-  switch (command.do) {
-    case 'learn':
-      return [command.id === undefined ? ConceptId.fromContent(command.content) : idOf(command.id)]
-    case 'forget':
-      return [idOf(command.id)]
-    case 'associate':
-    case 'dissociate':
-      return [idOf(command.source), idOf(command.target)]
-    case 'reinforce':
-    case 'revise': {
-      const { target } = command
-      if (typeof target === 'string' || !('source' in target)) return [idOf(target)]
-      return [idOf(target.source), idOf(target.target)]
-    }
-  }
 }
 
 function describe(wanted: ModelReceipt | Refused): string {

@@ -57,6 +57,16 @@ export class Child {
     }
   }
 
+  /** Resolves with the line behind this many, once it is there. */
+  async after(count: number): Promise<Line> {
+    for (;;) {
+      const found = this.lines[count]
+      if (found !== undefined) return found
+      const ended = await Promise.race([this.#more(), this.ended])
+      if (ended !== undefined) throw new Error(`The child ended: ${JSON.stringify(ended)}`)
+    }
+  }
+
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<Ended> {
     this.process.kill(signal)
     return this.ended

@@ -125,7 +125,12 @@ export class MemoryLog implements EventLog {
     await new Promise((resolve) => setImmediate(resolve))
     const { fault } = this.#storage
     if (fault === undefined) return work()
-    const error = new StoreError('WRITE_FAILED', 'Writing failed', { first, last }, { cause: fault })
+    const error = new StoreError(
+      'WRITE_FAILED',
+      'Writing failed',
+      { first, last },
+      { cause: fault }
+    )
     this.#poison ??= error
     throw error
   }

@@ -1,12 +1,24 @@
-/** Directories for tests: made under the system's temporary directory, removed when the test ends. */
-import { mkdtemp, rm } from 'node:fs/promises'
+/** Directories for tests, under the system's temporary directory. */
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 
-/** A path that does not exist yet, in a directory that goes when the present test ends. */
+/** A path that does not exist yet, removed when the present test ends. */
 export async function temporaryPath(name = 'store'): Promise<string> {
   const parent = await mkdtemp(join(tmpdir(), 'sutra-test-'))
-  onTestFinished(async () => rm(parent, { recursive: true, force: true, maxRetries: 3 }))
+  onTestFinished(() => remove(parent))
   return join(parent, name)
+}
+
+/** The same for hooks and templates: removed when the test file ends. */
+export async function lastingPath(name = 'store'): Promise<string> {
+  const parent = await mkdtemp(join(tmpdir(), 'sutra-test-'))
+  process.once('exit', () => remove(parent))
+  return join(parent, name)
+}
+
+function remove(parent: string): void {
+  rmSync(parent, { recursive: true, force: true, maxRetries: 3 })
 }

@@ -31,7 +31,7 @@ const TYPE_BYTES = 2
 const OFFSET_BYTES = 4
 
 /** Bytes of an entry up to its key. */
-export const KEY_AT: number = ID_BYTES + 2
+const KEY_AT: number = ID_BYTES + 2
 
 export interface PageEntry {
   /** Type of the association. */

@@ -28,12 +28,14 @@ export function openRow(key: Uint8Array, value: Buffer): Buffer {
   return payload
 }
 
-export function rowDamaged(key: Uint8Array, reason: string): StoreError<'TABLES_DAMAGED'> {
+export function rowDamaged(
+  key: Uint8Array,
+  reason: string,
+  cause?: unknown
+): StoreError<'TABLES_DAMAGED'> {
   const hex = Buffer.from(key).toString('hex')
-  return new StoreError('TABLES_DAMAGED', `Row ${hex} of the tables is damaged: ${reason}`, {
-    key: hex,
-    reason
-  })
+  const message = `Row ${hex} of the tables is damaged: ${reason}`
+  return new StoreError('TABLES_DAMAGED', message, { key: hex, reason }, { cause })
 }
 
 export function encodeConcept(state: ConceptState): Buffer {

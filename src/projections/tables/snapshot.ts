@@ -1,7 +1,13 @@
+import { throwIfAborted } from '../../errors.ts'
 import type { ConceptId } from '../../ids.ts'
 import { type AssociationEnd, decodeEvent, type VectorsDeclared } from '../../log/event.ts'
 import { unpack } from '../../storage/codec.ts'
-import type { Level, LevelRange, LevelSnapshot } from '../../storage/level.ts'
+import {
+  isCorruption,
+  type Level,
+  type LevelRange,
+  type LevelSnapshot
+} from '../../storage/level.ts'
 import type { Seek } from '../order.ts'
 import type { AssociationState, ConceptState } from '../state.ts'
 import { decodeAssociation } from './association-row.ts'
@@ -27,6 +33,7 @@ import {
   type IdRow,
   NO_COUNTS,
   openRow,
+  rowDamaged,
   type TableCounts
 } from './rows.ts'
 
@@ -90,7 +97,7 @@ export class TablesSnapshot {
   /** Concepts that died and whose associations are not erased, with the position of their death. */
   async dead(): Promise<Map<number, number>> {
     const dead = new Map<number, number>()
-    for await (const rows of this.#blocks(PREFIX.dead)) {
+    for await (const rows of this.#blocks(allOf(PREFIX.dead))) {
       for (const [key, value] of rows) {
         dead.set(ordinalOf(key), decodeDead(openRow(key, value)).position)
       }
@@ -100,7 +107,7 @@ export class TablesSnapshot {
 
   async typeCounts(): Promise<Map<string, number>> {
     const counts = new Map<string, number>()
-    for await (const rows of this.#blocks(PREFIX.typeCount)) {
+    for await (const rows of this.#blocks(allOf(PREFIX.typeCount))) {
       for (const [key, value] of rows) {
         counts.set(key.toString('utf8', 1), decodeNumber(openRow(key, value)))
       }
@@ -136,20 +143,15 @@ export class TablesSnapshot {
 
   /** Concepts in the order of their ordinals, beginning behind one. */
   async *concepts(after: number): AsyncGenerator<ConceptState[]> {
-    const range = { gt: conceptKey(after), lt: endOf(PREFIX.concept), snapshot: this.#snapshot }
-    for await (const rows of this.#level.blocks(range)) {
+    for await (const rows of this.#blocks({ gt: conceptKey(after), lt: endOf(PREFIX.concept) })) {
       yield rows.map(([key, value]) => decodeConcept(ordinalOf(key), openRow(key, value)))
     }
   }
 
   /** Ordinals of the concepts of a type, in order, beginning behind one. */
   async *ordinalsOfType(type: string, after: number): AsyncGenerator<number[]> {
-    const range: LevelRange = {
-      gt: typeMemberKey(type, after),
-      lte: typeMemberKey(type, 0xffffffff),
-      snapshot: this.#snapshot
-    }
-    for await (const rows of this.#level.blocks(range)) {
+    const range = { gt: typeMemberKey(type, after), lte: typeMemberKey(type, 0xffffffff) }
+    for await (const rows of this.#blocks(range)) {
       yield rows.map(([key, value]) => {
         openRow(key, value)
         return ordinalOf(key)
@@ -159,7 +161,7 @@ export class TablesSnapshot {
 
   /** Every id there ever was, with where it leads. */
   async *ids(): AsyncGenerator<(IdRow & { id: ConceptId })[]> {
-    for await (const rows of this.#blocks(PREFIX.id)) {
+    for await (const rows of this.#blocks(allOf(PREFIX.id))) {
       // Sixteen bytes always make a well-formed id.
       yield rows.map(([key, value]) => ({
         id: key.toString('hex', 1) as ConceptId,
@@ -168,12 +170,24 @@ export class TablesSnapshot {
     }
   }
 
-  #blocks(prefix: number): AsyncGenerator<[Buffer, Buffer][]> {
-    return this.#level.blocks({
-      gte: Buffer.from([prefix]),
-      lt: endOf(prefix),
-      snapshot: this.#snapshot
-    })
+  /**
+   * Reads every row and compares its checksum.
+   *
+   * @throws StoreError `TABLES_DAMAGED`, `ABORTED`
+   */
+  async checkRows(signal: AbortSignal | undefined): Promise<void> {
+    for await (const rows of this.#blocks({})) {
+      for (const [key, value] of rows) openRow(key, value)
+      throwIfAborted(signal, 'verify')
+    }
+  }
+
+  async *#blocks(range: LevelRange): AsyncGenerator<[Buffer, Buffer][]> {
+    try {
+      yield* this.#level.blocks({ ...range, snapshot: this.#snapshot })
+    } catch (cause) {
+      throw asDamage(cause, range.gte ?? range.gt)
+    }
   }
 
   *#below(
@@ -205,17 +219,32 @@ export class TablesSnapshot {
     return page
   }
 
+  /** `undefined` for the root of an empty tree alone: every other page is named by one above. */
   #page(side: Side, ordinal: number, number: number): PageReader | undefined {
-    return this.#read(
-      pageKey(side, ordinal, number),
-      (payload) => new PageReader(payload, number === 0)
-    )
+    const key = pageKey(side, ordinal, number)
+    const page = this.#read(key, (payload) => new PageReader(payload, number === 0))
+    if (page === undefined && number !== 0) throw rowDamaged(key, 'it is missing')
+    return page
   }
 
   #read<T>(key: Buffer, decode: (payload: Buffer) => T): T | undefined {
-    const value = this.#level.getSync(key, this.#snapshot)
+    let value: Buffer | undefined
+    try {
+      value = this.#level.getSync(key, this.#snapshot)
+    } catch (cause) {
+      throw asDamage(cause, key)
+    }
     return value === undefined ? undefined : decode(openRow(key, value))
   }
+}
+
+/** LevelDB itself stumbled, at this key or behind it. */
+function asDamage(error: unknown, key: Uint8Array | undefined): unknown {
+  return isCorruption(error) ? rowDamaged(key ?? Buffer.alloc(0), error.message, error) : error
+}
+
+function allOf(prefix: number): LevelRange {
+  return { gte: Buffer.from([prefix]), lt: endOf(prefix) }
 }
 
 interface PageSeek {

@@ -57,7 +57,7 @@ import {
 import { TreeEditor } from './tree-editor.ts'
 
 /** Continuity records kept behind the newest: more batches than a memtable can hold. */
-export const RECORDS_KEPT = 8192
+const RECORDS_KEPT = 8192
 
 /** Associations erased in one step of a sweep: a few milliseconds of work. */
 const SWEEP_STEP = 500
@@ -80,6 +80,7 @@ export class TablesWriter {
   #checkpoint: number
   #record: ContinuityRecord | undefined
   #counts: TableCounts
+  #failure: Error | undefined
 
   constructor(level: Level, state: WriterState) {
     this.#level = level
@@ -94,12 +95,36 @@ export class TablesWriter {
     return this.#checkpoint
   }
 
+  /** Whether there is something to sweep. */
   get hasDead(): boolean {
-    return this.#dead.size > 0
+    return this.#failure === undefined && this.#dead.size > 0
   }
 
   /** Applies whole frames that follow the checkpoint and writes them as one batch. */
   async apply(frames: readonly Frame[]): Promise<number> {
+    return this.#whole(async () => this.#apply(frames))
+  }
+
+  /**
+   * Erases some associations of one dead concept, from its own pages and from the other ends'.
+   * What is read does not change by it: the dead were left out already.
+   */
+  async sweep(): Promise<{ ordinal: number; erased: number; done: boolean } | undefined> {
+    return this.#whole(async () => this.#sweep())
+  }
+
+  /** Once a batch failed half way, what it gathered must never be written with a later one. */
+  async #whole<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#failure !== undefined) throw this.#failure
+    try {
+      return await work()
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new Error(String(error))
+      throw error
+    }
+  }
+
+  async #apply(frames: readonly Frame[]): Promise<number> {
     let position = this.#checkpoint
     let events = 0
     for (const frame of frames) {
@@ -119,11 +144,7 @@ export class TablesWriter {
     return events
   }
 
-  /**
-   * Erases some associations of one dead concept, from its own pages and from the other ends'.
-   * What is read does not change by it: the dead were left out already.
-   */
-  async sweep(): Promise<{ ordinal: number; erased: number; done: boolean } | undefined> {
+  async #sweep(): Promise<{ ordinal: number; erased: number; done: boolean } | undefined> {
     const [first] = this.#dead
     if (first === undefined) return undefined
     const [ordinal, { id }] = first
@@ -340,7 +361,7 @@ export class TablesWriter {
   }
 }
 
-export function nextRecord(
+function nextRecord(
   before: ContinuityRecord | undefined,
   from: number,
   to: number

@@ -211,6 +211,7 @@ export class TreeEditor {
         return
       }
       const number = this.#addPage(tree, right)
+      lowerSeparator(parent.page, parent.index, page)
       insertChild(parent.page, parent.index + 1, right, number)
       tree.dirty.add(parent.number)
       // Where the new child went decides whether the parent splits at its end.
@@ -302,6 +303,20 @@ function splitOff(page: Page, changedAt: number): Page {
   const rightBytes = right.reduce((sum, entry) => sum + entryBytes(entry), 0)
   page.bytes -= rightBytes
   return { leaf: page.leaf, root: undefined, entries: right, bytes: rightBytes }
+}
+
+/**
+ * Keys before the first separator go into the first child, whose separator then is too high: what
+ * splits off from it may sort before that separator, and the search would miss it.
+ */
+function lowerSeparator(parent: Page, index: number, child: Page): void {
+  const [first] = child.entries
+  const old = parent.entries[index]
+  assert(first !== undefined && old !== undefined, 'a page that splits keeps a part')
+  if (compareEntries(first, old) >= 0) return
+  const entry = childEntry(first, childOf(old))
+  parent.entries[index] = entry
+  parent.bytes += entryBytes(entry) - entryBytes(old)
 }
 
 function insertChild(parent: Page, index: number, child: Page, number: number): void {

@@ -63,7 +63,7 @@ async function project(to: number): Promise<ProjectedBatch> {
   let bytes = 0
   while (next <= to && next - from < data.batchEventsMax && bytes < BATCH_BYTES) {
     const frame = reader.frameAt(next)
-    assert(frame !== undefined, 'every frame up to the durable head is readable')
+    if (frame === undefined) throw await reader.holeAt(next)
     assert(frame.last <= to, 'a batch never passes the durable head (invariant 3)')
     frames.push(frame)
     bytes += frame.bytes
@@ -82,6 +82,8 @@ async function sweepAll(): Promise<void> {
       if (step !== undefined) notify({ ...step, checkpoint: writer.checkpoint })
       await sleep((performance.now() - started) * SWEEP_REST)
     }
+  } catch {
+    // Nobody asked for the sweep. The writer remembers why it failed and tells the next batch.
   } finally {
     sweeping = false
   }

@@ -1,0 +1,199 @@
+/**
+ * Micro-benchmark harness.
+ *
+ * Goals: compare the store with the bare engine underneath, and two revisions with each other, on
+ * one machine; keep every benchmark compiling and correct.
+ * Non-goals: absolute claims, comparison across machines, detecting regressions by itself.
+ *
+ * Smoke mode runs each benchmark with small sizes inside the test run, so none can rot.
+ */
+import { createHistogram, monitorEventLoopDelay, type RecordableHistogram } from 'node:perf_hooks'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { seededRandom } from './support.ts'
+
+export type BenchMode = 'smoke' | 'full'
+
+export type Benchmark = (bench: BenchContext) => Promise<void>
+
+/** One line of a report: the same work, done by one of those that are compared. */
+export interface Lane {
+  /** Adds a stretch of work to the lane's clock, and a number of operations to its count. */
+  run<T>(work: () => Promise<T>, operations?: number): Promise<T>
+  /** Times one operation and counts it. Beside `run` when several are under way at once. */
+  measure<T>(operation: () => Promise<T>): Promise<T>
+  /** As `measure`, for an operation that takes less time than a promise would. */
+  measureSync<T>(operation: () => T): T
+}
+
+export interface LaneResult {
+  readonly name: string
+  readonly operations: number
+  readonly seconds: number
+  readonly cpuSeconds: number
+  /** In microseconds; `undefined` where only stretches were timed. */
+  readonly latency: { p50: number; p99: number; max: number } | undefined
+}
+
+export interface BenchReport {
+  readonly title: string
+  readonly seed: number
+  readonly lanes: readonly LaneResult[]
+  readonly notes: readonly string[]
+  readonly fingerprint: number
+}
+
+export class BenchContext {
+  readonly mode: BenchMode
+  /** Fixed in full mode so runs compare; random in smoke mode so tests explore. */
+  readonly seed: number
+  readonly random: () => number
+  readonly #lanes: TimedLane[] = []
+  readonly #notes: string[] = []
+  #title = ''
+  #fingerprint = 0
+
+  constructor(mode: BenchMode, seed: number) {
+    this.mode = mode
+    this.seed = seed
+    this.random = seededRandom(seed)
+  }
+
+  /** Says what is measured, with its sizes and what is fsynced. */
+  title(text: string): void {
+    this.#title = text
+  }
+
+  /** Picks the size for this mode. Both are stated where the benchmark is written. */
+  size(smoke: number, full: number): number {
+    return this.mode === 'smoke' ? smoke : full
+  }
+
+  /** The first lane is what the others are compared with. */
+  lane(name: string): Lane {
+    const lane = new TimedLane(name)
+    this.#lanes.push(lane)
+    return lane
+  }
+
+  note(text: string): void {
+    this.#notes.push(text)
+  }
+
+  /** A number computed from the results. It proves that the work was done, and done the same. */
+  fingerprint(value: number): void {
+    // Small enough that adding stays exact.
+    this.#fingerprint = (this.#fingerprint * 31 + value) % 0x1_0000_0000
+  }
+
+  /** Runs the rounds of several lanes in turns, so that a noisy moment of the machine hits all. */
+  async alternate(
+    rounds: number,
+    works: readonly ((round: number) => Promise<void>)[]
+  ): Promise<void> {
+    for (let round = 0; round < rounds; round++) {
+      const order = round % 2 === 0 ? works : works.toReversed()
+      for (const work of order) {
+        collectGarbage()
+        await work(round)
+      }
+    }
+  }
+
+  report(): BenchReport {
+    return {
+      title: this.#title,
+      seed: this.seed,
+      lanes: this.#lanes.map((lane) => lane.result()),
+      notes: this.#notes,
+      fingerprint: this.#fingerprint
+    }
+  }
+}
+
+/** Runs one benchmark. @returns What it measured. */
+export async function runBenchmark(
+  benchmark: Benchmark,
+  mode: BenchMode,
+  seed: number
+): Promise<BenchReport> {
+  const context = new BenchContext(mode, seed)
+  await benchmark(context)
+  return context.report()
+}
+
+/** The 99th percentile of what the event loop is late by while something runs, in milliseconds. */
+export async function eventLoopDelay(work: () => Promise<void>): Promise<number> {
+  // The timer behind it fires once a millisecond, so an idle loop shows that much.
+  const resolution = 1
+  const delay = monitorEventLoopDelay({ resolution })
+  delay.enable()
+  await work()
+  delay.disable()
+  return Math.max(0, delay.percentile(99) / 1e6 - resolution)
+}
+
+/** Leaves no garbage of one sample for the next to collect. */
+export function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  // The flag above puts the function into new contexts alone.
+  const collect = runInNewContext('gc') as () => void
+  collect()
+}
+
+class TimedLane implements Lane {
+  readonly #name: string
+  readonly #latencies: RecordableHistogram = createHistogram()
+  #operations = 0
+  #ms = 0
+  #runMs = 0
+  #cpuUs = 0
+
+  constructor(name: string) {
+    this.#name = name
+  }
+
+  async run<T>(work: () => Promise<T>, operations = 0): Promise<T> {
+    const cpu = process.cpuUsage()
+    const started = performance.now()
+    const value = await work()
+    this.#runMs += performance.now() - started
+    const { user, system } = process.cpuUsage(cpu)
+    this.#cpuUs += user + system
+    this.#operations += operations
+    return value
+  }
+
+  async measure<T>(operation: () => Promise<T>): Promise<T> {
+    const started = performance.now()
+    const value = await operation()
+    this.#record(performance.now() - started)
+    return value
+  }
+
+  measureSync<T>(operation: () => T): T {
+    const started = performance.now()
+    const value = operation()
+    this.#record(performance.now() - started)
+    return value
+  }
+
+  result(): LaneResult {
+    const latencies = this.#latencies
+    const us = (percentile: number): number => latencies.percentile(percentile) / 1000
+    return {
+      name: this.#name,
+      operations: this.#operations,
+      seconds: (this.#runMs === 0 ? this.#ms : this.#runMs) / 1000,
+      cpuSeconds: this.#cpuUs / 1e6,
+      latency:
+        latencies.count === 0 ? undefined : { p50: us(50), p99: us(99), max: latencies.max / 1000 }
+    }
+  }
+
+  #record(ms: number): void {
+    this.#operations += 1
+    this.#ms += ms
+    this.#latencies.record(Math.max(1, Math.round(ms * 1e6)))
+  }
+}
