@@ -6,14 +6,14 @@ import { type Bare, bareKey, contentOf, openBare, scratch } from './support.ts'
 /** One durable commit at a time: the floor set by fsync, without any grouping. */
 export async function commitsOfOneWriter(bench: BenchContext): Promise<void> {
   const commits = bench.size(5, 200)
-  bench.title(`Single commits of 100 bytes, 1 writer, fsync: yes`)
+  bench.title('Single commits of 100 bytes, 1 writer, fsync: yes')
   await commitsOf(bench, 1, commits)
 }
 
 /** Many writers at once: those who wait share a frame and its fsync. */
 export async function commitsOfManyWriters(bench: BenchContext): Promise<void> {
   const commits = bench.size(2, 50)
-  bench.title(`Single commits of 100 bytes, 64 writers at once, fsync: yes`)
+  bench.title('Single commits of 100 bytes, 64 writers at once, fsync: yes')
   await commitsOf(bench, 64, commits)
 }
 
@@ -27,30 +27,30 @@ async function commitsOf(bench: BenchContext, writers: number, commits: number):
     (round * writers + writer) * commits + i
 
   const bareLane = bench.lane('classic-level put, sync')
-  const storeLane = bench.lane('store.learn')
+  const storeLane = bench.lane('store.learn', bareLane)
   const works = [
     async (round: number) => {
       const write = async (writer: number): Promise<void> => {
         for (let i = 0; i < commits; i++) {
           const n = number(round, writer, i)
           const value = Buffer.from(contentOf(n))
-          await bareLane.measure(async () => await bare.put(bareKey(n), value, { sync: true }))
+          await bareLane.measure(async () => bare.put(bareKey(n), value, { sync: true }))
         }
       }
-      await bareLane.run(async () => await Promise.all(everyone.map(write)))
+      await bareLane.run(async () => Promise.all(everyone.map(write)))
     },
     async (round: number) => {
       const write = async (writer: number): Promise<void> => {
         for (let i = 0; i < commits; i++) {
           const content = contentOf(number(round, writer, i))
-          await storeLane.measure(async () => await store.learn({ content }))
+          await storeLane.measure(async () => store.learn({ content }))
         }
       }
-      await storeLane.run(async () => await Promise.all(everyone.map(write)))
+      await storeLane.run(async () => Promise.all(everyone.map(write)))
     }
   ]
   if (writers > 1) {
-    const batchLane = bench.lane(`classic-level batch of ${writers}, sync`)
+    const batchLane = bench.lane(`classic-level batch of ${writers}, sync`, bareLane)
     works.push(async (round) => {
       const batches = (): Promise<void> => writeBatches(bare, writers, commits, round)
       await batchLane.run(batches, writers * commits)

@@ -18,6 +18,8 @@ export type Benchmark = (bench: BenchContext) => Promise<void>
 
 /** One line of a report: the same work, done by one of those that are compared. */
 export interface Lane {
+  /** Operations a second. */
+  readonly rate: number
   /** Adds a stretch of work to the lane's clock, and a number of operations to its count. */
   run<T>(work: () => Promise<T>, operations?: number): Promise<T>
   /** Times one operation and counts it. Beside `run` when several are under way at once. */
@@ -33,6 +35,8 @@ export interface LaneResult {
   readonly cpuSeconds: number
   /** In microseconds; `undefined` where only stretches were timed. */
   readonly latency: { p50: number; p99: number; max: number } | undefined
+  /** Operations a second as a multiple of those of the lane it is compared with. */
+  readonly ratio: number | undefined
 }
 
 export interface BenchReport {
@@ -69,9 +73,9 @@ export class BenchContext {
     return this.mode === 'smoke' ? smoke : full
   }
 
-  /** The first lane is what the others are compared with. */
-  lane(name: string): Lane {
-    const lane = new TimedLane(name)
+  /** @param baseline What the engine underneath does in its place. */
+  lane(name: string, baseline?: Lane): Lane {
+    const lane = new TimedLane(name, baseline)
     this.#lanes.push(lane)
     return lane
   }
@@ -143,14 +147,20 @@ export function collectGarbage(): void {
 
 class TimedLane implements Lane {
   readonly #name: string
+  readonly #baseline: Lane | undefined
   readonly #latencies: RecordableHistogram = createHistogram()
   #operations = 0
   #ms = 0
   #runMs = 0
   #cpuUs = 0
 
-  constructor(name: string) {
+  constructor(name: string, baseline: Lane | undefined) {
     this.#name = name
+    this.#baseline = baseline
+  }
+
+  get rate(): number {
+    return this.#operations / this.#seconds
   }
 
   async run<T>(work: () => Promise<T>, operations = 0): Promise<T> {
@@ -184,11 +194,17 @@ class TimedLane implements Lane {
     return {
       name: this.#name,
       operations: this.#operations,
-      seconds: (this.#runMs === 0 ? this.#ms : this.#runMs) / 1000,
+      seconds: this.#seconds,
       cpuSeconds: this.#cpuUs / 1e6,
       latency:
-        latencies.count === 0 ? undefined : { p50: us(50), p99: us(99), max: latencies.max / 1000 }
+        latencies.count === 0 ? undefined : { p50: us(50), p99: us(99), max: latencies.max / 1000 },
+      ratio: this.#baseline === undefined ? undefined : this.rate / this.#baseline.rate
     }
+  }
+
+  /** Where operations overlap or are not timed one by one, only the stretches tell. */
+  get #seconds(): number {
+    return (this.#runMs === 0 ? this.#ms : this.#runMs) / 1000
   }
 
   #record(ms: number): void {

@@ -6,8 +6,10 @@ import {
   associationsOf,
   type Bare,
   bareKey,
+  bareKeyOfAssociation,
   conceptRecords,
   contentOf,
+  count,
   openBare,
   scratch
 } from './support.ts'
@@ -25,31 +27,31 @@ export async function ingestGraph(bench: BenchContext): Promise<void> {
 async function ingest(bench: BenchContext, concepts: number, each: number): Promise<void> {
   const records = concepts * (1 + each)
   const what = each === 0 ? '' : ` with ${each} associations each`
-  bench.title(`Import of ${concepts} concepts of 100 bytes${what}, fsync: no`)
+  bench.title(`Import of ${count(concepts)} concepts of 100 bytes${what}, fsync: no`)
   await using folder = await scratch()
   await using bare = await openBare(folder.path('bare'))
   const bareLane = bench.lane(`classic-level batches of ${BATCH_ROWS}`)
-  const acknowledged = bench.lane('store.import, acknowledged')
-  const projected = bench.lane('store.import, tables up to date')
+  const acknowledged = bench.lane('store.import, acknowledged', bareLane)
+  const projected = bench.lane('store.import, tables up to date', bareLane)
 
   // One half before the store and one behind it: what the machine did meanwhile hits both.
   const half = Math.floor(concepts / 2)
   const rows = (from: number, to: number): number => (to - from) * (1 + each)
   const putAll = (from: number, to: number): Promise<void> =>
     writeBare(bare, rowsOf(from, to, each, bench.seed))
-  await bareLane.run(async () => await putAll(0, half), rows(0, half))
+  await bareLane.run(async () => putAll(0, half), rows(0, half))
   await using store = await open(folder.path('store'), { durability: 'os' })
   const delay = await projected.run(
     async () =>
-      await eventLoopDelay(async () => {
+      eventLoopDelay(async () => {
         const source = (): Iterable<ImportRecord> => recordsOf(concepts, each, bench.seed)
-        const report = await acknowledged.run(async () => await store.import(source()), records)
+        const report = await acknowledged.run(async () => store.import(source()), records)
         bench.fingerprint(report.records - report.rejectedCount)
         await store.caughtUp()
       }),
     records
   )
-  await bareLane.run(async () => await putAll(half, concepts), rows(half, concepts))
+  await bareLane.run(async () => putAll(half, concepts), rows(half, concepts))
 
   const counts = await store.counts()
   bench.fingerprint(counts.concepts)
@@ -76,8 +78,8 @@ function* rowsOf(from: number, to: number, each: number, seed: number): Generato
     yield { type: 'put', key: bareKey(i), value: Buffer.from(contentOf(i)) }
   }
   for (const { source, target, type } of associationsOf(to - from, each, seed)) {
-    const ends = [bareKey(from + source), Buffer.from(type), bareKey(from + target)]
-    yield { type: 'put', key: Buffer.concat(ends), value: Buffer.alloc(8) }
+    const key = bareKeyOfAssociation({ source: from + source, target: from + target, type })
+    yield { type: 'put', key, value: Buffer.alloc(8) }
   }
 }
 

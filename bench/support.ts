@@ -18,7 +18,7 @@ export async function scratch(): Promise<Scratch> {
   const directory = await mkdtemp(join(tmpdir(), 'sutra-bench-'))
   return {
     path: (name) => join(directory, name),
-    [Symbol.asyncDispose]: async () => await rm(directory, { recursive: true, force: true })
+    [Symbol.asyncDispose]: async () => rm(directory, { recursive: true, force: true })
   }
 }
 
@@ -71,11 +71,17 @@ export function* associationRecords(
   }
 }
 
+interface DrawnAssociation {
+  source: number
+  target: number
+  type: string
+}
+
 export function* associationsOf(
   concepts: number,
   each: number,
   seed: number
-): Generator<{ source: number; target: number; type: string }> {
+): Generator<DrawnAssociation> {
   const random = seededRandom(seed)
   for (let source = 0; source < concepts; source++) {
     for (let n = 0; n < each; n++) {
@@ -90,4 +96,14 @@ export function bareKey(concept: number): Buffer {
   const random = seededRandom(concept)
   for (let at = 0; at < 16; at += 4) key.writeUInt32BE(Math.floor(random() * 0x1_0000_0000), at)
   return key
+}
+
+/** Found by its source, as an own program's adjacency would be. From the target takes one more. */
+export function bareKeyOfAssociation({ source, target, type }: DrawnAssociation): Buffer {
+  return Buffer.concat([bareKey(source), Buffer.from(type), bareKey(target)])
+}
+
+/** With its thousands apart. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US')
 }

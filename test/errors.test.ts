@@ -7,11 +7,13 @@ import type { ErrorCase } from './errors/case.ts'
 import { COMMANDS } from './errors/commands.ts'
 import { OPENINGS } from './errors/openings.ts'
 import { QUERIES } from './errors/queries.ts'
+import { STATES } from './errors/states.ts'
 import { expectError, STORIES } from './errors/stories.ts'
+import { VALUES } from './errors/values.ts'
 import { look, type Seen, sampleStore } from './support/sample.ts'
 import { lastingPath } from './support/temp.ts'
 
-const CALLS = [...COMMANDS, ...QUERIES]
+const CALLS = [...COMMANDS, ...VALUES, ...STATES, ...QUERIES]
 const ALL: ErrorCase[] = [...CALLS, ...OPENINGS, ...STORIES]
 
 test('every code of the source is met by a test', () => {

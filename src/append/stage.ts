@@ -15,6 +15,7 @@ import { Pinned } from '../projections/pinned.ts'
 import {
   type AssociationState,
   type At,
+  type ConceptState,
   foldAssociation,
   foldConcept
 } from '../projections/state.ts'
@@ -292,14 +293,12 @@ export class Stage implements ResolveContext {
       case 'concept-revised': {
         const before = event.created ? undefined : this.state.concept(event.ordinal)
         const after = foldConcept(before, event, at)
-        overlay.putConcept(after, event.created)
-        overlay.addDelta({
-          ...noDelta(at.position),
-          concepts: Number(event.created),
-          vectors: Number(after.revision > 0) - Number((before?.revision ?? 0) > 0),
-          typeFrom: before?.type,
-          typeTo: after.type
-        })
+        overlay.putConcept(after)
+        if (event.created) {
+          overlay.putId(event.id, event.ordinal, at.position)
+          overlay.addLearned(at.position, after.type, after.revision > 0)
+        }
+        if (before !== undefined) this.#countChange(at.position, before, after)
         this.#ordinals = Math.max(this.#ordinals, event.ordinal)
         this.#revisions = Math.max(this.#revisions, after.revision)
         const isLateKey =
@@ -350,6 +349,13 @@ export class Stage implements ResolveContext {
       case 'commit-noted':
         return
     }
+  }
+
+  #countChange(position: number, before: ConceptState, after: ConceptState): void {
+    const vectors = Number(after.revision > 0) - Number(before.revision > 0)
+    if (vectors === 0 && before.type === after.type) return
+    const types = { typeFrom: before.type, typeTo: after.type }
+    this.#overlay.addDelta({ ...noDelta(position), vectors, ...types })
   }
 
   #setId(id: NamedId['id'], ordinal: number, isAlive: boolean, hasKey: boolean): void {

@@ -86,10 +86,14 @@ export class OverlaySegment {
   readonly in: Adjacency = new Map()
   /** Sorted once for as long as nothing is added: a hub is not sorted again for every read. */
   readonly #sorted: Map<AssociationChain[], readonly AssociationChain[]> = new Map()
-  /** What events change in the counts, in log order; created associations are in the next list. */
+  /** What events change in the counts, in log order, but for what is created: see below. */
   readonly deltas: CountDelta[] = []
   /** Positions at which associations were created: the most frequent event by far. */
   readonly created: number[] = []
+  /** Positions at which concepts were created, and of each its type and whether it has a vector. */
+  readonly learned: number[] = []
+  readonly learnedTypes: (string | undefined)[] = []
+  readonly learnedVectors: boolean[] = []
 
   constructor(first: number) {
     this.first = first
@@ -228,13 +232,19 @@ export class Overlay {
     })
   }
 
-  putConcept(state: ConceptState, isNew: boolean): void {
+  putConcept(state: ConceptState): void {
     this.#putVersion(state.ordinal, state.position, state)
-    if (!isNew) return
+  }
+
+  /**
+   * Notes where an id leads from a position on. The id table knows the newest ordinal alone; a
+   * view from before the id was learned again finds the older one here.
+   */
+  putId(id: ConceptId, ordinal: number, position: number): void {
     const { ids } = this.#current
-    const previous = ids.get(state.id)
-    ids.set(state.id, { position: state.position, ordinal: state.ordinal, previous })
-    this.#undo?.push(() => restore(ids, state.id, previous))
+    const previous = ids.get(id)
+    ids.set(id, { position, ordinal, previous })
+    this.#undo?.push(() => restore(ids, id, previous))
   }
 
   /** Notes that an older concept got its key only now. */
@@ -293,6 +303,19 @@ export class Overlay {
     const { deltas } = this.#current
     deltas.push(delta)
     this.#undo?.push(() => deltas.pop())
+  }
+
+  /** Counts one more concept. Lists of numbers cost a long import less than an object each. */
+  addLearned(position: number, type: string | undefined, hasVector: boolean): void {
+    const { learned, learnedTypes, learnedVectors } = this.#current
+    learned.push(position)
+    learnedTypes.push(type)
+    learnedVectors.push(hasVector)
+    this.#undo?.push(() => {
+      learned.pop()
+      learnedTypes.pop()
+      learnedVectors.pop()
+    })
   }
 
   /** Counts one more association. */

@@ -11,7 +11,13 @@ export async function countsAt(pinned: Pinned, signal: AbortSignal | undefined):
   const counts = { concepts, associations, vectors }
   for (const segment of pinned.segments) {
     if (segment.last <= checkpoint) continue
-    const { created } = segment
+    const { created, learned } = segment
+    for (let i = upTo(learned, checkpoint); i < upTo(learned, pinned.position); i++) {
+      counts.concepts += 1
+      if (segment.learnedVectors[i] === true) counts.vectors += 1
+      bump(types, segment.learnedTypes[i], 1)
+      if (pace.step()) await pace.rest()
+    }
     counts.associations += upTo(created, pinned.position) - upTo(created, checkpoint)
     for (const delta of segment.deltas) {
       if (delta.position <= checkpoint) continue

@@ -72,7 +72,7 @@ function fate(seed: number): { on: 'spawn' | 'opened' | 'closing'; afterMs: numb
   const [which, when] = [chance(seed), chance(seed + 0.5)]
   if (which < 0.15) return { on: 'spawn', afterMs: 50 + when * 350 }
   if (which < 0.3) return { on: 'closing', afterMs: when * 40 }
-  return { on: 'opened', afterMs: when * 500 }
+  return { on: 'opened', afterMs: when * 1000 }
 }
 
 async function writeUntilKilled(

@@ -139,8 +139,8 @@ export class Oracle {
       .catch((error: Error) => error)
     const outcome = commitTo(model, waiting)
     if (outcome instanceof Refused) {
-      if (!isStoreError(answer, outcome.code)) throw answer
-      return
+      if (isStoreError(answer, outcome.code)) return
+      throw new Error(`Sent again, expected ${outcome.code}`, { cause: answer })
     }
     if (answer instanceof Error) throw answer
     same(answer.results, outcome.results, 'the same receipt as at the first time')

@@ -5,7 +5,7 @@ import { run } from '../support/child.ts'
 import { copyStore, filesOf, flipFile, logOf, tablesOf } from '../support/raw.ts'
 import { sampleStore } from '../support/sample.ts'
 
-const FLIPS = 10
+const FLIPS = 6
 
 test('a bit flipped in a table file of the log is told, or harmless', async () => {
   const outcomes = await flipMany(async (directory) => logOf(directory), '.ldb')

@@ -1,8 +1,10 @@
 import { rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isStoreError, open, type Store } from 'sutra-storage'
+import { ConceptId, isStoreError, open, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
-import { Child } from '../support/child.ts'
+import { LevelLog } from '#sutra/log/level-log.js'
+import { readFormat } from '#sutra/store/format.js'
+import { commitOf } from '../support/commits.ts'
 import { changeRow, deleteRows, filesOf, flipFile, flipped, logOf, rowsOf } from '../support/raw.ts'
 import { look, makeSample, sampleStore } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
@@ -75,7 +77,7 @@ describe('damage to the log of a closed store', () => {
     const [key, value] = rows.at(-1) ?? []
     if (key === undefined || value === undefined) throw new Error('The log is empty')
 
-    for (const at of [0, 1, 4, 8, 20, 33, 37, 45, 48, value.length - 1]) {
+    for (const at of [0, 8, 20, 33, 45, value.length - 1]) {
       await changeRow(logOf(directory), key, flipped(value, at))
       const position = Number(key.readBigUInt64BE())
       const details = { from: position, to: position, reason: expect.any(String) }
@@ -197,24 +199,31 @@ describe('damage to the log of a store that was killed', () => {
     const dropped = { type: 'torn-tail-dropped', position: kept + 1, reason: expect.any(String) }
     expect(findings).toContainEqual(expect.objectContaining(dropped))
     expect(store.head).toBe(kept)
-    expect(await store.has({ key: `k${kept}` })).toBe(true)
-    expect(await store.has({ key: `k${kept + 1}` })).toBe(false)
+    expect(await store.has(idOf(kept))).toBe(true)
+    expect(await store.has(idOf(kept + 1))).toBe(false)
     await store.learn({ id: { key: 'later' }, content: 'Later' })
     expect(await store.verify()).toMatchObject({ ok: true, position: kept + 1 })
   })
 })
 
-/** Frames of a kilobyte each, written by a process that was killed then. */
-async function killedStore(durability: string, commits: number): Promise<string> {
+/** Frames of a kilobyte each, in LevelDB's own log file, as a process that was killed leaves them. */
+async function killedStore(durability: 'fsync' | 'os', frames: number): Promise<string> {
   const directory = await temporaryPath()
-  // The tables shall not project, and so not sync, before the end comes.
-  const pipeline = { intervalMs: { min: 100, base: 100, max: 100 } }
-  const durabilities = [durability]
-  const plan = { commits, bytes: 700, durabilities, hold: true, options: { pipeline } }
-  const child = new Child('support/writer.mjs', [directory, JSON.stringify(plan)])
-  await child.line('done')
-  await child.kill()
+  await (await open(directory)).close()
+  const { storeId } = await readFormat(directory)
+  const log = await LevelLog.open(directory, storeId)
+  await log.recover(0, false)
+  for (let first = 1; first <= frames; first++) {
+    const commit = commitOf(first, [`${first} `.padEnd(1000, 'x')])
+    await log.append([commit], { durable: durability === 'fsync' })
+  }
+  // Closing writes nothing.
+  await log.close()
   return directory
+}
+
+function idOf(position: number): ConceptId {
+  return ConceptId.fromContent(`${position} `.padEnd(1000, 'x'))
 }
 
 /** Reading the damaged stretch fails with its positions; `verify` finds it. */

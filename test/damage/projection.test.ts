@@ -1,7 +1,7 @@
 /** A batch of the tables fails on a damaged row: it stops there, and nothing of it is kept. */
 import { type Command, open, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
-import { pageKey } from '#sutra/projections/tables/keys.js'
+import { pageKey, type Side } from '#sutra/projections/tables/keys.js'
 import { changeRow, flipped, rowsOf, tablesOf } from '../support/raw.ts'
 import { temporaryPath } from '../support/temp.ts'
 
@@ -69,6 +69,28 @@ describe('a batch that fails on a damaged row', () => {
     expect(await again.counts()).toEqual({ concepts: 50, associations: 0, vectors: 0, types: {} })
     expect(await again.verify()).toMatchObject({ ok: true, problems: [] })
   })
+  test('is told of a sweep that met one before it', async () => {
+    const directory = await temporaryPath()
+    await makeHubs(directory, 3)
+    // The sweep of the hub takes its associations out of this page, behind the batch that forgets it.
+    const heal = await damagePage(directory, 'in')
+    const store = await open(directory)
+    await store.forget({ key: 'hub' })
+    await store.caughtUp()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await store.learn({ content: 'Next' })
+
+    await expect(store.caughtUp()).rejects.toMatchObject({ code: 'PROJECTION_STOPPED' })
+
+    const { error } = store.stats().pipeline.projections['tables'] ?? {}
+    expect(error).toContain('damaged')
+    await store.close()
+    await heal()
+    await using again = await open(directory)
+    await again.caughtUp()
+    expect(await again.counts()).toMatchObject({ concepts: 2, associations: 1 })
+    expect(await again.verify()).toMatchObject({ ok: true, problems: [] })
+  })
 })
 
 /** A hub with many associations, and a concept `fragile` with one. */
@@ -86,10 +108,10 @@ async function makeHubs(directory: string, spokes: number): Promise<void> {
   await store.associate({ ...ends, type: 'self' })
 }
 
-/** Flips a bit in the page of the associations that go out from `fragile`, the second concept. */
-async function damagePage(directory: string): Promise<() => Promise<void>> {
+/** Flips a bit in a page of the associations of `fragile`, the second concept. */
+async function damagePage(directory: string, side: Side = 'out'): Promise<() => Promise<void>> {
   const tables = await tablesOf(directory)
-  const key = pageKey('out', 2, 0)
+  const key = pageKey(side, 2, 0)
   const row = (await rowsOf(tables)).find(([found]) => found.equals(key))
   if (row === undefined) throw new Error('The concept has no page')
   await changeRow(tables, key, flipped(row[1], 6))

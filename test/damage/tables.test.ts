@@ -40,14 +40,12 @@ describe('tables that cannot be trusted are built again from the log', () => {
 
     expect(await look(store)).toEqual(before)
     await store.learn({ id: { key: 'later' }, content: 'Later' })
-    await store.caughtUp()
-    expect((await store.verify()).ok).toBe(true)
     await store.close()
     // What was damaged is gone, and what was built in its place is whole.
     expect(await readdir(join(directory, 'tables'))).toHaveLength(2)
     await using again = await open(directory)
     expect(findingsOf(again)).toEqual([])
-    expect(again.head).toBe(before.position + 1)
+    expect(await again.counts()).toMatchObject({ concepts: before.counts.concepts + 1 })
   })
 
   test('the damage and the rebuild are told to every subscriber', async () => {

@@ -1,5 +1,5 @@
 /** A way to meet one error code, as data: what the code is, what is done, what the error tells. */
-import type { Store, StoreErrorCode, StoreOptions } from 'sutra-storage'
+import type { Command, Store, StoreErrorCode, StoreOptions } from 'sutra-storage'
 
 export interface ErrorCase {
   code: StoreErrorCode
@@ -25,4 +25,14 @@ export interface RefusedOpening extends ErrorCase {
 /** A whole story of its own, which asserts by itself. */
 export interface Story extends ErrorCase {
   tell: (expected: ErrorCase) => Promise<void>
+}
+
+/** A command of a JavaScript program, which no compiler has seen. */
+export function raw(command: object): RefusedCall['act'] {
+  return async (store) => store.commit([command as Command])
+}
+
+/** Learns a concept with some field that is wrong. */
+export function learn(fields: object): RefusedCall['act'] {
+  return raw({ do: 'learn', id: { key: 'new' }, content: 'New', ...fields })
 }

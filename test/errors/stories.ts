@@ -199,11 +199,10 @@ export async function expectError(promise: Promise<unknown>, expected: ErrorCase
 
 /** Unsynced frames, then a durable one while their files cannot be opened by name. */
 async function tellPoison(expected: ErrorCase, failures: number): Promise<void> {
-  const { directory } = await sampleStore()
+  const { directory, before: sample } = await sampleStore()
   const store = await open(directory, LAZY)
-  await store.learn({ content: 'Not durable' }, { durability: 'os' })
-  const before = await look(store)
   await rename(join(directory, 'log'), join(directory, 'away'))
+  await store.learn({ content: 'Not durable' }, { durability: 'os' })
   for (let n = 0; n < failures; n++) {
     await expect(store.forget({ key: 'k1' })).rejects.toMatchObject({ code: 'WRITE_FAILED' })
   }
@@ -211,6 +210,8 @@ async function tellPoison(expected: ErrorCase, failures: number): Promise<void> 
   await expectError(store.forget({ key: 'k1' }), expected)
 
   await rename(join(directory, 'away'), join(directory, 'log'))
+  const before = await look(store)
+  expect(before.position).toBe(sample.position + 1)
   await expect(store.learn({ content: 'x' })).rejects.toMatchObject({ code: 'STORE_POISONED' })
   expect(await look(store)).toEqual(before)
   expect(store.stats()).toMatchObject({ poisoned: true, position: before.position })

@@ -10,10 +10,10 @@ const missing = 'missing' in shim ? shim.missing : undefined
 
 // A frame is two calls of fwrite (header, payload), one of fflush and one of fdatasync.
 const SWEEP: [string, Omit<Fault, 'path'>[]][] = [
-  ['fwrite', at([1, 2, 3, 8, 13, 20], { op: 'fwrite', errno: ENOSPC })],
-  ['fwrite, half of it written', at([1, 4, 7, 14], { op: 'fwrite', errno: EIO, partial: true })],
-  ['fflush', at([1, 2, 5, 10], { op: 'fflush', errno: ENOSPC })],
-  ['fdatasync', at([1, 2, 5, 10], { op: 'fdatasync', errno: EIO })]
+  ['fwrite', at([1, 2, 13], { op: 'fwrite', errno: ENOSPC })],
+  ['fwrite, half of it written', at([2, 9], { op: 'fwrite', errno: EIO, partial: true })],
+  ['fflush', at([1, 6], { op: 'fflush', errno: ENOSPC })],
+  ['fdatasync', at([1, 7], { op: 'fdatasync', errno: EIO })]
 ]
 
 describe.skipIf(missing !== undefined)(`a failing write of the log ${missing ?? ''}`, () => {
@@ -124,7 +124,9 @@ async function expectKept(directory: string, atLeast: number, atMost: number): P
   expect(concepts).toBe(store.head)
   for (let n = 1; n <= concepts; n++) expect(await store.has({ key: `k${n}` })).toBe(true)
   await store.learn({ id: { key: 'later' }, content: 'Later' })
-  expect(await store.verify()).toMatchObject({ ok: true, problems: [] })
+  let events = 0
+  for await (const _ of store.events()) events += 1
+  expect(events).toBe(store.head)
 }
 
 function at<T extends object>(calls: number[], fault: T): (T & { at: number })[] {

@@ -15,7 +15,7 @@ describe.skipIf(missing !== undefined)(`tables that cannot be written ${missing 
     async (op) => {
       const directory = await temporaryPath()
       const options = { pipeline: { queueEventsMax: 100 } }
-      const plan = { commits: 150, durabilities: ['os'], options }
+      const plan = { commits: 1000, durabilities: ['os'], options }
       const path = join(directory, 'tables')
       const env = faultEnv({ op, at: 3, errno: ENOSPC, path, end: '.log' })
 

@@ -2,7 +2,7 @@
  * Makes one call of the C library fail, wait or be the last one, in a process that it is preloaded into.
  *
  * FAULT_PATH   calls on files whose path contains this text are looked at
- * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, rename, unlink or any: these calls count
+ * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, rename, link, unlink or any: these calls count
  * FAULT_END    if their path ends with this text, where it is given
  * FAULT_WHEN   and while a file of this name exists, where it is given
  * FAULT_AT     number of the first counted call that fails, from 1
@@ -149,4 +149,9 @@ int rename(const char *from, const char *to) {
 int unlink(const char *path) {
   REAL(unlink);
   return fails("unlink", path) ? -1 : real(path);
+}
+
+int link(const char *from, const char *to) {
+  REAL(link);
+  return fails("link", to) ? -1 : real(from, to);
 }

@@ -6,6 +6,8 @@ import type { Model, ModelAssociation, ModelConcept } from './model.ts'
 export interface CompareOptions {
   /** `false` where the model does not know the positions, as that of one writer among several. */
   positions?: boolean
+  /** `false` asks for no pages, types and cursors: enough after a step. */
+  pages?: boolean
   /** Asked for besides some of those that exist: forgotten ones, ones that never were. */
   ids?: readonly ConceptId[]
 }
@@ -104,7 +106,7 @@ async function compareNeighbors(
     same(other.id, direction === 'in' || (direction === 'both' && source !== id) ? source : target)
     same(other.key, model.concepts.get(other.id)?.key)
   }
-  if (found.length === 0) return
+  if (found.length === 0 || options.pages === false) return
 
   const limit = Math.ceil(found.length / 2.5)
   const paged: Association[] = []
@@ -158,7 +160,7 @@ export async function compareEvents(store: Store, model: Model, base: number): P
   )
 }
 
-export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
   return all

@@ -142,16 +142,17 @@ export class Model {
 
   /** In order: type, other end's id, key; of the same, the leaving one first. A loop once. */
   neighbors(id: ConceptId, direction: Direction): ModelAssociation[] {
-    const found: { order: Buffer[]; one: ModelAssociation }[] = []
+    const found: { order: Buffer; one: ModelAssociation }[] = []
     for (const one of this.associations.values()) {
       const { source, target, type, key = '' } = one
       const leaves = source === id && direction !== 'in'
       const enters = target === id && direction !== 'out'
       if (!leaves && !enters) continue
+      // Types and keys hold no NUL, so their bytes in a row sort as they do one by one.
       const parts = [type, leaves ? target : source, key, leaves ? '1' : '2']
-      found.push({ order: parts.map((part) => Buffer.from(part)), one })
+      found.push({ order: Buffer.from(parts.join('\0')), one })
     }
-    return found.sort((a, b) => compareParts(a.order, b.order)).map(({ one }) => one)
+    return found.sort((a, b) => Buffer.compare(a.order, b.order)).map(({ one }) => one)
   }
 
   #validate(command: Command): void {
@@ -327,14 +328,6 @@ function refKey({ source, target, type, key }: Ends): string {
 
 function isRef(target: IdInput | AssociationRef): target is AssociationRef {
   return typeof target === 'object' && 'source' in target
-}
-
-function compareParts(a: readonly Buffer[], b: readonly Buffer[]): number {
-  for (const [i, part] of a.entries()) {
-    const order = Buffer.compare(part, b[i] ?? part)
-    if (order !== 0) return order
-  }
-  return 0
 }
 
 function wanted(one: Expectation): number {

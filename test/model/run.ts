@@ -16,7 +16,7 @@ import {
   type StoreOptions,
   type View
 } from 'sutra-storage'
-import { openTemporaryStore, type TemporaryStore } from '../support/open-store.ts'
+import { checkInvariants, openTemporaryStore, type TemporaryStore } from '../support/open-store.ts'
 import { compareAll, compareConcepts, compareEvents } from './compare.ts'
 import { idOf, idsIn, Model, type ModelReceipt, Refused } from './model.ts'
 import {
@@ -30,11 +30,14 @@ import {
 } from './steps.ts'
 
 const VIEWS_MAX = 4
+/** Learned again and again in a rush: nothing that other steps name. */
+const RUSHED = ['rushed 1', 'rushed 2']
 /** Those that exist, once existed, or never did. */
 const ASKED = [...ALL_IDS, ConceptId.fromKey('never learned')]
 
 export async function live(life: Life): Promise<void> {
-  await using temporary = await openTemporaryStore(life.options)
+  // Checked by `end`, so that fast-check hears of it.
+  await using temporary = await openTemporaryStore({ ...life.options, check: false })
   const run = new Run(temporary, life.options)
   for (const step of life.steps) await run.take(step)
   await run.end()
@@ -66,7 +69,7 @@ class Run {
         await this.#commit(step)
         return
       case 'burst':
-        await this.#burst(step.commits, step.viewAfter)
+        await this.#burst(step)
         return
       case 'retry': {
         const again = this.#keyed[step.which % Math.max(1, this.#keyed.length)]
@@ -85,6 +88,13 @@ class Run {
         if (commands.length > 0) await this.#commit({ commands: commands.slice(0, 1000) })
         return
       }
+      case 'rush':
+        for (let i = 0; i < step.commits; i++) {
+          const id = { key: RUSHED[i % RUSHED.length] ?? '' }
+          await this.#commit({ commands: [{ do: 'learn', id, content: `${i}` }] })
+          if (i % 10 === 0) await this.#glance(ALL_IDS)
+        }
+        return
       case 'learn-all':
         await this.#commit({
           commands: IDS.map((id) => ({ do: 'learn', id, content: 'all', ifExists: 'keep' }))
@@ -125,6 +135,7 @@ class Run {
     await this.take({ do: 'compare-views' })
     await this.#compare(this.#store)
     await this.#reopen()
+    await checkInvariants(this.#store)
     await this.#compare(this.#store)
   }
 
@@ -136,7 +147,8 @@ class Run {
   }
 
   /** All in one turn: they share frames, and stand in line in this order. */
-  async #burst(commits: readonly CommitStep[], viewAfter: number): Promise<void> {
+  async #burst({ commits, viewAfter, rebuild }: Step & { do: 'burst' }): Promise<void> {
+    const rebuilt = rebuild ? this.#store.rebuild() : undefined
     const sent = commits.map((step) => ({ step, ...this.#send(step) }))
     for (let i = 0; i < viewAfter; i++) await turn()
     const view = await this.#store.view()
@@ -149,6 +161,7 @@ class Run {
       throw new Error(`A view at ${view.position} shows a part of a commit or a lost one`)
     }
     await this.#pin(view, atView)
+    await rebuilt
     for (const step of commits) await this.#compareTouched(step)
   }
 
@@ -214,7 +227,11 @@ class Run {
   async #compareTouched({ commands }: CommitStep): Promise<void> {
     same(this.#store.head, this.#model.head)
     const ids = new Set(commands.flatMap(idsIn).slice(0, 12))
-    await compareConcepts(this.#store, this.#model, [...ids])
+    await this.#glance([...ids])
+  }
+
+  async #glance(ids: readonly ConceptId[]): Promise<void> {
+    await compareConcepts(this.#store, this.#model, ids, { pages: false })
   }
 
   async #compare(store: Store): Promise<void> {
@@ -271,10 +288,10 @@ async function abortAfter(turns: number, abortion: AbortController | undefined):
   abortion?.abort()
 }
 
-function fanOf({ hub, leaves, side }: Step & { do: 'fan' }): Command[] {
+function fanOf({ hub, from, leaves, side }: Step & { do: 'fan' }): Command[] {
   const commands: Command[] = [{ do: 'learn', id: hub, content: 'hub', ifExists: 'keep' }]
   const strength = side === 'in' ? 0.4 : 0.6
-  for (let i = 0; i < leaves; i++) {
+  for (let i = from; i < from + leaves; i++) {
     const leaf = { key: leafKey(i) }
     const ends = side === 'in' ? { source: leaf, target: hub } : { source: hub, target: leaf }
     if (side === 'parallel') {

@@ -9,7 +9,7 @@ import {
 } from 'sutra-storage'
 
 export const DIMENSIONS = 4
-export const CONTENTS = ['red', 'green', 'blue']
+const CONTENTS = ['red', 'green', 'blue']
 const KEYS = ['a', 'b', 'c', 'd', 'é']
 
 /** An expectation that the step makes of what the model says then: right, or off by one. */
@@ -30,12 +30,14 @@ export interface CommitStep {
 export type Step =
   | ({ do: 'commit' } & CommitStep)
   /** All at once; a view is taken after some turns, in the midst of them. */
-  | { do: 'burst'; commits: CommitStep[]; viewAfter: number }
+  | { do: 'burst'; commits: CommitStep[]; viewAfter: number; rebuild: boolean }
   /** Sends an earlier commit with a key once more. */
   | { do: 'retry'; which: number }
   /** Makes one concept a hub, or thins it out again. */
-  | { do: 'fan'; hub: IdInput; leaves: number; side: 'out' | 'in' | 'parallel' }
+  | { do: 'fan'; hub: IdInput; from: number; leaves: number; side: 'out' | 'in' | 'parallel' }
   | { do: 'thin'; hub: IdInput; every: number }
+  /** One commit after the other, so that the tables never quite catch up, reading on the way. */
+  | { do: 'rush'; commits: number }
   | { do: 'view' }
   | { do: 'compare-views' }
   | { do: 'wait'; ms: number }
@@ -191,7 +193,8 @@ function step(withVectors: boolean): fc.Arbitrary<Step> {
       arbitrary: record({
         do: fc.constant('burst' as const),
         commits: fc.array(one, { minLength: 2, maxLength: 12 }),
-        viewAfter: fc.integer({ min: 0, max: 4 })
+        viewAfter: fc.integer({ min: 0, max: 4 }),
+        rebuild: fc.constantFrom(true, ...Array.from({ length: 9 }, () => false))
       })
     },
     {
@@ -203,6 +206,7 @@ function step(withVectors: boolean): fc.Arbitrary<Step> {
       arbitrary: record({
         do: fc.constant('fan' as const),
         hub: id,
+        from: fc.nat({ max: 400 }),
         leaves: fc.integer({ min: 1, max: 400 }),
         side: fc.constantFrom('out', 'in', 'parallel' as const)
       })
@@ -213,6 +217,13 @@ function step(withVectors: boolean): fc.Arbitrary<Step> {
         do: fc.constant('thin' as const),
         hub: id,
         every: fc.integer({ min: 1, max: 3 })
+      })
+    },
+    {
+      weight: 1,
+      arbitrary: record({
+        do: fc.constant('rush' as const),
+        commits: fc.integer({ min: 20, max: 150 })
       })
     },
     { weight: 3, arbitrary: plain('learn-all') },
@@ -253,26 +264,56 @@ export const life: fc.Arbitrary<Life> = fc
     })
   )
 
-/** A hub on each side and of one pair, thinned, forgotten and grown again, beside all else. */
+/** Hubs on each side and of one pair, grown backwards, thinned, forgotten and grown again. */
 export const hubLife: Life = {
   options: { durability: 'os', pipeline: { batchEventsMax: 7 } },
   steps: [
-    ...(['out', 'in', 'parallel'] as const).flatMap((side): Step[] => [
-      { do: 'fan', hub: { key: 'a' }, leaves: 400, side },
+    ...(
+      [
+        ['a', 'out'],
+        ['b', 'in'],
+        ['c', 'parallel']
+      ] as const
+    ).flatMap(([key, side]): Step[] => [
+      // What sorts before all there is must be found the second time.
+      ...[300, 100, 100, 0].map((from): Step => {
+        return { do: 'fan', hub: { key }, from, leaves: 100, side }
+      }),
       { do: 'view' },
-      { do: 'thin', hub: { key: 'a' }, every: 3 },
+      { do: 'thin', hub: { key }, every: 3 },
       { do: 'caught-up' },
-      { do: 'compare-views' },
-      { do: 'crash' }
+      { do: 'compare-views' }
     ]),
+    { do: 'crash' },
     { do: 'thin', hub: { key: 'a' }, every: 1 },
-    { do: 'fan', hub: { key: 'a' }, leaves: 300, side: 'out' },
+    { do: 'fan', hub: { key: 'a' }, from: 0, leaves: 300, side: 'out' },
     { do: 'caught-up' },
     { do: 'view' },
     { do: 'commit', commands: [{ do: 'forget', id: { key: 'a' } }] },
     { do: 'commit', commands: [{ do: 'learn', id: { key: 'a' }, content: 'again' }] },
-    { do: 'fan', hub: { key: 'a' }, leaves: 100, side: 'out' },
+    { do: 'fan', hub: { key: 'a' }, from: 100, leaves: 100, side: 'out' },
     { do: 'compare-views' },
     { do: 'reopen' }
   ]
+}
+
+/** What was forgotten is erased in the background: none of it may show while writing goes on. */
+export const sweepLife: Life = {
+  options: { durability: 'os' },
+  steps: [
+    { do: 'learn-all' },
+    { do: 'fan', hub: { key: 'a' }, from: 0, leaves: 20, side: 'out' },
+    { do: 'fan', hub: { key: 'b' }, from: 0, leaves: 20, side: 'in' },
+    { do: 'commit', commands: [{ do: 'associate', ...ends('a', 'b'), type: 'is' }] },
+    { do: 'commit', commands: [{ do: 'forget', id: { key: 'a' } }] },
+    { do: 'rush', commits: 300 },
+    { do: 'view' },
+    { do: 'commit', commands: [{ do: 'forget', id: { key: 'b' } }] },
+    { do: 'rush', commits: 300 },
+    { do: 'compare-views' }
+  ]
+}
+
+function ends(source: string, target: string): { source: IdInput; target: IdInput } {
+  return { source: { key: source }, target: { key: target } }
 }

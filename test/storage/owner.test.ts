@@ -3,9 +3,11 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
 import { Ownership } from '#sutra/storage/owner.js'
+import { faultEnv, shim } from '../faults/shim.ts'
 import { Child } from '../support/child.ts'
 import { temporaryPath } from '../support/temp.ts'
 
+const noShim = 'missing' in shim ? shim.missing : undefined
 const RACER = new URL('./racer.mjs', import.meta.url)
 
 describe('an owner that lives', () => {
@@ -100,6 +102,31 @@ describe('an owner that is dead', () => {
       expect(await readdir(directory)).toEqual([])
     }
   })
+
+  test.skipIf(noShim !== undefined)(
+    `has one successor even if a rival sleeps between any two steps ${noShim ?? ''}`,
+    async () => {
+      const directory = await emptyDirectory()
+      await writeFile(join(directory, 'OWNER'), dead('x'))
+      await writeFile(join(directory, 'OWNER.claim.x'), dead('y'))
+      const wait = { at: 1, errno: 0, path: directory }
+      // The first one saw the stale claim, and sleeps before it claims that.
+      const slow = faultEnv({ ...wait, op: 'link', end: '.claim.y', delayMs: 400 })
+      // The second one removes it meanwhile, has a claim of its own, and sleeps before it uses it.
+      const owner = faultEnv({ ...wait, op: 'rename', end: 'OWNER', delayMs: 900 })
+      const first = new Child('storage/racer.mjs', [directory], slow)
+      const second = new Child('storage/racer.mjs', [directory], owner)
+      await Promise.all([first.line('ready'), second.line('ready')])
+
+      first.process.stdin?.write('go\n')
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      second.process.stdin?.write('go\n')
+
+      const results = await Promise.all([first.after(1), second.after(1)])
+      expect(results).toEqual([{ lost: 'STORE_LOCKED' }, { won: true }])
+      await Promise.all([first.kill(), second.kill()])
+    }
+  )
 
   test('is followed by exactly one of many processes', async () => {
     const directory = await emptyDirectory()

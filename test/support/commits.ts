@@ -36,3 +36,96 @@ export async function framesOf(frames: AsyncIterable<Frame>): Promise<Frame[]> {
   for await (const frame of frames) found.push(frame)
   return found
 }
+
+const id = ConceptId.fromContent('a')
+const end = { ordinal: 1, id, key: undefined }
+const other = { ordinal: 2, id: ConceptId.fromKey('b'), key: 'b' }
+/** One event of every type, with every field somewhere. */
+export const EVENTS: LogEvent[] = [
+  learned(1, 'a'),
+  {
+    type: 'concept-learned',
+    ordinal: 2,
+    id: other.id,
+    version: 1,
+    created: true,
+    fields: {
+      key: 'b',
+      type: 'letter',
+      content: 'b',
+      data: Buffer.from([1, 2]),
+      strength: 0.5,
+      confidence: 0.25,
+      metadata: Buffer.from([0x80]),
+      vector: { space: 'default', revision: 1, bytes: Buffer.alloc(8, 1) },
+      stub: true
+    }
+  },
+  {
+    type: 'concept-reinforced',
+    ordinal: 1,
+    id,
+    version: 2,
+    created: false,
+    fields: { strength: 0 }
+  },
+  {
+    type: 'concept-revised',
+    ordinal: 2,
+    id: other.id,
+    version: 2,
+    created: false,
+    fields: { type: null, data: null, metadata: null, vector: null }
+  },
+  {
+    type: 'association-created',
+    source: end,
+    target: other,
+    name: 'before',
+    key: undefined,
+    version: 1,
+    created: true,
+    fields: { strength: 0.1, confidence: 0.2, metadata: Buffer.from([0x80]) }
+  },
+  {
+    type: 'association-reinforced',
+    source: end,
+    target: other,
+    name: 'before',
+    key: undefined,
+    version: 2,
+    created: false,
+    fields: { confidence: 1 }
+  },
+  {
+    type: 'association-revised',
+    source: other,
+    target: other,
+    name: 'itself',
+    key: 'parallel',
+    version: 3,
+    created: false,
+    fields: { metadata: null }
+  },
+  {
+    type: 'association-removed',
+    source: end,
+    target: other,
+    name: 'before',
+    key: undefined,
+    version: 3
+  },
+  { type: 'concept-forgotten', ordinal: 1, id, version: 3 },
+  {
+    type: 'vectors-declared',
+    space: 'default',
+    dimensions: 2,
+    metric: 'ip',
+    model: undefined,
+    quantization: 'f16',
+    connectivity: 16,
+    expansionAdd: 128,
+    expansionSearch: 64
+  },
+  { type: 'commit-noted' }
+]

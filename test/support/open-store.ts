@@ -50,18 +50,25 @@ export async function openTemporaryStore(
       return store
     },
     async [Symbol.asyncDispose]() {
-      try {
-        // A closed store tells nothing and a read-only one is not rebuilt: look into it anew.
-        const mayCheck = !isClosed(store) && lastOptions.readOnly !== true
-        if (check) await checkInvariants(mayCheck ? store : await reopen(writable(lastOptions)))
-      } finally {
-        // A poisoned store may fail to close; its directory goes all the same.
+      const failures: unknown[] = []
+      const step = async (work: () => Promise<void>): Promise<void> => {
         try {
-          await store.close()
-        } finally {
-          await rm(directory, { recursive: true, force: true })
+          await work()
+        } catch (error) {
+          failures.push(error)
         }
       }
+      if (check) {
+        // A closed store tells nothing and a read-only one is not rebuilt: look into it anew.
+        const mayCheck = !isClosed(store) && lastOptions.readOnly !== true
+        await step(async () => {
+          await checkInvariants(mayCheck ? store : await reopen(writable(lastOptions)))
+        })
+      }
+      await step(async () => store.close())
+      await rm(directory, { recursive: true, force: true })
+      // Thrown, it would hide why the test itself failed. A poisoned store may fail to close.
+      if (check) expect.soft(failures, 'the store that the test leaves behind').toEqual([])
     }
   }
 }

@@ -2,7 +2,7 @@
 //
 //   node writer.mjs <directory> <plan as JSON>
 //
-// The plan: { options, commits, bytes, durabilities, sync, then, hold }. Commit n learns the
+// The plan: { options, commits, bytes, durabilities, hold }. Commit n learns the
 // concept with key `k<n>`, with `bytes` of content, in the n-th of `durabilities`, in turn.
 import { randomBytes } from 'node:crypto'
 import { open } from 'sutra-storage'

@@ -1,0 +1,15 @@
+import { commitsOfManyWriters, commitsOfOneWriter } from './commits.ts'
+import type { Benchmark } from './harness.ts'
+import { hub } from './hub.ts'
+import { ingestConcepts, ingestGraph } from './ingest.ts'
+import { readLargeStore } from './reads.ts'
+
+/** Every benchmark, by the name that `npm run bench -- <name>` takes. */
+export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  'commits-1': commitsOfOneWriter,
+  'commits-64': commitsOfManyWriters,
+  'ingest-concepts': ingestConcepts,
+  'ingest-graph': ingestGraph,
+  reads: readLargeStore,
+  hub
+}

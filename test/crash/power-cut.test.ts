@@ -1,0 +1,117 @@
+/**
+ * The power of a real file system is cut while a process writes into a store on it. What was
+ * acknowledged as durable must be there afterwards, and nothing may stand behind a hole.
+ *
+ * `SUTRA_CUTS` sets the number of rounds of each kind.
+ */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { open, type StoreOptions } from 'sutra-storage'
+import { describe, expect, test } from 'vitest'
+import { Child, type Line } from '../support/child.ts'
+import { CutDisk, whyNotCut } from './cut-disk.ts'
+
+const missing = await whyNotCut()
+const ROUNDS = Number(process.env['SUTRA_CUTS'] ?? 1)
+
+interface Plan {
+  bytes: number
+  /** The cut comes behind so many commits, at the earliest. */
+  atLeast?: number
+  durabilities: string[]
+  options?: StoreOptions
+}
+
+/** Small frames, and large ones: about thirty make LevelDB rotate its log file. */
+const SMALL = 200
+const LARGE = 400_000
+const os = (count: number): string[] => new Array<string>(count).fill('os')
+
+const DURABLE: [string, Plan][] = [
+  ['where every commit is durable', { bytes: SMALL, durabilities: ['fsync'] }],
+  ['where few of them are', { bytes: SMALL, durabilities: [...os(20), 'fsync'] }],
+  ['where log files are rotated', { bytes: LARGE, durabilities: [...os(9), 'fsync'], atLeast: 60 }]
+]
+
+describe.skipIf(missing !== undefined)(`a power cut ${missing ?? ''}`, () => {
+  test.each(DURABLE)('loses nothing durable %s', { timeout: ROUNDS * 30_000 }, async (_, plan) => {
+    let durable = 0
+    for (let round = 0; round < ROUNDS; round++) durable += (await cutOnce(plan)).durable
+
+    console.log(`      ${ROUNDS} cuts, ${durable} positions acknowledged as durable, 0 lost`)
+    expect(durable).toBeGreaterThan(0)
+  })
+
+  test('keeps what is older than the interval', { timeout: ROUNDS * 30_000 }, async () => {
+    const options = { durabilityIntervalMs: 50 }
+    const plan = { bytes: SMALL, durabilities: ['interval'], options }
+    for (let round = 0; round < ROUNDS; round++) {
+      const { kept, older } = await cutOnce(plan, 50 + 150)
+      expect(kept).toBeGreaterThanOrEqual(older)
+    }
+  })
+
+  test('loses something that was not durable', { timeout: ROUNDS * 30_000 }, async () => {
+    // The control: where nothing is lost here, the tests above would see nothing either.
+    let lost = 0
+    for (let round = 0; round < ROUNDS; round++) {
+      const { acknowledged, kept } = await cutOnce({ bytes: SMALL, durabilities: ['os'] })
+      lost += acknowledged - kept
+      expect(acknowledged - kept).toBeGreaterThan(0)
+    }
+    console.log(`      ${ROUNDS} cuts without fsync, ${lost} positions lost`)
+  })
+})
+
+interface Outcome {
+  /** Last position acknowledged at all, as durable, and some time before the cut. */
+  acknowledged: number
+  durable: number
+  older: number
+  /** Last position that is there afterwards. */
+  kept: number
+}
+
+async function cutOnce(
+  { bytes, durabilities, options, atLeast = 1 }: Plan,
+  olderMs = 0
+): Promise<Outcome> {
+  using disk = await CutDisk.create()
+  const directory = join(disk.directory, 'store')
+  const plan = { commits: 1e6, bytes, durabilities, options }
+  const child = new Child('support/writer.mjs', [directory, JSON.stringify(plan)])
+  await child.after(atLeast)
+  await sleep(200 + Math.random() * 400)
+  const older = lastAck(child.lines)
+  await sleep(olderMs)
+  // A write that is under way when the power goes could be acknowledged by a file system in ruins.
+  child.process.kill('SIGSTOP')
+  await sleep(40)
+  disk.cut()
+  const { lines } = await child.kill()
+  disk.restart()
+
+  const durable = lastAck(lines.filter((line) => line['durability'] === 'fsync'))
+  const kept = await expectSound(directory, durable)
+  return { acknowledged: lastAck(lines), durable, older, kept }
+}
+
+/** It opens, holds at least so much, without a hole, and goes on. */
+async function expectSound(directory: string, atLeast: number): Promise<number> {
+  const store = await open(directory)
+  try {
+    const { head } = store
+    expect(head).toBeGreaterThanOrEqual(atLeast)
+    expect((await store.counts()).concepts).toBe(head)
+    for (let n = 1; n <= head; n++) expect(await store.has({ key: `k${n}` })).toBe(true)
+    await store.learn({ id: { key: 'later' }, content: 'Later' })
+    expect(await store.verify()).toMatchObject({ ok: true, problems: [] })
+    return head
+  } finally {
+    await store.close()
+  }
+}
+
+function lastAck(lines: readonly Line[]): number {
+  return Math.max(0, ...lines.map((line) => Number(line['ack'] ?? 0)))
+}
