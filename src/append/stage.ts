@@ -10,7 +10,8 @@ import type { AssociationEnd, LogEvent } from '../log/event.ts'
 import type { LogCommit } from '../log/frame.ts'
 import type { Limits } from '../options.ts'
 import type { IdTable } from '../projections/id-table.ts'
-import type { CountDelta, NotedCommit, Overlay } from '../projections/overlay.ts'
+import type { Overlay } from '../projections/overlay.ts'
+import type { CountDelta, NotedCommit } from '../projections/overlay-segment.ts'
 import { Pinned } from '../projections/pinned.ts'
 import {
   type AssociationState,

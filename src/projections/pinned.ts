@@ -11,7 +11,7 @@ import {
   chainSortKey,
   type OverlaySegment,
   versionAt
-} from './overlay.ts'
+} from './overlay-segment.ts'
 import type { AssociationState, ConceptState } from './state.ts'
 import type { Side } from './tables/keys.ts'
 import type { TablesSnapshot } from './tables/snapshot.ts'

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { afterAll } from 'vitest'
 
 export interface Fault {
   op: string
@@ -33,7 +34,7 @@ export const shim: { path: string } | { missing: string } = compile()
 function compile(): typeof shim {
   if (process.platform !== 'linux') return { missing: `no preloading on ${process.platform}` }
   const directory = mkdtempSync(join(tmpdir(), 'sutra-shim-'))
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
   const path = join(directory, 'shim.so')
   try {
     const flags = ['-O1', '-fno-builtin', '-shared', '-fPIC']

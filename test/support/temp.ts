@@ -3,7 +3,12 @@ import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
+
+const lasting: string[] = []
+
+// The test runner ends its processes without their `exit` event.
+afterAll(() => lasting.forEach(remove))
 
 /** A path that does not exist yet, removed when the present test ends. */
 export async function temporaryPath(name = 'store'): Promise<string> {
@@ -15,7 +20,7 @@ export async function temporaryPath(name = 'store'): Promise<string> {
 /** The same for hooks and templates: removed when the test file ends. */
 export async function lastingPath(name = 'store'): Promise<string> {
   const parent = await mkdtemp(join(tmpdir(), 'sutra-test-'))
-  process.once('exit', () => remove(parent))
+  lasting.push(parent)
   return join(parent, name)
 }
 
