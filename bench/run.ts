@@ -5,7 +5,7 @@
  *   npm run bench -- reads hub     those two
  *   npm run bench -- --smoke       at the sizes of the tests, to see that they work
  */
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { statfsSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, platform, release, tmpdir, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -36,7 +36,10 @@ function printHeader(): void {
   const [processor] = cpus()
   const { type } = statfsSync(tmpdir())
   const lines = [
-    ['commit', git('rev-parse', '--short', 'HEAD') + (git('status', '--short') ? ', changed' : '')],
+    [
+      'commit',
+      `${git('rev-parse', '--short', 'HEAD')}${git('status', '--short') ? ', changed' : ''}`
+    ],
     ['processor', `${availableParallelism()} × ${processor?.model.trim() ?? 'unknown'}`],
     ['memory', `${(totalmem() / 1e9).toFixed(0)} GB`],
     ['disk', `${tmpdir()}, file system type 0x${type.toString(16)}`],
@@ -89,5 +92,6 @@ function digits(value: number): string {
 }
 
 function git(...args: string[]): string {
-  return execFileSync('git', args, { encoding: 'utf8' }).trim()
+  // Without git or a checkout there is nothing to tell.
+  return (spawnSync('git', args, { encoding: 'utf8' }).stdout ?? '').trim()
 }
