@@ -11,7 +11,7 @@ export function commitOf(first: number, contents: readonly string[]): LogCommit 
   return { time: TIME + first, first, meta: undefined, events }
 }
 
-export function learned(ordinal: number, content: string): LogEvent {
+function learned(ordinal: number, content: string): LogEvent {
   return {
     type: 'concept-learned',
     ordinal,

@@ -8,7 +8,7 @@ const TUNING = { cacheBytes: 2 ** 20, writeBufferBytes: 2 ** 22, maxFileBytes: 2
 export type Row = [key: Buffer, value: Buffer]
 
 /** Opens one LevelDB of a closed store for as long as the work takes. */
-export async function withLevel<T>(path: string, work: (level: Level) => Promise<T>): Promise<T> {
+async function withLevel<T>(path: string, work: (level: Level) => Promise<T>): Promise<T> {
   const level = await Level.open(path, TUNING)
   try {
     return await work(level)
