@@ -35,11 +35,15 @@ const RUSHED = ['rushed 1', 'rushed 2']
 /** Those that exist, once existed, or never did. */
 const ASKED = [...ALL_IDS, ConceptId.fromKey('never learned')]
 
-export async function live(life: Life): Promise<void> {
+/** @param end When to take no more steps, as `performance.now()` tells it. */
+export async function live(life: Life, end = Number.POSITIVE_INFINITY): Promise<void> {
   // Checked by `end`, so that fast-check hears of it.
   await using temporary = await openTemporaryStore({ ...life.options, check: false })
   const run = new Run(temporary, life.options)
-  for (const step of life.steps) await run.take(step)
+  for (const step of life.steps) {
+    if (performance.now() > end) break
+    await run.take(step)
+  }
   await run.end()
 }
 

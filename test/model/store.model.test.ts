@@ -6,7 +6,7 @@ import { hubLife, life, sweepLife } from './steps.ts'
 /** Asked for by number, lives are as many as that; else as many as there is time for. */
 const runs = process.env['SUTRA_MODEL_RUNS']
 const seed = process.env['SUTRA_TEST_SEED']
-const SECONDS = 25
+const SECONDS = 20
 const RUNS = 40
 const DAY = 24 * 3600 * 1000
 
@@ -14,7 +14,7 @@ const DAY = 24 * 3600 * 1000
 test('a store does what the model does, whatever happens to it', { timeout: DAY }, async () => {
   const end = runs === undefined ? performance.now() + SECONDS * 1000 : Number.POSITIVE_INFINITY
   const property = fc.asyncProperty(life, async (one) => {
-    if (performance.now() < end) await live(one)
+    if (performance.now() < end) await live(one, end)
   })
   await fc.assert(property, {
     numRuns: Number(runs ?? RUNS),
