@@ -49,8 +49,12 @@ export function idInvalid(received: unknown): StoreError<'ID_INVALID'> {
   })
 }
 
+const scratch = Buffer.alloc(2 * HEX_DIGITS)
+
 function digest(text: string): ConceptId {
-  return hash('sha256', text, 'hex').slice(0, HEX_DIGITS) as ConceptId
+  // Copied by way of the scratch buffer: a slice would keep the whole digest alive behind it.
+  scratch.write(hash('sha256', text, 'hex'), 'latin1')
+  return scratch.toString('latin1', 0, HEX_DIGITS) as ConceptId
 }
 
 // Random bytes are drawn in blocks: one system call serves a few hundred ids.

@@ -17,7 +17,7 @@ import type { ValidChanges, ValidCommand, ValidFields } from './valid-command.ts
 export interface ResolveContext {
   state: Pinned
   ids: IdTable
-  /** As `state.association`, but looks in one place for all that is not in the tables. */
+  /** As `state.association`, but often knows without looking that there is none. */
   newestAssociation(
     source: AssociationEnd,
     target: AssociationEnd,

@@ -252,10 +252,7 @@ export class Stage implements ResolveContext {
     const isYoung = source.ordinal > this.#ordinalsAtOpen
     if (isYoung && !this.#filter.mayHave(source.ordinal, target.ordinal, name, key))
       return undefined
-    const chain = this.#overlay.newestAssociation(source.ordinal, target.ordinal, name, key)
-    return chain === undefined
-      ? this.state.storedAssociation(source, target, name, key)
-      : chain.newest.state
+    return this.state.association(source, target, name, key)
   }
 
   #createMissing(scope: Scope, command: ValidCommand, add: (event: LogEvent) => void): void {
@@ -296,7 +293,7 @@ export class Stage implements ResolveContext {
         const after = foldConcept(before, event, at)
         overlay.putConcept(after)
         if (event.created) {
-          overlay.putId(event.id, event.ordinal, at.position)
+          overlay.putId(event.id, event.ordinal)
           overlay.addLearned(at.position, after.type, after.revision > 0)
         }
         if (before !== undefined) this.#countChange(at.position, before, after)

@@ -2,22 +2,22 @@
  * The write path. One writer: commits wait in line, are staged in order, share a frame and a sync
  * with whoever waits beside them, and are acknowledged once the frame is where they asked for.
  */
-import { setImmediate as turn } from 'node:timers/promises'
 import { assert } from '../assert.ts'
 import { aborted, StoreError } from '../errors.ts'
 import type { LogCommit } from '../log/frame.ts'
 import { poisoned } from '../log/level-log.ts'
 import type { EventLog } from '../log/log.ts'
+import { STRETCH_MS, turn } from '../turn.ts'
 import type { Receipt } from '../types.ts'
 import type { Stage } from './stage.ts'
 import type { CommitOutcome, WaitingCommit } from './staged-commit.ts'
 
-/** A frame gathers commits until it holds about so much; a larger commit has its own. */
+/**
+ * A frame gathers commits until it holds about so much, or until staging took a stretch; a larger
+ * commit has its own.
+ */
 const FRAME_BYTES = 1024 * 1024
 const FRAME_EVENTS = 4096
-
-/** … or until staging took so long: the event loop belongs to the user. */
-const STAGING_MS = 2
 
 /** Encoding more than about this takes a millisecond. */
 const LARGE_BYTES = 128 * 1024
@@ -172,7 +172,7 @@ export class Writer {
     let taken = 0
     for (const commit of this.#waiting) {
       if (group.bytes > 0 && group.bytes + commit.bytes > FRAME_BYTES) break
-      if (events >= FRAME_EVENTS || performance.now() - started >= STAGING_MS) break
+      if (events >= FRAME_EVENTS || performance.now() - started >= STRETCH_MS) break
       taken++
       leaveLine(commit)
       events += commit.commands.length

@@ -5,7 +5,7 @@ import type { Tally } from './tally.ts'
 import type { ImportTarget, LenientOptions, LenientResult } from './target.ts'
 
 /** Enough to keep the writer busy while the next batch is read; each costs its batch's memory. */
-const IN_FLIGHT_MAX = 4
+const IN_FLIGHT_MAX = 16
 
 /** Commits batches, several at a time, and tallies their results in order. */
 export class Committer {

@@ -13,7 +13,7 @@ import type { ImportTarget } from './target.ts'
 import { Turns } from './turns.ts'
 
 /** Large enough that a commit's own cost vanishes, small enough to be checked in one stretch. */
-const BATCH_ROWS = 500
+const BATCH_ROWS = 100
 const BATCH_BYTES = 1024 * 1024
 /** The size of a command is estimated, so a batch stays well below the limit of a commit. */
 const BYTES_MARGIN = 4

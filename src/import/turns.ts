@@ -1,7 +1,5 @@
-import { setImmediate } from 'node:timers/promises'
+import { STRETCH_MS, turn } from '../turn.ts'
 
-/** Longest stretch of work on the main thread, in milliseconds. */
-const STRETCH_MS = 2
 /** Looking at the clock costs as much as a short line, so that is done once in so many steps … */
 const STEPS = 8
 /** … or bytes. */
@@ -24,7 +22,7 @@ export class Turns {
   }
 
   async next(): Promise<void> {
-    await setImmediate()
+    await turn()
     this.#began = performance.now()
   }
 }

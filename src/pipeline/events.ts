@@ -3,12 +3,12 @@
  * was missed is caught up with, then what comes is followed, by the same loop, so that nothing is
  * skipped or told twice where the two meet, and a slow reader costs no memory.
  */
-import { setImmediate } from 'node:timers/promises'
 import { Observable } from 'rxjs'
 import { StoreError, throwIfAborted } from '../errors.ts'
 import { ConceptId, idInvalid, isConceptId } from '../ids.ts'
 import type { EventLog } from '../log/log.ts'
 import { isAbout, toStoredEvent } from '../log/stored-event.ts'
+import { STRETCH_MS, turn } from '../turn.ts'
 import type { EventsOptions, StoredEvent } from '../types.ts'
 
 interface EventQuery {
@@ -20,8 +20,6 @@ interface EventQuery {
 }
 
 const NAMES = ['from', 'to', 'types', 'concept', 'live', 'signal']
-/** A long catch-up gives the event loop back after so much work. */
-const SLICE_MS = 2
 
 /** @param closing Fires when the store closes: live streams end then. */
 export async function* readEvents(
@@ -49,8 +47,8 @@ export async function* readEvents(
       }
     }
     if (frame.last >= query.to) return
-    if (performance.now() - began >= SLICE_MS) {
-      await setImmediate()
+    if (performance.now() - began >= STRETCH_MS) {
+      await turn()
       began = performance.now()
     }
   }

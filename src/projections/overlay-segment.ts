@@ -1,4 +1,5 @@
 /** A segment of the overlay: what some thousand events in a row changed, version by version. */
+import { assert } from '../assert.ts'
 import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd } from '../log/event.ts'
 import type { CommandResult } from '../types.ts'
@@ -14,18 +15,24 @@ export interface Version<T> {
   previous: Version<T> | undefined
 }
 
-export interface AssociationChain {
+/**
+ * An association, with its newest version in the same object and older ones behind it: a hundred
+ * thousand of them wait for the tables during an import, and each is copied by the collector.
+ */
+export interface AssociationChain extends Version<AssociationState> {
   source: AssociationEnd
   target: AssociationEnd
   name: string
   key: string
-  newest: Version<AssociationState>
+  /** The next one with the same hash of its ends. */
+  next: AssociationChain | undefined
 }
 
-interface IdVersion {
-  position: number
+/** Where an id leads: the ordinal, from the first version of that concept in this segment on. */
+export interface Relearned {
   ordinal: number
-  previous: IdVersion | undefined
+  /** Where it led before. */
+  previous: number | Relearned
 }
 
 /** A forgotten concept: the version that its forgetting made. */
@@ -69,8 +76,10 @@ export class OverlaySegment {
   lateKeys = 0
   readonly concepts: Map<number, Version<ConceptState>> = new Map()
   readonly tombstones: Map<number, Tombstone> = new Map()
-  readonly ids: Map<ConceptId, IdVersion> = new Map()
-  readonly associations: Map<string, AssociationChain> = new Map()
+  /** Most ids are learned once: they lead to the ordinal alone. */
+  readonly ids: Map<ConceptId, number | Relearned> = new Map()
+  /** By the hash of their ends. */
+  readonly #associations: Map<number, AssociationChain> = new Map()
   readonly commits: Map<string, NotedCommit> = new Map()
   readonly out: Adjacency = new Map()
   readonly in: Adjacency = new Map()
@@ -90,6 +99,54 @@ export class OverlaySegment {
     this.last = first - 1
   }
 
+  association(
+    source: number,
+    target: number,
+    name: string,
+    key: string
+  ): AssociationChain | undefined {
+    let chain = this.#associations.get(hashOf(source, target, key))
+    while (chain !== undefined) {
+      const isSame =
+        chain.source.ordinal === source &&
+        chain.target.ordinal === target &&
+        chain.name === name &&
+        chain.key === key
+      if (isSame) return chain
+      chain = chain.next
+    }
+    return undefined
+  }
+
+  addAssociation(chain: AssociationChain): void {
+    const at = hashOf(chain.source.ordinal, chain.target.ordinal, chain.key)
+    chain.next = this.#associations.get(at)
+    this.#associations.set(at, chain)
+    addTo(this.out, chain.source.ordinal, chain)
+    addTo(this.in, chain.target.ordinal, chain)
+  }
+
+  /** Takes back the last addition. */
+  removeAssociation(chain: AssociationChain): void {
+    const at = hashOf(chain.source.ordinal, chain.target.ordinal, chain.key)
+    assert(this.#associations.get(at) === chain, 'what was added last is taken back first')
+    if (chain.next === undefined) this.#associations.delete(at)
+    else this.#associations.set(at, chain.next)
+    this.#removeLast(this.out, chain.source.ordinal)
+    this.#removeLast(this.in, chain.target.ordinal)
+  }
+
+  /** The ordinal that an id leads to at a position; `undefined` if nothing here says so. */
+  ordinalAt(id: ConceptId, position: number): number | undefined {
+    let found = this.ids.get(id)
+    while (found !== undefined) {
+      const ordinal = typeof found === 'number' ? found : found.ordinal
+      if (versionAt(this.concepts.get(ordinal), position) !== undefined) return ordinal
+      found = typeof found === 'number' ? undefined : found.previous
+    }
+    return undefined
+  }
+
   adjacency(ordinal: number, side: Side): readonly AssociationChain[] {
     const found = (side === 'out' ? this.out : this.in).get(ordinal)
     if (found === undefined) return []
@@ -103,9 +160,7 @@ export class OverlaySegment {
     return sorted
   }
 
-  /** Takes back the last addition to a list. */
-  removeLast(side: Side, ordinal: number): void {
-    const lists = side === 'out' ? this.out : this.in
+  #removeLast(lists: Adjacency, ordinal: number): void {
     const found = lists.get(ordinal)
     if (!Array.isArray(found)) {
       lists.delete(ordinal)
@@ -116,8 +171,14 @@ export class OverlaySegment {
   }
 }
 
-export function associationKey(source: number, target: number, name: string, key: string): string {
-  return `${source} ${target} ${key.length} ${key}${name}`
+/**
+ * A small integer, which costs a map no memory beside its slot. Types are left out: parallel
+ * associations are few, unless they differ in their keys.
+ */
+function hashOf(source: number, target: number, key: string): number {
+  let hash = Math.imul(source, 0x9e3779b1) ^ Math.imul(target ^ 0x5bd1e995, 0x85ebca77)
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
+  return (hash ^ (hash >>> 15)) >> 2
 }
 
 /** The sort key of an association, seen from the end that `side` leaves. */
@@ -139,7 +200,7 @@ export function versionAt<T>(
   return version
 }
 
-export function addTo(lists: Adjacency, ordinal: number, chain: AssociationChain): void {
+function addTo(lists: Adjacency, ordinal: number, chain: AssociationChain): void {
   const found = lists.get(ordinal)
   if (found === undefined) lists.set(ordinal, chain)
   else if (Array.isArray(found)) found.push(chain)

@@ -12,8 +12,6 @@
 import type { ConceptId } from '../ids.ts'
 import {
   type AssociationChain,
-  addTo,
-  associationKey,
   type CountDelta,
   type NotedCommit,
   OverlaySegment,
@@ -34,8 +32,6 @@ export class Overlay {
   #dead: Map<number, number>
   /** Those of them whose associations the tables have erased. */
   readonly #swept: Set<number> = new Set()
-  /** The newest segment's chain of every association, so that the writer looks in one place. */
-  readonly #newest = new Map<string, AssociationChain>()
   #undo: Undo[] | undefined
   #isStaging = false
 
@@ -86,7 +82,6 @@ export class Overlay {
     if (current.events > 0 && current.last <= checkpoint && !this.#isStaging) {
       this.#current = new OverlaySegment(current.last + 1)
       this.#segments = [this.#current]
-      this.#newest.clear()
       this.#bury()
       return
     }
@@ -95,22 +90,7 @@ export class Overlay {
     )
     if (projected.length === 0) return
     this.#segments = this.#segments.slice(projected.length)
-    for (const { associations } of projected) {
-      for (const [at, chain] of associations) {
-        if (this.#newest.get(at) === chain) this.#newest.delete(at)
-      }
-    }
     this.#bury()
-  }
-
-  /** The newest chain of an association, staged ones included; `undefined` if none is held. */
-  newestAssociation(
-    source: number,
-    target: number,
-    name: string,
-    key: string
-  ): AssociationChain | undefined {
-    return this.#newest.get(associationKey(source, target, name, key))
   }
 
   /** Counts one more event of the commit being staged. */
@@ -135,10 +115,10 @@ export class Overlay {
    * Notes where an id leads from a position on. The id table knows the newest ordinal alone; a
    * view from before the id was learned again finds the older one here.
    */
-  putId(id: ConceptId, ordinal: number, position: number): void {
+  putId(id: ConceptId, ordinal: number): void {
     const { ids } = this.#current
     const previous = ids.get(id)
-    ids.set(id, { position, ordinal, previous })
+    ids.set(id, previous === undefined ? ordinal : { ordinal, previous })
     this.#undo?.push(() => restore(ids, id, previous))
   }
 
@@ -169,29 +149,26 @@ export class Overlay {
     state: AssociationState | undefined
   ): void {
     const segment = this.#current
-    const at = associationKey(ref.source.ordinal, ref.target.ordinal, ref.name, ref.key)
-    const chain = segment.associations.get(at)
+    const { source, target, name, key } = ref
+    const chain = segment.association(source.ordinal, target.ordinal, name, key)
     if (chain !== undefined) {
-      const previous = chain.newest
-      chain.newest = { position, state, previous }
-      this.#undo?.push(() => {
-        chain.newest = previous
-      })
+      const before = { position: chain.position, state: chain.state, previous: chain.previous }
+      Object.assign(chain, { position, state, previous: before })
+      this.#undo?.push(() => Object.assign(chain, before))
       return
     }
-    const { source, target, name, key } = ref
-    const created = { source, target, name, key, newest: { position, state, previous: undefined } }
-    segment.associations.set(at, created)
-    addTo(segment.out, source.ordinal, created)
-    addTo(segment.in, target.ordinal, created)
-    const before = this.#newest.get(at)
-    this.#newest.set(at, created)
-    this.#undo?.push(() => {
-      segment.associations.delete(at)
-      segment.removeLast('out', source.ordinal)
-      segment.removeLast('in', target.ordinal)
-      restore(this.#newest, at, before)
-    })
+    const created: AssociationChain = {
+      source,
+      target,
+      name,
+      key,
+      position,
+      state,
+      previous: undefined,
+      next: undefined
+    }
+    segment.addAssociation(created)
+    this.#undo?.push(() => segment.removeAssociation(created))
   }
 
   addDelta(delta: CountDelta): void {

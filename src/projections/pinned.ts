@@ -7,7 +7,6 @@ import type { AssociationEnd } from '../log/event.ts'
 import { compareSortKeys, type Seek, type SortKey } from './order.ts'
 import {
   type AssociationChain,
-  associationKey,
   chainSortKey,
   type OverlaySegment,
   versionAt
@@ -80,9 +79,8 @@ export class Pinned {
   /** The ordinal that the id led to at the position; its concept may be dead. */
   ordinalAt(id: ConceptId): number | undefined {
     for (let i = this.segments.length - 1; i >= 0; i--) {
-      let version = this.segments[i]?.ids.get(id)
-      while (version !== undefined && version.position > this.position) version = version.previous
-      if (version !== undefined) return version.ordinal
+      const ordinal = this.segments[i]?.ordinalAt(id, this.position)
+      if (ordinal !== undefined) return ordinal
     }
     return this.snapshot.idRow(id)?.ordinal
   }
@@ -116,22 +114,11 @@ export class Pinned {
     name: string,
     key: string
   ): AssociationState | undefined {
-    const at = associationKey(source.ordinal, target.ordinal, name, key)
     for (let i = this.segments.length - 1; i >= 0; i--) {
-      const chain = this.segments[i]?.associations.get(at)
-      const version = chain === undefined ? undefined : versionAt(chain.newest, this.position)
+      const chain = this.segments[i]?.association(source.ordinal, target.ordinal, name, key)
+      const version = chain === undefined ? undefined : versionAt(chain, this.position)
       if (version !== undefined) return version.state
     }
-    return this.storedAssociation(source, target, name, key)
-  }
-
-  /** The same, of the tables alone: for whoever knows that the overlay has no word on it. */
-  storedAssociation(
-    source: AssociationEnd,
-    target: AssociationEnd,
-    name: string,
-    key: string
-  ): AssociationState | undefined {
     // A concept younger than the tables has nothing in them: imports ask this for every line.
     if (source.ordinal > this.snapshot.counts().ordinals) return undefined
     const stored = this.snapshot.association(source, target.id, name, key)
@@ -197,7 +184,7 @@ export class Pinned {
 
   /** Adds what a chain says at the position; a later segment's word replaces an earlier one's. */
   #note(states: Change[], chain: AssociationChain, key: SortKey, side: Side): void {
-    const version = versionAt(chain.newest, this.position)
+    const version = versionAt(chain, this.position)
     if (version === undefined) return
     const other = side === 'out' ? chain.target : chain.source
     const state = this.isDead(other.ordinal) ? undefined : version.state

@@ -1,7 +1,6 @@
-import { setImmediate } from 'node:timers/promises'
 import { throwIfAborted } from '../errors.ts'
+import { STRETCH_MS, turn } from '../turn.ts'
 
-const SLICE_MS = 2
 /** Asking the clock costs about as much as a small step of work. */
 const STEPS_PER_LOOK = 16
 
@@ -22,11 +21,11 @@ export class ReadPace {
   step(): boolean {
     this.#steps += 1
     if (this.#steps % STEPS_PER_LOOK !== 0) return false
-    return performance.now() - this.#began >= SLICE_MS
+    return performance.now() - this.#began >= STRETCH_MS
   }
 
   async rest(): Promise<void> {
-    await setImmediate()
+    await turn()
     throwIfAborted(this.#signal, this.#operation)
     this.#began = performance.now()
   }

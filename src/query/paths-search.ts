@@ -1,9 +1,6 @@
-import { setImmediate } from 'node:timers/promises'
 import { StoreError, throwIfAborted } from '../errors.ts'
+import { STRETCH_MS, turn } from '../turn.ts'
 import type { PathEdge, PathGraph, PathQuery } from './paths.ts'
-
-/** How long a search may keep the event loop to itself, in milliseconds. */
-const TURN_MS = 2
 
 /** Steps of a search between two looks at the clock, and the grain in which its sides alternate. */
 export const STEPS_PER_TURN = 64
@@ -59,11 +56,11 @@ export class Exploration<E extends PathEdge> {
 
   /** Whether `pause` is due. Apart from it, so that a short search never awaits anything. */
   get tired(): boolean {
-    return performance.now() - this.#turnStarted >= TURN_MS
+    return performance.now() - this.#turnStarted >= STRETCH_MS
   }
 
   async pause(): Promise<void> {
-    await setImmediate()
+    await turn()
     throwIfAborted(this.query.signal, 'path search')
     this.#turnStarted = performance.now()
   }

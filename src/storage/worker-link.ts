@@ -1,4 +1,5 @@
 /** Questions to a worker thread and answers from it, one pair of functions for both ends. */
+import { setPriority } from 'node:os'
 import { parentPort, type Transferable, Worker } from 'node:worker_threads'
 import { StoreError, type StoreErrorCode, type StoreErrorDetails } from '../errors.ts'
 
@@ -94,6 +95,23 @@ export class WorkerLink {
     }
     for (const { reject } of this.#pending.values()) reject(this.#death)
     this.#pending.clear()
+  }
+}
+
+/** Niceness of our threads: where cores are short, the main thread gets about nine tenths of one. */
+const BACKGROUND_NICENESS = 10
+
+/**
+ * Lets the program's own threads go first. Only Linux knows a priority of single threads; what a
+ * thread starts inherits it, LevelDB's and usearch's threads too, so this comes before anything else.
+ */
+export function runInBackground(): void {
+  if (process.platform !== 'linux') return
+  try {
+    // Without a process id the call is about the calling thread.
+    setPriority(BACKGROUND_NICENESS)
+  } catch {
+    // A sandbox may forbid it. It is a courtesy and changes no result.
   }
 }
 

@@ -7,7 +7,7 @@ import type { Frame } from '../../log/frame.ts'
 import { LOG_DIRECTORY, LOG_TUNING } from '../../log/level-log.ts'
 import { FrameReader } from '../../log/reader.ts'
 import { Level } from '../../storage/level.ts'
-import { endWorker, notify, serve } from '../../storage/worker-link.ts'
+import { endWorker, notify, runInBackground, serve } from '../../storage/worker-link.ts'
 import { generationPath, readWriterState, tablesTuning } from './generation.ts'
 import type { ProjectedBatch, TablesRequest, TablesWorkerData } from './protocol.ts'
 import { TablesWriter } from './tables-writer.ts'
@@ -17,6 +17,8 @@ const BATCH_BYTES = 8 * 1024 * 1024
 
 /** A sweep rests this many times as long as it worked: erasing is never urgent. */
 const SWEEP_REST = 4
+
+runInBackground()
 
 const data = workerData as TablesWorkerData
 const log = await Level.open(join(data.directory, LOG_DIRECTORY), LOG_TUNING)

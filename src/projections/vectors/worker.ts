@@ -9,7 +9,7 @@ import { StoreError } from '../../errors.ts'
 import { LOG_DIRECTORY, LOG_TUNING } from '../../log/level-log.ts'
 import { FrameReader } from '../../log/reader.ts'
 import { Level } from '../../storage/level.ts'
-import { endWorker, notify, serve } from '../../storage/worker-link.ts'
+import { endWorker, notify, runInBackground, serve } from '../../storage/worker-link.ts'
 import { VectorEngine } from './engine.ts'
 import { Pace } from './pace.ts'
 import type { Answer, Question, VectorsWorkerData } from './protocol.ts'
@@ -23,6 +23,8 @@ const SEAL_ROWS_MAX = 500_000
 type Work = Exclude<Question, { do: 'open' | 'cancel' | 'close' }>
 
 // Only our own client starts this module.
+runInBackground()
+
 const data = workerData as VectorsWorkerData
 
 const running = new Map<number, Promise<unknown>>()
