@@ -19,8 +19,13 @@ import {
 } from './overlay-segment.ts'
 import type { AssociationState, ConceptState } from './state.ts'
 
-/** Events after which the next commit begins a new segment. */
-const SEGMENT_EVENTS = 4096
+/**
+ * Events after which the next commit begins a new segment: few, so that what the tables hold is let
+ * go while it is young; more when the tables are behind, so that reads look into few segments.
+ */
+const SEGMENT_EVENTS = 512
+const LARGE_SEGMENT_EVENTS = 4096
+const SMALL_SEGMENTS = 8
 
 type Undo = () => void
 
@@ -55,7 +60,8 @@ export class Overlay {
 
   /** Begins a commit. Until `keep`, `rollback` takes every change back if that was asked for. */
   begin(mayRollBack: boolean): void {
-    if (this.#current.events >= SEGMENT_EVENTS) {
+    const isBehind = this.#segments.length > SMALL_SEGMENTS
+    if (this.#current.events >= (isBehind ? LARGE_SEGMENT_EVENTS : SEGMENT_EVENTS)) {
       this.#current = new OverlaySegment(this.#current.last + 1)
       this.#segments = [...this.#segments, this.#current]
     }
