@@ -135,7 +135,7 @@ function reviseConcept(
 
 function forget(context: ResolveContext, scope: Scope, name: NamedId): Resolved {
   const { ordinal, id, key, version } = existingConcept(context, scope, name)
-  const event: LogEvent = { type: 'concept-forgotten', ordinal, id, version: version + 1 }
+  const event: LogEvent = { type: 'concept-forgotten', ordinal, id, version: version + 1, key }
   return { event, result: conceptResult({ id }, version + 1, false, key) }
 }
 

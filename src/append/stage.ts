@@ -7,8 +7,9 @@ import { assert } from '../assert.ts'
 import type { NamedId, Scope } from '../checks/values.ts'
 import { StoreError } from '../errors.ts'
 import type { AssociationEnd, LogEvent } from '../log/event.ts'
-import type { LogCommit } from '../log/frame.ts'
+import type { Frame, LogCommit } from '../log/frame.ts'
 import type { Limits } from '../options.ts'
+import { consistentEvents, type KnownState, numbersOf } from '../projections/after-gap.ts'
 import type { IdTable } from '../projections/id-table.ts'
 import type { Overlay } from '../projections/overlay.ts'
 import type { CountDelta, NotedCommit } from '../projections/overlay-segment.ts'
@@ -23,8 +24,9 @@ import {
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import type { CommandResult } from '../types.ts'
 import { AssociationFilter } from './association-filter.ts'
-import { findAssociation, type ResolveContext, resolveCommand } from './resolve.ts'
-import type { CommitOutcome, ValidExpectation, WaitingCommit } from './staged-commit.ts'
+import { checkExpectation } from './expectation.ts'
+import { type ResolveContext, resolveCommand } from './resolve.ts'
+import type { CommitOutcome, WaitingCommit } from './staged-commit.ts'
 import type { ValidCommand } from './valid-command.ts'
 
 export interface StageOptions {
@@ -62,6 +64,8 @@ export class Stage implements ResolveContext {
   #revisions: number
   #position: number
   #time: number
+  /** Whether what is replayed stands behind a gap; what is staged now is consistent anyway. */
+  #isPastGap: boolean
   /** Takes back what staging changed outside the overlay. */
   #undo: (() => void)[] | undefined
 
@@ -75,6 +79,7 @@ export class Stage implements ResolveContext {
     this.#revisions = options.revisions
     this.#position = options.position
     this.#time = options.time
+    this.#isPastGap = options.live.snapshot.isPastGap
   }
 
   /** The position of the last event staged. */
@@ -117,7 +122,7 @@ export class Stage implements ResolveContext {
     const isDryRun = commit.lenient?.dryRun === true
     this.#begin(commit.commands.length > 1 || isDryRun)
     try {
-      for (const expectation of commit.expect) this.#expect(expectation)
+      for (const one of commit.expect) checkExpectation(one, this.state, this.#position)
       const staged = this.#stageCommands(commit, first)
       if (isDryRun) {
         this.#takeBack(before)
@@ -146,10 +151,18 @@ export class Stage implements ResolveContext {
   /** Repeats an event of the log, when a store is opened. */
   replay(event: LogEvent, at: At, bytes: number): void {
     this.#begin(false)
-    this.#put(event, at, bytes)
+    this.#overlay.addEvent(at.position, bytes)
+    for (const one of this.#consistent(event)) this.#fold(one, at)
     this.#keep()
     this.#position = at.position
     this.#time = at.time
+  }
+
+  /** Passes over events that are lost, when a store is opened. */
+  replayGap({ last, time }: Pick<Frame, 'last' | 'time'>): void {
+    this.#isPastGap = true
+    this.#position = last
+    this.noteTime(time ?? 0)
   }
 
   /** Notes the time of an older commit: later ones are never earlier. */
@@ -163,6 +176,21 @@ export class Stage implements ResolveContext {
     if (idempotency === undefined) return
     const last = commit.first + commit.events.length - 1
     this.#overlay.noteCommit(idempotency.key, { ...idempotency, first: commit.first, last })
+  }
+
+  #consistent(event: LogEvent): LogEvent[] {
+    if (!this.#isPastGap) return [event]
+    const { ordinal, revision } = numbersOf(event)
+    this.#ordinals = Math.max(this.#ordinals, ordinal)
+    this.#revisions = Math.max(this.#revisions, revision)
+    return consistentEvents(event, this.#known)
+  }
+
+  readonly #known: KnownState = {
+    isAlive: (ordinal) => this.state.concept(ordinal) !== undefined,
+    livingOrdinal: (id) => this.state.conceptById(id)?.ordinal,
+    hasAssociation: ({ source, target, name, key }) =>
+      this.state.association(source, target, name, key ?? '') !== undefined
   }
 
   #begin(mayRollBack: boolean): void {
@@ -184,7 +212,9 @@ export class Stage implements ResolveContext {
     const { lenient } = commit
     const rejected: CommitOutcome['rejected'] = lenient === undefined ? [] : [...lenient.rejected]
     const add = (event: LogEvent): void => {
-      this.#put(event, { position: first + events.length, time }, bytesPerCommand)
+      const position = first + events.length
+      this.#overlay.addEvent(position, bytesPerCommand)
+      this.#fold(event, { position, time })
       events.push(event)
     }
     for (const [index, command] of commit.commands.entries()) {
@@ -266,25 +296,9 @@ export class Stage implements ResolveContext {
     }
   }
 
-  #expect(expectation: ValidExpectation): void {
-    const { state } = this
-    if ('head' in expectation) {
-      check('head', expectation.head, this.#position)
-    } else if ('concept' in expectation) {
-      const { concept, version } = expectation
-      check(conceptSubject(concept), version, state.conceptById(concept.id)?.version ?? 0)
-    } else {
-      const { association, version } = expectation
-      const { source, target, name } = association
-      const subject = `association '${name}' from ${source.id} to ${target.id}`
-      check(subject, version, findAssociation(state, association)?.version ?? 0)
-    }
-  }
-
   /** Folds one event into the overlay and the id table. */
-  #put(event: LogEvent, at: At, bytes: number): void {
+  #fold(event: LogEvent, at: At): void {
     const overlay = this.#overlay
-    overlay.addEvent(at.position, bytes)
     switch (event.type) {
       case 'concept-learned':
       case 'concept-reinforced':
@@ -373,14 +387,4 @@ function noDelta(position: number): CountDelta {
     associations: 0,
     forgotten: 0
   }
-}
-
-function check(subject: string, expected: number, actual: number): void {
-  if (expected === actual) return
-  const message = `The ${subject} is at ${actual}, expected ${expected}`
-  throw new StoreError('EXPECTATION_FAILED', message, { subject, expected, actual })
-}
-
-function conceptSubject(concept: NamedId): string {
-  return `concept ${concept.id}`
 }

@@ -11,7 +11,7 @@
  * | 1    | concept-learned        | ordinal, id, concept version, created, mask, …fields     |
  * | 2    | concept-reinforced     | the same                                                 |
  * | 3    | concept-revised        | the same                                                 |
- * | 4    | concept-forgotten      | ordinal, id, concept version                             |
+ * | 4    | concept-forgotten, 2   | ordinal, id, concept version, caller's key or nil        |
  * | 5    | association-created    | source, target, type, key, version, created, mask, …     |
  * | 6    | association-reinforced | the same                                                 |
  * | 7    | association-revised    | the same                                                 |
@@ -20,9 +20,11 @@
  * | 10   | commit-noted           | nothing: an idempotent commit that changed nothing       |
  *
  * `source` and `target` are three elements each: ordinal, id, caller's key or nil. An id is 16
- * bytes. Metadata is MessagePack within a byte string: whoever only carries it never decodes it.
+ * bytes. Versions are 1 but where the table names another; `upcast.ts` turns older layouts into
+ * these when they are read. Metadata is MessagePack within a byte string: whoever only carries it never decodes it.
  */
 import { type ConceptId, isConceptId } from '../ids.ts'
+import { upcast } from './upcast.ts'
 
 /** Bytes are kept as they were given: little-endian f32, `dimensions` of them. */
 export interface EventVector {
@@ -60,6 +62,8 @@ export interface ConceptForgotten {
   id: ConceptId
   /** The version of the forgetting itself; learning the id again goes on from it. */
   version: number
+  /** The caller's key; unknown where the event was written in version 1. */
+  key: string | undefined
 }
 
 export interface AssociationEnd {
@@ -110,15 +114,29 @@ export interface CommitNoted {
   type: 'commit-noted'
 }
 
-export type LogEvent =
+export type LogEvent = (
   | ConceptChanged
   | ConceptForgotten
   | AssociationChanged
   | AssociationRemoved
   | VectorsDeclared
   | CommitNoted
+) & {
+  /** The version that the log holds, of an event that was upcast when it was read. */
+  storedVersion?: number
+}
 
-export const EVENT_VERSION = 1
+/** Events whose layout has changed since the first release, and the version that is written now. */
+const CHANGED: Partial<Record<LogEvent['type'], number>> = { 'concept-forgotten': 2 }
+
+function newestVersion(type: LogEvent['type']): number {
+  return CHANGED[type] ?? 1
+}
+
+/** The version in which the log holds an event. */
+export function versionOf(event: LogEvent): number {
+  return event.storedVersion ?? newestVersion(event.type)
+}
 
 const CODES = {
   'concept-learned': 1,
@@ -140,7 +158,7 @@ const TYPES: readonly (LogEvent['type'] | undefined)[] = [
 
 /** Lays an event out as the array that MessagePack encodes. */
 export function encodeEvent(event: LogEvent): unknown[] {
-  const head: unknown[] = [CODES[event.type], EVENT_VERSION]
+  const head: unknown[] = [CODES[event.type], newestVersion(event.type)]
   switch (event.type) {
     case 'concept-learned':
     case 'concept-reinforced':
@@ -149,7 +167,7 @@ export function encodeEvent(event: LogEvent): unknown[] {
       pushConceptFields(head, event.fields)
       return head
     case 'concept-forgotten':
-      head.push(event.ordinal, idBytes(event.id), event.version)
+      head.push(event.ordinal, idBytes(event.id), event.version, event.key ?? null)
       return head
     case 'association-created':
     case 'association-reinforced':
@@ -180,10 +198,20 @@ export function encodeEvent(event: LogEvent): unknown[] {
  */
 export function decodeEvent(value: unknown): LogEvent {
   const reader = new FieldReader(value)
-  const type = TYPES[reader.integer()]
+  const code = reader.integer()
   const version = reader.integer()
-  if (type === undefined) throw new MalformedEvent('unknown event code')
-  if (version !== EVENT_VERSION) throw new MalformedEvent(`unknown version ${version} of ${type}`)
+  const type = TYPES[code]
+  if (type === undefined) throw new MalformedEvent(`unknown event code ${code}`)
+  const newest = newestVersion(type)
+  if (version === newest) return decodeFields(type, reader)
+  const layout = version < newest ? upcast(value as unknown[], newest) : undefined
+  if (layout === undefined) throw new MalformedEvent(`unknown version ${version} of ${type}`)
+  const upcasted = decodeFields(type, new FieldReader(layout.slice(2)))
+  return { ...upcasted, storedVersion: version }
+}
+
+/** Reads what stands behind code and version. */
+function decodeFields(type: LogEvent['type'], reader: FieldReader): LogEvent {
   switch (type) {
     case 'concept-learned':
     case 'concept-reinforced':
@@ -197,7 +225,13 @@ export function decodeEvent(value: unknown): LogEvent {
         fields: readConceptFields(reader)
       }
     case 'concept-forgotten':
-      return { type, ordinal: reader.integer(), id: reader.id(), version: reader.integer() }
+      return {
+        type,
+        ordinal: reader.integer(),
+        id: reader.id(),
+        version: reader.integer(),
+        key: reader.optionalString()
+      }
     case 'association-created':
     case 'association-reinforced':
     case 'association-revised':

@@ -1,24 +1,28 @@
 /**
  * A frame: one or more commits under one key, with one checksum, chained to the frame before.
  *
- * Key: first position, 8 bytes big endian. Value: a header of 48 bytes, little endian, and a body.
+ * Key: first position, 8 bytes big endian. Value: a header, little endian, and a body. The header
+ * of format 1 has 48 bytes, that of format 2 has 56: the time came in before the checksum, so that
+ * going back to a time needs no body.
  *
- * | offset | bytes | field                                                                    |
- * | ------ | ----- | ------------------------------------------------------------------------ |
- * | 0      | 1     | format of the frame: 1                                                   |
- * | 1      | 1     | kind: 0 normal, 1 gap (events lost, put there by `repair`)                |
- * | 2      | 2     | flags: room for a codec and for encryption under a key id; 0 today        |
- * | 4      | 4     | count of events                                                          |
- * | 8      | 8     | first position                                                           |
- * | 16     | 16    | store id                                                                 |
- * | 32     | 4     | checksum of the frame before; 0 for the first                             |
- * | 36     | 4     | length of the body                                                       |
- * | 40     | 4     | erasure key id; 0 today                                                  |
- * | 44     | 4     | checksum: CRC-32 of key, header up to here and body                       |
+ * | at 1   | at 2   | bytes | field                                                           |
+ * | ------ | ------ | ----- | --------------------------------------------------------------- |
+ * | 0      | 0      | 1     | format of the frame: 1 or 2                                      |
+ * | 1      | 1      | 1     | kind: 0 normal, 1 gap (events lost, put there by `repair`)       |
+ * | 2      | 2      | 2     | flags: room for a codec and for encryption under a key; 0 today  |
+ * | 4      | 4      | 4     | count of events; of a gap, the number of positions lost          |
+ * | 8      | 8      | 8     | first position                                                  |
+ * | 16     | 16     | 16    | store id                                                        |
+ * | 32     | 32     | 4     | checksum of the frame before; 0 for the first                    |
+ * | 36     | 36     | 4     | length of the body                                              |
+ * | 40     | 40     | 4     | erasure key id; 0 today                                         |
+ * |        | 44     | 8     | time of the last commit, ms since 1970; of a gap, see `sealGap`  |
+ * | 44     | 52     | 4     | checksum: CRC-32 of key, header up to here and body              |
  *
- * The body is MessagePack: an array of commits `[time, meta, events]`; meta is nil or
- * `[subject, causation, correlation, headers, idempotency]` with nil for what is absent;
- * idempotency is `[key, digest of the commands, results]`.
+ * The body is MessagePack. Of a normal frame it is an array of commits `[time, meta, events]`; meta
+ * is nil or `[subject, causation, correlation, headers, idempotency]` with nil for what is absent;
+ * idempotency is `[key, digest of the commands, results]`. Of a gap it is `[checksum of the frame
+ * before, what the next intact frame names as the one before it, reason]`.
  */
 import { crc32 } from 'node:zlib'
 import { assert } from '../assert.ts'
@@ -26,10 +30,13 @@ import { pack, unpack } from '../storage/codec.ts'
 import type { CommandResult } from '../types.ts'
 import { decodeEvent, encodeEvent, type LogEvent } from './event.ts'
 
-const FRAME_FORMAT = 1
-export const FRAME_KIND = { normal: 0, gap: 1 } as const
-const HEADER_BYTES = 48
-const CHECKSUM_AT = 44
+/** Number of a frame's layout; a store of format n holds frames of format n alone. */
+export type FrameFormat = 1 | 2
+const KINDS = ['normal', 'gap'] as const
+const CHECKSUM_BYTES = 4
+const TIME_AT = 44
+/** Bytes of the header by format. */
+const HEADER_BYTES: Readonly<Record<FrameFormat, number>> = { 1: 48, 2: 56 }
 const KEY_BYTES = 8
 
 export interface Idempotency {
@@ -57,18 +64,30 @@ export interface LogCommit {
 }
 
 export interface FrameHeader {
-  kind: number
+  format: FrameFormat
+  kind: (typeof KINDS)[number]
   count: number
   first: number
   last: number
+  /** Time of the last commit; format 1 has it in the body alone, and for a gap not at all. */
+  time: number | undefined
   previous: number
   checksum: number
+}
+
+/** Says that the events of these positions are lost. It closes the chain over them. */
+export interface Gap {
+  /** What the intact frame behind the gap names as the one before it; none if none was left. */
+  next: number | undefined
+  reason: string
 }
 
 export interface Frame extends FrameHeader {
   /** Encoded size, header included. */
   bytes: number
+  /** None in a gap. */
   commits: LogCommit[]
+  gap: Gap | undefined
 }
 
 /** A frame that cannot be trusted. The log turns it into `LOG_DAMAGED` with its positions. */
@@ -104,27 +123,61 @@ export function encodeBody(commits: readonly LogCommit[]): Buffer {
   )
 }
 
+export interface FrameSeal {
+  format: FrameFormat
+  first: number
+  count: number
+  /** Time of the last commit in the body. */
+  time: number
+  previous: number
+  storeId: Buffer
+}
+
 /** Puts the header before a body and closes the chain to the frame before. */
-export function sealFrame(
-  body: Buffer,
-  header: { kind: number; first: number; count: number; previous: number; storeId: Buffer }
-): EncodedFrame {
+export function sealFrame(body: Uint8Array, header: FrameSeal): EncodedFrame {
+  return seal('normal', body, header)
+}
+
+/**
+ * A frame in the place of lost ones. `previous` is the checksum of the intact frame before, `next`
+ * what the intact frame behind names as the one before it, `time` that of the intact frame before:
+ * times never decrease along the log, and nobody knows those of what is lost.
+ */
+export function sealGap({ next, reason, ...header }: FrameSeal & Gap): EncodedFrame {
+  return seal('gap', pack([header.previous, next ?? null, reason]), header)
+}
+
+function seal(kind: FrameHeader['kind'], body: Uint8Array, header: FrameSeal): EncodedFrame {
   assert(header.count > 0, 'a frame holds at least one event')
   const key = frameKey(header.first)
-  const value = Buffer.allocUnsafe(HEADER_BYTES + body.length)
-  value[0] = FRAME_FORMAT
-  value[1] = header.kind
-  value.writeUInt16LE(0, 2)
+  const headerBytes = HEADER_BYTES[header.format]
+  const value = Buffer.alloc(headerBytes + body.length)
+  value[0] = header.format
+  value[1] = KINDS.indexOf(kind)
   value.writeUInt32LE(header.count, 4)
   value.writeBigUInt64LE(BigInt(header.first), 8)
   header.storeId.copy(value, 16)
   value.writeUInt32LE(header.previous, 32)
   value.writeUInt32LE(body.length, 36)
-  value.writeUInt32LE(0, 40)
-  body.copy(value, HEADER_BYTES)
-  const checksum = frameChecksum(key, value)
-  value.writeUInt32LE(checksum, CHECKSUM_AT)
+  if (header.format === 2) value.writeBigUInt64LE(BigInt(header.time), TIME_AT)
+  value.set(body, headerBytes)
+  const checksum = frameChecksum(key, value, headerBytes)
+  value.writeUInt32LE(checksum, headerBytes - CHECKSUM_BYTES)
   return { first: header.first, count: header.count, key, value, checksum }
+}
+
+/**
+ * The rule of the chain: whether a frame may stand behind another, the first one behind nothing.
+ * A gap vouches for what the frame behind it names; one appended later names the gap itself.
+ */
+export function follows(
+  before: Pick<Frame, 'last' | 'checksum' | 'gap'> | undefined,
+  frame: Pick<Frame, 'first' | 'previous'>
+): boolean {
+  if (before === undefined) return frame.first === 1 && frame.previous === 0
+  if (frame.first !== before.last + 1) return false
+  const vouched = before.gap?.next
+  return frame.previous === before.checksum || (vouched !== undefined && frame.previous === vouched)
 }
 
 /**
@@ -132,27 +185,40 @@ export function sealFrame(
  *
  * @throws FrameDamage
  */
-function checkFrame(key: Uint8Array, value: Buffer, storeId: Uint8Array): FrameHeader {
+export function checkFrame(key: Uint8Array, value: Buffer, storeId: Uint8Array): FrameHeader {
   if (key.length !== KEY_BYTES) throw new FrameDamage(`a key of ${key.length} bytes`)
-  if (value.length < HEADER_BYTES) throw new FrameDamage(`a frame of ${value.length} bytes`)
-  if (value[0] !== FRAME_FORMAT) throw new FrameDamage(`frame format ${value[0]}`)
-  if (value.readUInt32LE(36) !== value.length - HEADER_BYTES) {
+  const format = formatOf(value)
+  const headerBytes = HEADER_BYTES[format]
+  if (value.length < headerBytes) throw new FrameDamage(`a frame of ${value.length} bytes`)
+  if (value.readUInt32LE(36) !== value.length - headerBytes) {
     throw new FrameDamage('the length of the body differs from the header')
   }
-  const checksum = value.readUInt32LE(CHECKSUM_AT)
-  if (frameChecksum(key, value) !== checksum) throw new FrameDamage('checksum differs')
+  const checksum = value.readUInt32LE(headerBytes - CHECKSUM_BYTES)
+  if (frameChecksum(key, value, headerBytes) !== checksum) throw new FrameDamage('checksum differs')
   if (!value.subarray(16, 32).equals(storeId)) throw new FrameDamage('frame of another store')
   const first = Number(value.readBigUInt64LE(8))
   if (first !== positionOfKey(key)) throw new FrameDamage('position differs from the key')
   const count = value.readUInt32LE(4)
+  if (count === 0) throw new FrameDamage('it holds no event')
+  const kind = KINDS[value.readUInt8(1)]
+  if (kind === undefined) throw new FrameDamage(`frame kind ${value[1]}`)
   return {
-    kind: value.readUInt8(1),
+    format,
+    kind,
     count,
     first,
     last: first + count - 1,
+    time: format === 1 ? undefined : Number(value.readBigUInt64LE(TIME_AT)),
     previous: value.readUInt32LE(32),
     checksum
   }
+}
+
+function formatOf(value: Buffer): FrameFormat {
+  const [format] = value
+  if (format === undefined) throw new FrameDamage('a frame of 0 bytes')
+  if (format !== 1 && format !== 2) throw new FrameDamage(`frame format ${format}`)
+  return format
 }
 
 /**
@@ -162,18 +228,39 @@ function checkFrame(key: Uint8Array, value: Buffer, storeId: Uint8Array): FrameH
  */
 export function decodeFrame(key: Uint8Array, value: Buffer, storeId: Uint8Array): Frame {
   const header = checkFrame(key, value, storeId)
-  if (header.kind === FRAME_KIND.gap) return { ...header, bytes: value.length, commits: [] }
-  if (header.kind !== FRAME_KIND.normal) throw new FrameDamage(`frame kind ${header.kind}`)
+  const bytes = value.length
   try {
-    const commits = decodeBody(unpack(value.subarray(HEADER_BYTES)), header.first)
+    const body = unpack(bodyOf(value))
+    if (header.kind === 'gap')
+      return { ...header, bytes, commits: [], gap: decodeGap(body, header) }
+    const commits = decodeBody(body, header.first)
     const last = commits.at(-1)
     const end = last === undefined ? header.first : last.first + last.events.length
     if (end !== header.last + 1) throw new FrameDamage('count of events differs from the header')
-    return { ...header, bytes: value.length, commits }
+    if (header.time !== undefined && header.time !== last?.time) {
+      throw new FrameDamage('time differs from the header')
+    }
+    return { ...header, time: last?.time, bytes, commits, gap: undefined }
   } catch (cause) {
     if (cause instanceof FrameDamage) throw cause
-    throw new FrameDamage('the body is malformed', { cause })
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new FrameDamage(`the body is malformed: ${why}`, { cause })
   }
+}
+
+/** The body of a frame that was checked, to be sealed under another header. */
+export function bodyOf(value: Buffer): Buffer {
+  return value.subarray(HEADER_BYTES[formatOf(value)])
+}
+
+function decodeGap(value: unknown, header: FrameHeader): Gap {
+  if (!Array.isArray(value)) throw new FrameDamage('a gap is not an array')
+  const [previous, next, reason] = value as unknown[]
+  if (previous !== header.previous) throw new FrameDamage('a gap names two frames before it')
+  if (typeof reason !== 'string' || (next !== null && typeof next !== 'number')) {
+    throw new FrameDamage('malformed gap')
+  }
+  return { next: next ?? undefined, reason }
 }
 
 function decodeBody(value: unknown, first: number): LogCommit[] {
@@ -246,7 +333,7 @@ function decodeResult(value: unknown): CommandResult {
   return result
 }
 
-function frameChecksum(key: Uint8Array, value: Buffer): number {
-  const head = crc32(value.subarray(0, CHECKSUM_AT), crc32(key))
-  return crc32(value.subarray(HEADER_BYTES), head)
+function frameChecksum(key: Uint8Array, value: Buffer, headerBytes: number): number {
+  const head = crc32(value.subarray(0, headerBytes - CHECKSUM_BYTES), crc32(key))
+  return crc32(value.subarray(headerBytes), head)
 }

@@ -5,8 +5,9 @@ import { syncDirectory, syncFiles } from '../storage/files.ts'
 import { Level, type LevelTuning } from '../storage/level.ts'
 import {
   encodeBody,
-  FRAME_KIND,
   type Frame,
+  type FrameFormat,
+  follows,
   frameKey,
   type LogCommit,
   positionOfKey,
@@ -25,6 +26,7 @@ export const LOG_TUNING: LevelTuning = {
   maxFileBytes: 32 * MiB
 }
 
+const NEWEST: FrameFormat = 2
 export const LOG_DIRECTORY = 'log'
 export const HEAD_FILE = 'HEAD'
 
@@ -34,6 +36,7 @@ export class LevelLog implements EventLog {
   readonly #headFile: HeadFile
   readonly #reader: FrameReader
   readonly #storeId: Buffer
+  readonly #format: FrameFormat
   readonly #waiters = new Set<() => void>()
   #head = 0
   #durableHead = 0
@@ -42,32 +45,42 @@ export class LevelLog implements EventLog {
   #appending = false
   #closed = false
 
-  private constructor(level: Level, headFile: HeadFile, storeId: Buffer) {
+  private constructor(level: Level, headFile: HeadFile, storeId: Buffer, format: FrameFormat) {
     this.#level = level
     this.#headFile = headFile
     this.#storeId = storeId
+    this.#format = format
     this.#reader = new FrameReader(level, storeId)
   }
 
   /** Makes an empty log. The store's FORMAT file, written later, marks it complete. */
-  static async create(directory: string, storeId: Buffer): Promise<LevelLog> {
+  static async create(
+    directory: string,
+    storeId: Buffer,
+    format: FrameFormat = NEWEST
+  ): Promise<LevelLog> {
     const level = await Level.create(join(directory, LOG_DIRECTORY), LOG_TUNING)
     const headFile = HeadFile.create(join(directory, HEAD_FILE), storeId)
     await headFile.sync()
     await syncDirectory(join(directory, LOG_DIRECTORY))
-    return new LevelLog(level, headFile, storeId)
+    return new LevelLog(level, headFile, storeId, format)
   }
 
   /**
    * Opens a log, finds its head and compares it with the watermark.
    *
+   * @param format Of the frames it appends: that of the store. It reads every one.
    * @throws StoreError `LOG_DAMAGED` when acknowledged frames are missing, `STORE_DAMAGED`.
    */
-  static async open(directory: string, storeId: Buffer): Promise<LevelLog> {
+  static async open(
+    directory: string,
+    storeId: Buffer,
+    format: FrameFormat = NEWEST
+  ): Promise<LevelLog> {
     const level = await openLevel(directory)
     try {
       const { file, watermark } = openHead(directory, storeId)
-      const log = new LevelLog(level, file, storeId)
+      const log = new LevelLog(level, file, storeId, format)
       if (watermark === undefined) {
         file.close()
         throw damaged(HEAD_FILE, 'neither slot is whole')
@@ -92,22 +105,18 @@ export class LevelLog implements EventLog {
   async recover(from: number, readOnly: boolean): Promise<TornTail | undefined> {
     const durable = this.#durableHead
     const durableChecksum = this.#checksum
-    let last = 0
-    let checksum: number | undefined
+    let before: Frame | undefined
     let problem: StoreError<'LOG_DAMAGED'> | undefined
     try {
       for await (const frame of this.#reader.framesFrom(Math.max(from, 1))) {
-        if (checksum !== undefined && frame.previous !== checksum) {
+        // What stands before the first one read is not looked at, unless that is the very first.
+        if ((before !== undefined || frame.first === 1) && !follows(before, frame)) {
           throw logDamaged(frame.first, frame.last, 'the chain is broken')
-        }
-        if (last === 0 && frame.first === 1 && frame.previous !== 0) {
-          throw logDamaged(1, frame.last, 'the first frame names one before it')
         }
         if (frame.last === durable && frame.checksum !== durableChecksum) {
           throw logDamaged(frame.first, frame.last, 'the frame is not the one HEAD names')
         }
-        last = frame.last
-        checksum = frame.checksum
+        before = frame
       }
     } catch (error) {
       // A checkpoint was durable too, whatever HEAD remembers after a power cut.
@@ -115,12 +124,13 @@ export class LevelLog implements EventLog {
       if (!isLogDamage(error) || error.details.from <= promised) throw error
       problem = error
     }
+    let last = before?.last ?? 0
     if (last === 0 && from > 0) last = await this.#lastBefore(from)
     if (last < durable) {
       throw logDamaged(last + 1, durable, 'acknowledged frames are missing at the end')
     }
     this.#head = last
-    this.#checksum = checksum ?? durableChecksum
+    this.#checksum = before?.checksum ?? durableChecksum
     if (problem === undefined) return undefined
     return this.#dropTail(last + 1, problem.details.reason, readOnly)
   }
@@ -151,9 +161,10 @@ export class LevelLog implements EventLog {
     const count = commits.reduce((sum, commit) => sum + commit.events.length, 0)
     assert(commits[0]?.first === first, 'a commit begins behind the head (invariant 1)')
     const frame = sealFrame(encodeBody(commits), {
-      kind: FRAME_KIND.normal,
+      format: this.#format,
       first,
       count,
+      time: commits.at(-1)?.time ?? 0,
       previous: this.#checksum,
       storeId: this.#storeId
     })

@@ -5,8 +5,8 @@ import {
   type AssociationChanged,
   type AssociationFields,
   type ConceptFields,
-  EVENT_VERSION,
-  type LogEvent
+  type LogEvent,
+  versionOf
 } from './event.ts'
 import type { LogCommit } from './frame.ts'
 
@@ -16,7 +16,7 @@ export function toStoredEvent(commit: LogCommit, index: number, event: LogEvent)
     position: commit.first + index,
     time: commit.time,
     type: event.type,
-    version: EVENT_VERSION,
+    version: versionOf(event),
     data: dataOf(event),
     commit: { first: commit.first, last: commit.first + commit.events.length - 1 },
     ...(subject === undefined ? {} : { subject }),
@@ -54,7 +54,11 @@ function dataOf(event: LogEvent): Record<string, unknown> {
       return { id, version, created, ...conceptFields(fields) }
     }
     case 'concept-forgotten':
-      return { id: event.id, version: event.version }
+      return {
+        id: event.id,
+        version: event.version,
+        ...(event.key === undefined ? {} : { key: event.key })
+      }
     case 'association-created':
     case 'association-reinforced':
     case 'association-revised':

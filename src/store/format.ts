@@ -3,21 +3,28 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StoreError } from '../errors.ts'
+import type { FrameFormat } from '../log/frame.ts'
 import { HEAD_FILE, LevelLog, LOG_DIRECTORY } from '../log/level-log.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { isMissing, namesIn, replaceFile, syncDirectory } from '../storage/files.ts'
 import { isOwnerFile } from '../storage/owner.ts'
 
-/** Number of the log's format. `migrations/` moves a store from one number to the next. */
-const FORMAT = 1
-const FORMAT_FILE = 'FORMAT'
+/**
+ * Numbers of the log's format that this program reads and writes; new stores get the last. A store
+ * keeps its number, and gets frames of that format alone, until `migrations/` moves it to the next.
+ */
+const SUPPORTED: readonly FrameFormat[] = [1, 2]
+export const NEWEST_FORMAT: FrameFormat = 2
+export const FORMAT_FILE = 'FORMAT'
 export const VECTORS_DIRECTORY = 'vectors'
 
 export interface StoreFormat {
-  format: number
+  format: FrameFormat
   storeId: Buffer
   /** Milliseconds since 1970. */
   createdAt: number
+  /** A migration has begun and not ended: the log may be of either format, or away. */
+  migration?: { to: FrameFormat; phase: 'copy' | 'switch' }
 }
 
 /** What a directory is, found without changing anything in it. */
@@ -47,10 +54,21 @@ export function notFound(directory: string): StoreError<'STORE_NOT_FOUND'> {
 
 /**
  * @throws StoreError `FORMAT_UNSUPPORTED` for a store of a newer program, which is left as it is,
- *   `STORE_DAMAGED`.
+ *   `MIGRATION_UNFINISHED`, `STORE_DAMAGED`.
  */
 export async function readFormat(directory: string): Promise<StoreFormat> {
-  const text = await readFile(join(directory, FORMAT_FILE), 'utf8')
+  const format = await readStoredFormat(directory)
+  if (format.migration !== undefined) throw migrationUnfinished(format)
+  return format
+}
+
+/** The same for who goes on with a migration. */
+export async function readStoredFormat(directory: string): Promise<StoreFormat> {
+  return parseFormat(await readFile(join(directory, FORMAT_FILE), 'utf8'))
+}
+
+/** The same for the text of a FORMAT, which a backup keeps. */
+export function parseFormat(text: string): StoreFormat {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -58,18 +76,38 @@ export async function readFormat(directory: string): Promise<StoreFormat> {
     throw damaged('it is not JSON', cause)
   }
   if (typeof value !== 'object' || value === null) throw damaged('it is not an object')
-  const { format, storeId, createdAt } = value as Record<string, unknown>
+  const { format, storeId, createdAt, migration } = value as Record<string, unknown>
   if (typeof format !== 'number') throw damaged('the number of the format is missing')
   // Asked before the other fields: a newer format may have others.
-  if (format !== FORMAT) {
-    const message = `The store has format ${format}, this program knows ${FORMAT}`
-    throw new StoreError('FORMAT_UNSUPPORTED', message, { format, supported: FORMAT })
+  const known = SUPPORTED.find((number) => number === format)
+  if (known === undefined) {
+    const message = `The store has format ${format}, this program knows ${SUPPORTED.join(' and ')}`
+    throw new StoreError('FORMAT_UNSUPPORTED', message, { format, supported: NEWEST_FORMAT })
   }
   const created = Date.parse(String(createdAt))
   if (typeof storeId !== 'string' || !/^[0-9a-f]{32}$/.test(storeId) || Number.isNaN(created)) {
     throw damaged('a field is missing or malformed')
   }
-  return { format, storeId: Buffer.from(storeId, 'hex'), createdAt: created }
+  const read = { format: known, storeId: Buffer.from(storeId, 'hex'), createdAt: created }
+  return migration === undefined ? read : { ...read, migration: parseMigration(migration) }
+}
+
+function parseMigration(value: unknown): NonNullable<StoreFormat['migration']> {
+  const { to, phase } = (value ?? {}) as Record<string, unknown>
+  const known = SUPPORTED.find((number) => number === to)
+  if (known === undefined || (phase !== 'copy' && phase !== 'switch')) {
+    throw damaged('the migration under way is malformed')
+  }
+  return { to: known, phase }
+}
+
+export function migrationUnfinished({
+  format,
+  migration
+}: StoreFormat): StoreError<'MIGRATION_UNFINISHED'> {
+  const to = migration?.to ?? format
+  const message = `A migration from format ${format} to ${to} has not ended: run migrate again`
+  return new StoreError('MIGRATION_UNFINISHED', message, { from: format, to })
 }
 
 /**
@@ -87,18 +125,25 @@ export async function createStore(directory: string): Promise<StoreFormat> {
   }
   const storeId = randomBytes(16)
   const created = new Date()
-  const log = await LevelLog.create(directory, storeId)
+  const log = await LevelLog.create(directory, storeId, NEWEST_FORMAT)
   await log.close()
   await mkdir(join(directory, TABLES_DIRECTORY), { recursive: true })
   await mkdir(join(directory, VECTORS_DIRECTORY), { recursive: true })
   await syncDirectory(directory)
+  const format = { format: NEWEST_FORMAT, storeId, createdAt: created.getTime() }
+  await writeFormat(directory, format)
+  return format
+}
+
+/** From here on the directory is a store. */
+export async function writeFormat(directory: string, format: StoreFormat): Promise<void> {
   const value = {
-    format: FORMAT,
-    storeId: storeId.toString('hex'),
-    createdAt: created.toISOString()
+    format: format.format,
+    storeId: format.storeId.toString('hex'),
+    createdAt: new Date(format.createdAt).toISOString(),
+    ...(format.migration === undefined ? {} : { migration: format.migration })
   }
   await replaceFile(join(directory, FORMAT_FILE), `${JSON.stringify(value)}\n`)
-  return { format: FORMAT, storeId, createdAt: created.getTime() }
 }
 
 /** An unfinished log has no table file and an empty write-ahead log; all else may hold frames. */
@@ -121,7 +166,12 @@ async function assertNoFrames(directory: string): Promise<void> {
 
 function isOurs(name: string): boolean {
   const known = [FORMAT_FILE, HEAD_FILE, LOG_DIRECTORY, TABLES_DIRECTORY, VECTORS_DIRECTORY]
-  return isOwnerFile(name) || known.includes(name) || /^FORMAT\.[0-9a-f]+\.tmp$/.test(name)
+  return isOwnerFile(name) || known.includes(name) || isTemporaryFormat(name)
+}
+
+/** Left by a process that died while it replaced FORMAT. */
+export function isTemporaryFormat(name: string): boolean {
+  return /^FORMAT\.[0-9a-f]+\.tmp$/.test(name)
 }
 
 function notAStore(directory: string, found: string[], cause?: unknown): StoreError<'NOT_A_STORE'> {

@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 // A later release may name other fields: the number alone decides.
-test.each([{ format: 2 }, { format: 2, store: 'named otherwise', storeId: 7, createdAt: null }])(
+test.each([{ format: 3 }, { format: 3, store: 'named otherwise', storeId: 7, createdAt: null }])(
   'a format file of %j is refused and the store left as it is',
   async (newer) => {
     writeFileSync(join(directory, 'FORMAT'), JSON.stringify(newer))
@@ -29,7 +29,7 @@ test.each([{ format: 2 }, { format: 2, store: 'named otherwise', storeId: 7, cre
 
     await expect(open(directory)).rejects.toMatchObject({
       code: 'FORMAT_UNSUPPORTED',
-      details: { format: 2, supported: 1 }
+      details: { format: 3, supported: 2 }
     })
     await expect(open(directory, { readOnly: true })).rejects.toMatchObject({
       code: 'FORMAT_UNSUPPORTED'

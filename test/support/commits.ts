@@ -115,7 +115,7 @@ export const EVENTS: LogEvent[] = [
     key: undefined,
     version: 3
   },
-  { type: 'concept-forgotten', ordinal: 1, id, version: 3 },
+  { type: 'concept-forgotten', ordinal: 1, id, version: 3, key: 'a key' },
   {
     type: 'vectors-declared',
     space: 'default',

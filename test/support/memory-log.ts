@@ -1,14 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { assert } from '#sutra/assert.js'
 import { StoreError } from '#sutra/errors.js'
-import {
-  decodeFrame,
-  encodeBody,
-  FRAME_KIND,
-  type Frame,
-  type LogCommit,
-  sealFrame
-} from '#sutra/log/frame.js'
+import { decodeFrame, encodeBody, type Frame, type LogCommit, sealFrame } from '#sutra/log/frame.js'
 import { poisoned } from '#sutra/log/level-log.js'
 import type { AppendedFrame, EventLog } from '#sutra/log/log.js'
 
@@ -64,9 +57,10 @@ export class MemoryLog implements EventLog {
     assert(commits[0]?.first === first, 'a commit begins behind the head')
     const count = commits.reduce((sum, commit) => sum + commit.events.length, 0)
     const { key, value, checksum } = sealFrame(encodeBody(commits), {
-      kind: FRAME_KIND.normal,
+      format: 2,
       first,
       count,
+      time: commits.at(-1)?.time ?? 0,
       previous: this.#checksum,
       storeId: this.#storage.storeId
     })

@@ -6,7 +6,7 @@
  * | `c`    | ordinal u32                              | concept                      | rows.ts        |
  * | `i`    | id, 16 bytes                             | ordinal, version of its death| rows.ts        |
  * | `k`    | idempotency key, UTF-8                   | position of its commit       | rows.ts        |
- * | `m`    | name, ASCII                              | checkpoint, counts, vectors  | rows.ts        |
+ * | `m`    | name, ASCII                              | checkpoint, counts, gap, vectors | rows.ts        |
  * | `n`    | ordinal u32, page u32                    | associations that come in    | page.ts        |
  * | `o`    | ordinal u32, page u32                    | associations that go out     | page.ts        |
  * | `r`    | batch number, 6 bytes                    | continuity record            | rows.ts        |
@@ -32,9 +32,10 @@ export const PREFIX = {
 
 export type Side = 'out' | 'in'
 
-export const META: Readonly<Record<'checkpoint' | 'counts' | 'vectors', Buffer>> = {
+export const META: Readonly<Record<'checkpoint' | 'counts' | 'gap' | 'vectors', Buffer>> = {
   checkpoint: metaKey('checkpoint'),
   counts: metaKey('counts'),
+  gap: metaKey('gap'),
   vectors: metaKey('vectors')
 }
 

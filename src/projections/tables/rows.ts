@@ -191,6 +191,20 @@ export interface ContinuityRecord {
   previous: number
 }
 
+/** The record of the batch that follows another. */
+export function nextRecord(
+  before: ContinuityRecord | undefined,
+  from: number,
+  to: number
+): ContinuityRecord {
+  return {
+    batch: (before?.batch ?? 0) + 1,
+    from,
+    to,
+    previous: before === undefined ? 0 : crc32(encodeRecord(before))
+  }
+}
+
 export function encodeRecord(record: ContinuityRecord): Buffer {
   return pack([record.batch, record.from, record.to, record.previous])
 }

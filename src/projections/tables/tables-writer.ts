@@ -5,7 +5,6 @@
  * record in one atomic LevelDB batch (invariant 5). If the process dies before, the checkpoint is
  * the old one and the events are applied again; after, it is the new one. There is no between.
  */
-import { crc32 } from 'node:zlib'
 import { assert } from '../../assert.ts'
 import type { ConceptId } from '../../ids.ts'
 import {
@@ -19,6 +18,7 @@ import {
 import type { Frame } from '../../log/frame.ts'
 import { pack } from '../../storage/codec.ts'
 import type { Level } from '../../storage/level.ts'
+import { consistentEvents, type KnownState, numbersOf } from '../after-gap.ts'
 import {
   type AssociationState,
   type At,
@@ -35,7 +35,6 @@ import {
   META,
   recordKey,
   type Side,
-  typeCountKey,
   typeMemberKey
 } from './keys.ts'
 import { keyOf, newEntry, type PageEntry } from './page.ts'
@@ -43,18 +42,20 @@ import {
   type ContinuityRecord,
   type DeadConcept,
   decodeConcept,
-  decodeNumber,
+  decodeId,
   encodeConcept,
   encodeCounts,
   encodeDead,
   encodeId,
   encodeNumber,
   encodeRecord,
+  nextRecord,
   openRow,
   sealRow,
   type TableCounts
 } from './rows.ts'
 import { TreeEditor } from './tree-editor.ts'
+import { TypeCounts } from './type-counts.ts'
 
 /** Continuity records kept behind the newest: more batches than a memtable can hold. */
 const RECORDS_KEPT = 8192
@@ -68,6 +69,8 @@ export interface WriterState {
   record: ContinuityRecord | undefined
   /** Concepts that died and whose associations are not erased yet, by ordinal. */
   dead: Map<number, DeadConcept>
+  /** Where the last gap passed ends; 0 for none. */
+  gap: number
 }
 
 export class TablesWriter {
@@ -76,19 +79,22 @@ export class TablesWriter {
   readonly #dead: Map<number, DeadConcept>
   readonly #rows = new Map<string, { key: Buffer; value: Buffer | undefined }>()
   readonly #concepts = new Map<number, ConceptState | undefined>()
-  readonly #typeCounts = new Map<string, number>()
+  readonly #typeCounts: TypeCounts
   #checkpoint: number
   #record: ContinuityRecord | undefined
   #counts: TableCounts
+  #gap: number
   #failure: Error | undefined
 
   constructor(level: Level, state: WriterState) {
     this.#level = level
     this.#editor = new TreeEditor(level, state.counts.ordinals)
+    this.#typeCounts = new TypeCounts(level)
     this.#checkpoint = state.checkpoint
     this.#record = state.record
     this.#counts = { ...state.counts }
     this.#dead = state.dead
+    this.#gap = state.gap
   }
 
   get checkpoint(): number {
@@ -128,13 +134,15 @@ export class TablesWriter {
     let position = this.#checkpoint
     let events = 0
     for (const frame of frames) {
-      assert(frame.first === position + 1, 'frames follow the checkpoint without a gap')
+      assert(frame.first === position + 1, 'frames follow the checkpoint without a hole')
+      if (frame.gap !== undefined) this.#passGap(frame.last)
       for (const commit of frame.commits) {
         const { idempotency } = commit.meta ?? {}
         if (idempotency !== undefined)
           this.#putNumber(idempotencyKey(idempotency.key), commit.first)
         for (const [i, event] of commit.events.entries()) {
-          this.#fold(event, { position: commit.first + i, time: commit.time })
+          const at = { position: commit.first + i, time: commit.time }
+          for (const one of this.#consistent(event)) this.#fold(one, at)
           events++
         }
       }
@@ -155,6 +163,41 @@ export class TablesWriter {
     await this.#write(this.#checkpoint)
     if (done) this.#dead.delete(ordinal)
     return { ordinal, erased: all, done }
+  }
+
+  /** Events behind a gap mean something else, and a later batch must know that there was one. */
+  #passGap(last: number): void {
+    this.#gap = last
+    this.#putNumber(META.gap, last)
+  }
+
+  /** Each event as it is, unless a gap stands before it. */
+  #consistent(event: LogEvent): LogEvent[] {
+    if (this.#gap === 0) return [event]
+    const { ordinal, revision } = numbersOf(event)
+    this.#counts.ordinals = Math.max(this.#counts.ordinals, ordinal)
+    this.#counts.revisions = Math.max(this.#counts.revisions, revision)
+    return consistentEvents(event, this.#known)
+  }
+
+  readonly #known: KnownState = {
+    isAlive: (ordinal) => this.#concept(ordinal) !== undefined,
+    livingOrdinal: (id) => {
+      const ordinal = this.#ordinalOf(id)
+      return ordinal !== undefined && this.#concept(ordinal) !== undefined ? ordinal : undefined
+    },
+    hasAssociation: (event) => {
+      const found = this.#editor.find('out', event.source.ordinal, keyEntry(event, 'out'))
+      // Under the same id may stand an association to the dead concept that had it before.
+      return found !== undefined && otherOrdinalOf(found) === event.target.ordinal
+    }
+  }
+
+  #ordinalOf(id: ConceptId): number | undefined {
+    const key = idKey(id)
+    const gathered = this.#rows.get(key.toString('latin1'))
+    const value = gathered === undefined ? this.#level.getSync(key) : gathered.value
+    return value === undefined ? undefined : decodeId(openRow(key, value)).ordinal
   }
 
   #fold(event: LogEvent, at: At): void {
@@ -299,20 +342,12 @@ export class TablesWriter {
     if (from === to) return
     if (from !== undefined) {
       this.#delete(typeMemberKey(from, ordinal))
-      this.#typeCounts.set(from, this.#typeCount(from) - 1)
+      this.#typeCounts.add(from, -1)
     }
     if (to !== undefined) {
       this.#put(typeMemberKey(to, ordinal), Buffer.alloc(0))
-      this.#typeCounts.set(to, this.#typeCount(to) + 1)
+      this.#typeCounts.add(to, 1)
     }
-  }
-
-  #typeCount(type: string): number {
-    const known = this.#typeCounts.get(type)
-    if (known !== undefined) return known
-    const key = typeCountKey(type)
-    const value = this.#level.getSync(key)
-    return value === undefined ? 0 : decodeNumber(openRow(key, value))
   }
 
   #put(key: Buffer, payload: Buffer): void {
@@ -339,11 +374,7 @@ export class TablesWriter {
       if (state === undefined) batch.del(key)
       else batch.put(key, sealRow(key, encodeConcept(state)))
     }
-    for (const [type, count] of this.#typeCounts) {
-      const key = typeCountKey(type)
-      if (count === 0) batch.del(key)
-      else batch.put(key, sealRow(key, encodeNumber(count)))
-    }
+    this.#typeCounts.flush(batch)
     this.#editor.flush(batch)
     batch.put(META.counts, sealRow(META.counts, encodeCounts(this.#counts)))
     batch.put(META.checkpoint, sealRow(META.checkpoint, encodeNumber(checkpoint)))
@@ -358,19 +389,6 @@ export class TablesWriter {
     this.#typeCounts.clear()
     this.#checkpoint = checkpoint
     this.#record = record
-  }
-}
-
-function nextRecord(
-  before: ContinuityRecord | undefined,
-  from: number,
-  to: number
-): ContinuityRecord {
-  return {
-    batch: (before?.batch ?? 0) + 1,
-    from,
-    to,
-    previous: before === undefined ? 0 : crc32(encodeRecord(before))
   }
 }
 

@@ -1,0 +1,61 @@
+import { type Command, Option } from 'commander'
+import { type MigrationReport, migrate } from '../../index.ts'
+import { onStore } from '../arguments.ts'
+import { formatCount, formatMany, formatSeconds } from '../output.ts'
+import { ProgressLine } from '../progress.ts'
+import type { Session, StoreFlags } from '../session.ts'
+
+interface Flags extends StoreFlags {
+  /** `false` for `--no-backup`. */
+  backup?: string | boolean
+  dryRun?: true
+}
+
+export function addMigrate(program: Command, session: Session): void {
+  onStore(program.command('migrate'))
+    .description('Move a store of an older format to the newest one')
+    .option('--backup <directory>', 'copy the log there first; it must be empty')
+    .addOption(new Option('--no-backup', 'copy nothing first').default(undefined))
+    .option('--dry-run', 'read and check everything and change nothing')
+    .action(async (flags: Flags, command: Command) => {
+      const { dir, json } = flags
+      const dryRun = flags.dryRun === true
+      if (flags.backup === undefined && !dryRun) {
+        command.error('error: either --backup <directory> or --no-backup must be given')
+      }
+      const backup = typeof flags.backup === 'string' ? flags.backup : false
+      const bar = new ProgressLine()
+      let report: MigrationReport
+      try {
+        report = await migrate(dir, {
+          backup,
+          dryRun,
+          signal: session.signal,
+          onProgress: ({ phase, done, total }) => bar.update(phase, done, total, formatCount(done))
+        })
+      } finally {
+        bar.stop()
+      }
+      if (json) await session.printer.json(report)
+      else await print(report, dryRun, session)
+      await session.printer.flush()
+    })
+}
+
+async function print(
+  report: MigrationReport,
+  dryRun: boolean,
+  { printer }: Session
+): Promise<void> {
+  const { changed, from, to, steps, backup, frames, events, seconds } = report
+  if (!changed && !dryRun) {
+    await printer.line(`The store has format ${from}, the newest one`, 'good')
+    return
+  }
+  const done = dryRun ? 'Would move' : 'Moved'
+  await printer.line(`${done} the store from format ${from} to ${to}`, 'good')
+  for (const step of steps) await printer.line(`  ${step}`)
+  const checked = `${formatMany(events, 'event')} in ${formatMany(frames, 'frame')}`
+  await printer.line(`${checked}, in ${formatSeconds(seconds)}`, 'dim')
+  if (backup !== undefined) await printer.line(`The log of before is in ${backup}`, 'dim')
+}
