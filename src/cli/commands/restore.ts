@@ -1,0 +1,82 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type RestoreReport, restore } from '../../index.ts'
+import { given, onStore, toInteger } from '../arguments.ts'
+import { formatBytes, formatCount, formatMany, formatSeconds } from '../output.ts'
+import { ProgressLine } from '../progress.ts'
+import { Failed, type Session, type StoreFlags } from '../session.ts'
+
+interface Flags extends StoreFlags {
+  toPosition?: number
+  toTime?: Date
+}
+
+/** What the restore said, and what the restored store itself says once it is open. */
+interface Outcome extends RestoreReport {
+  /** Of the store that was opened. */
+  stateHash: string
+  /** What the backup says it must be; absent where only a part was restored. */
+  expectedHash?: string
+  ok: boolean
+}
+
+export function addRestore(program: Command, session: Session): void {
+  const position = new Option('--to-position <n>', 'leave out what was committed later')
+  onStore(program.command('restore'))
+    .description('Make a store out of a backup, whole or as it was earlier, and check its state')
+    .argument('<backup>', 'directory of the backup')
+    .addOption(position.argParser(toInteger).conflicts('toTime'))
+    .option('--to-time <time>', 'the same by time, such as 2026-01-31T12:00:00Z', toDate)
+    .action(async (backup: string, flags: Flags) => {
+      const bar = new ProgressLine()
+      let outcome: Outcome
+      try {
+        const report = await restore(backup, flags.dir, {
+          ...given({ toPosition: flags.toPosition, toTime: flags.toTime }),
+          signal: session.signal,
+          onProgress: ({ phase, done, total }) => bar.update(phase, done, total, formatCount(done))
+        })
+        bar.update('state hash', 0, undefined)
+        outcome = await check(report, flags.dir, session)
+      } finally {
+        bar.stop()
+      }
+      if (flags.json) await session.printer.json(outcome)
+      else await print(outcome, flags.dir, session)
+      if (outcome.ok) return
+      await session.printer.flush()
+      throw new Failed('The restored state is not the one that was backed up')
+    })
+}
+
+/** Opening the store makes its tables; the hash then covers them and the vectors. */
+async function check(report: RestoreReport, dir: string, session: Session): Promise<Outcome> {
+  const { stateHash: expectedHash, ...rest } = report
+  let stateHash = ''
+  await session.withStore(dir, { createIfMissing: false }, async (store) => {
+    stateHash = await store.stateHash({ signal: session.signal })
+  })
+  const ok = expectedHash === undefined || expectedHash === stateHash
+  return { ...rest, stateHash, ...given({ expectedHash }), ok }
+}
+
+async function print(outcome: Outcome, dir: string, { printer }: Session): Promise<void> {
+  const { position, backupPosition, frames, events, bytes, seconds, ok } = outcome
+  const at = `position ${formatCount(position)}`
+  if (ok) await printer.line(`Restored to ${dir}, up to ${at}`, 'good')
+  else await printer.line('The restored state is not the one that was backed up', 'bad')
+  const copied = `${formatMany(events, 'event')} in ${formatMany(frames, 'frame')}`
+  const isCompared = outcome.expectedHash !== undefined
+  const compared = ok ? 'as it was backed up' : `the backup says ${outcome.expectedHash ?? ''}`
+  const left = `the backup goes on to position ${formatCount(backupPosition)}`
+  await printer.fields([
+    ['copied', `${copied}; ${formatBytes(bytes)} in ${formatSeconds(seconds)}`],
+    ['state hash', outcome.stateHash],
+    ['compared', isCompared ? compared : position < backupPosition ? left : 'no: none is known']
+  ])
+}
+
+function toDate(text: string): Date {
+  const date = new Date(text)
+  if (!Number.isNaN(date.getTime())) return date
+  throw new InvalidArgumentError('Expected a time in ISO 8601.')
+}
