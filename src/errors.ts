@@ -9,6 +9,7 @@ export interface StoreErrorDetails {
   NOT_A_STORE: { directory: string; found: string[] }
   STORE_DAMAGED: { file: string; reason: string }
   FORMAT_UNSUPPORTED: { format: number; supported: number }
+  MIGRATION_UNFINISHED: { from: number; to: number }
   LOG_DAMAGED: { from: number; to: number; reason: string }
   LOG_BEHIND_CHECKPOINT: { projection: string; checkpoint: number; head: number }
   // Life of a store
@@ -18,6 +19,7 @@ export interface StoreErrorDetails {
   VIEW_CLOSED: { position: number }
   ABORTED: { operation: string }
   WRITE_FAILED: { first: number; last: number }
+  DISK_LOW: { freeBytes: number; reserveBytes: number }
   TABLES_DAMAGED: { key: string; reason: string }
   PROJECTION_STOPPED: { projection: string; position: number }
   // Commands
@@ -37,6 +39,11 @@ export interface StoreErrorDetails {
   VECTORS_NOT_DECLARED: { operation: string }
   VECTORS_UNAVAILABLE: { reason: string }
   EMBED_FAILED: { texts: number; reason: string }
+  // Backup and restore
+  BACKUP_NOT_FOUND: { directory: string }
+  BACKUP_TARGET_REFUSED: { directory: string; reason: string }
+  BACKUP_DAMAGED: { file: string; reason: string }
+  BACKUP_FAILED: { directory: string; reason: string }
   // Queries and import
   QUERY_INVALID: { option: string; received: unknown; expected: string }
   CURSOR_INVALID: { cursor: string }
@@ -59,13 +66,17 @@ export type StoreErrorCode = keyof StoreErrorDetails
 /** Codes after which the same call may succeed later without a change by the caller. */
 const RETRYABLE: ReadonlySet<StoreErrorCode> = new Set([
   'STORE_LOCKED',
+  'DISK_LOW',
   'EMBED_FAILED',
   'EXPECTATION_FAILED',
   'ABORTED'
 ])
 
-/** Codes of a write that may or may not be in the log: reopen, then retry with the same key. */
-const OUTCOME_UNKNOWN: ReadonlySet<StoreErrorCode> = new Set(['WRITE_FAILED'])
+/**
+ * Codes of a write that may or may not be in the log: reopen, then retry with the same key. Or in a
+ * backup, whose last step may have been taken: repeating it goes on with what is there.
+ */
+const OUTCOME_UNKNOWN: ReadonlySet<StoreErrorCode> = new Set(['WRITE_FAILED', 'BACKUP_FAILED'])
 
 /**
  * An operating error: something a correct program can meet and may want to handle.

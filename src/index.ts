@@ -12,7 +12,7 @@ export type {
   VectorMetric,
   VectorOptions
 } from './options.ts'
-export { open } from './store.ts'
+export { migrate, open, repair, restore } from './store.ts'
 export type {
   LatencySummary,
   Operation,

@@ -53,6 +53,10 @@ export interface StoreOptions {
   durability?: 'fsync' | 'interval' | 'os'
   /** In `interval` mode, how old an acknowledged commit may be before it is on disk. */
   durabilityIntervalMs?: number
+  /** Free bytes of the disk below which writes are refused; at most a sixteenth of it. 0: never. */
+  diskReserveBytes?: number
+  /** How fast the files are checked in the background, bytes a second. 0: not at all. */
+  scrubBytesPerSec?: number
   pipeline?: PipelineOptions
   cache?: { bytes?: number }
   limits?: Partial<Limits>
@@ -80,6 +84,8 @@ export interface ResolvedOptions {
   readonly indexes: Readonly<Record<string, 'string' | 'number' | 'boolean'>>
   readonly durability: 'fsync' | 'interval' | 'os'
   readonly durabilityIntervalMs: number
+  readonly diskReserveBytes: number
+  readonly scrubBytesPerSec: number
   readonly pipeline: ResolvedPipeline
   readonly cacheBytes: number
   readonly limits: Readonly<Limits>
@@ -102,6 +108,8 @@ export interface ChoiceRule<T extends string = string> {
 
 type NumberOption =
   | 'durabilityIntervalMs'
+  | 'diskReserveBytes'
+  | 'scrubBytesPerSec'
   | `vectors.${'dimensions' | 'connectivity' | 'expansionAdd' | 'expansionSearch'}`
   | `pipeline.intervalMs.${'min' | 'base' | 'max'}`
   | `pipeline.${'queueEventsMax' | 'queueBytesMax' | 'batchEventsMax' | 'emaAlpha' | 'warnAt'}`
@@ -117,6 +125,8 @@ interface ChoiceOptions {
 /** The one place where defaults and bounds of numbers live; the README table is made from it. */
 export const NUMBER_RULES: Readonly<Record<NumberOption, NumberRule>> = {
   durabilityIntervalMs: integer(100, 1, 60_000, 'ms'),
+  diskReserveBytes: integer(64 * MiB, 0, 1024 * 1024 * MiB, 'bytes'),
+  scrubBytesPerSec: integer(4 * MiB, 0, 1024 * MiB, 'bytes/s'),
   'vectors.dimensions': integer(0, 1, 4096, 'numbers'),
   'vectors.connectivity': integer(16, 2, 128, 'edges'),
   'vectors.expansionAdd': integer(128, 1, 4096, 'candidates'),
@@ -154,6 +164,8 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'indexes',
     'durability',
     'durabilityIntervalMs',
+    'diskReserveBytes',
+    'scrubBytesPerSec',
     'pipeline',
     'cache',
     'limits',
@@ -203,6 +215,8 @@ export function resolveOptions(options: StoreOptions = {}): ResolvedOptions {
     indexes: resolveIndexes(options.indexes ?? {}),
     durability: choice('durability', options.durability),
     durabilityIntervalMs: number('durabilityIntervalMs', options.durabilityIntervalMs),
+    diskReserveBytes: number('diskReserveBytes', options.diskReserveBytes),
+    scrubBytesPerSec: number('scrubBytesPerSec', options.scrubBytesPerSec),
     pipeline: resolvePipeline(pipeline),
     cacheBytes: number('cache.bytes', section('cache', cache).bytes),
     limits: resolveLimits(section('limits', limits)),

@@ -2,6 +2,7 @@
  * The store as callers see it: each method checks what it was given and hands it to the part
  * that does the work. To read on: append/writer.ts for writes, query/reader.ts for reads.
  */
+import { resolve } from 'node:path'
 import { Observable } from 'rxjs'
 import { checkCommitOptions } from './append/commit-options.ts'
 import { prepareCommit } from './append/prepare.ts'
@@ -15,10 +16,13 @@ import { observeEvents, readEvents } from './pipeline/events.ts'
 import type { Pinned } from './projections/pinned.ts'
 import { checkOptions, checkWhole } from './query/read-options.ts'
 import { PinnedReader } from './query/reader.ts'
+import { backup } from './store/backup.ts'
 import { closeEngine } from './store/close.ts'
 import { Engine } from './store/engine.ts'
 import { openParts } from './store/open-parts.ts'
+import { healByRebuilding } from './store/healing.ts'
 import { rebuild } from './store/rebuild.ts'
+import { repairLog } from './store/repair.ts'
 import { StatsReader } from './store/stats.ts'
 import { verify } from './store/verify.ts'
 import { nowUs } from './telemetry/latency.ts'
@@ -27,6 +31,7 @@ import type { Stats, TelemetryEvent } from './telemetry/types.ts'
 import type {
   AssociationPatch,
   AssociationRef,
+  BackupReport,
   Command,
   CommitOptions,
   ConceptPatch,
@@ -40,6 +45,8 @@ import type {
   ReadOptions,
   Receipt,
   Reinforcement,
+  RepairOptions,
+  RepairReport,
   Schema,
   Store,
   StoredEvent,
@@ -47,6 +54,9 @@ import type {
   VerifyReport,
   View
 } from './types.ts'
+
+export { migrate } from './store/migrate.ts'
+export { restore } from './store/restore.ts'
 
 /**
  * Opens the store in a directory, or makes one there.
@@ -63,6 +73,7 @@ export async function open<S extends Schema = Schema>(
     throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
   }
   const engine = new Engine(await openParts(directory, options))
+  healByRebuilding(engine)
   engine.start()
   // The schema narrows names and metadata for the compiler alone.
   return new LocalStore(engine) as unknown as Store<S>
@@ -190,6 +201,11 @@ class LocalStore extends PinnedReader implements Store {
     return verify(this.#engine, options)
   }
 
+  async backup(directory: string, options: LongOptions = {}): Promise<BackupReport> {
+    this.#assertOpen('backup')
+    return backup(this.#engine, directory, options)
+  }
+
   async import(source: ImportSource, options: ImportOptions = {}): Promise<ImportReport> {
     this.#assertWritable('import')
     const store = this
@@ -270,6 +286,29 @@ class LocalStore extends PinnedReader implements Store {
     if (!this.#engine.parts.options.readOnly) return
     throw new StoreError('STORE_READ_ONLY', 'The store was opened read-only', { operation })
   }
+}
+
+/**
+ * Repairs the log of a store that is not open: keeps every intact frame, puts a gap where something
+ * is lost, makes tables and vectors anew and leaves the damaged files aside. A whole log is not
+ * touched. Resolves when the store can be opened again.
+ *
+ * @throws StoreError `STORE_NOT_FOUND`, `STORE_LOCKED`, `FORMAT_UNSUPPORTED`, `ABORTED`.
+ */
+export async function repair(
+  directory: string,
+  options: RepairOptions = {}
+): Promise<RepairReport> {
+  checkOptions(options, ['dryRun', 'onProgress'])
+  const report = await repairLog(resolve(directory), options)
+  if (!report.changed) return report
+  const store = await open(directory, { createIfMissing: false })
+  try {
+    await store.caughtUp()
+  } finally {
+    await store.close()
+  }
+  return report
 }
 
 /** A state of the store that stays as it is. Pinning copies nothing. */

@@ -329,12 +329,98 @@ export interface LongOptions extends ReadOptions {
   onProgress?: (progress: Progress) => void
 }
 
+export interface BackupReport {
+  /** The backup holds the store as it was at this position. */
+  position: number
+  /** Position of the older backup that was gone on with; 0 when everything was copied. */
+  from: number
+  /** What was copied this time. */
+  frames: number
+  events: number
+  bytes: number
+  /** Whether the vector index is in it; otherwise a restored store builds it from the log. */
+  vectors: boolean
+  /** Absent where vectors are declared but cannot be read. */
+  stateHash?: string
+  seconds: number
+}
+
+export interface MigrateOptions extends LongOptions {
+  /** An empty directory, or none yet, that the log is copied into first; `false` for no copy. */
+  backup: string | false
+  /** Reads and checks everything and changes nothing. */
+  dryRun?: boolean
+}
+
+export interface MigrationReport {
+  /** `false`: the store has the newest format already, or it was a dry run. */
+  changed: boolean
+  /** Numbers of the format before and after. */
+  from: number
+  to: number
+  /** What each step between them does. */
+  steps: string[]
+  /** Whether a migration that was cut short was gone on with. */
+  resumed: boolean
+  backup: string | undefined
+  position: number
+  frames: number
+  events: number
+  seconds: number
+}
+
+export interface RestoreOptions extends LongOptions {
+  /** Leaves out what was committed later. A commit that reaches beyond is left out whole. */
+  toPosition?: number
+  /** Milliseconds since 1970, or a date: leaves out what was committed later. */
+  toTime?: number | Date
+}
+
+export interface RestoreReport {
+  /** The head of the restored store. */
+  position: number
+  /** Position of the backup; beyond `position` when less was asked for. */
+  backupPosition: number
+  frames: number
+  events: number
+  bytes: number
+  vectors: boolean
+  /** What `stateHash()` of the restored store gives. Absent when only a part was restored. */
+  stateHash?: string
+  seconds: number
+}
+
 export interface VerifyReport {
   ok: boolean
   position: number
   frames: number
   events: number
+  /** Of the files that were checked, beside frames and rows. */
+  bytes: number
   problems: { part: string; reason: string; from?: number; to?: number }[]
+  seconds: number
+}
+
+export interface RepairOptions extends LongOptions {
+  /** Finds out what is lost and changes nothing. */
+  dryRun?: boolean
+}
+
+export interface RepairReport {
+  /** `false`: the log was whole, or it was a dry run. */
+  changed: boolean
+  /** The head behind the repair. */
+  position: number
+  /** Intact frames, and the events in them. */
+  frames: number
+  events: number
+  eventsLost: number
+  /** Positions whose events are lost. A gap frame stands for each in the log. */
+  lost: { from: number; to: number; reason: string }[]
+  /** Files of the log with damaged parts. */
+  files: { file: string; reason: string }[]
+  /** Where the damaged log, HEAD, tables and vectors were put. */
+  aside: string | undefined
   seconds: number
 }
 
@@ -439,6 +525,8 @@ export interface Store<S extends Schema = Schema> extends Reader<S>, AsyncDispos
 
   rebuild(options?: LongOptions & { projections?: readonly string[] }): Promise<void>
   verify(options?: LongOptions): Promise<VerifyReport>
+  /** Copies the store as it is now, or what is new since the older backup in the directory. */
+  backup(directory: string, options?: LongOptions): Promise<BackupReport>
   import(source: ImportSource, options?: ImportOptions): Promise<ImportReport>
   /** Syncs the log, brings every projection up to the head and saves the vector index. */
   checkpoint(): Promise<void>

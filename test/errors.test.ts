@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { open, type Store } from 'sutra-storage'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BACKUPS } from './errors/backups.ts'
 import type { ErrorCase } from './errors/case.ts'
 import { COMMANDS } from './errors/commands.ts'
 import { OPENINGS } from './errors/openings.ts'
@@ -14,7 +15,7 @@ import { look, type Seen, sampleStore } from './support/sample.ts'
 import { lastingPath } from './support/temp.ts'
 
 const CALLS = [...COMMANDS, ...VALUES, ...STATES, ...QUERIES]
-const ALL: ErrorCase[] = [...CALLS, ...OPENINGS, ...STORIES]
+const ALL: ErrorCase[] = [...CALLS, ...OPENINGS, ...STORIES, ...BACKUPS]
 
 test('every code of the source is met by a test', () => {
   const source = readFileSync(fileURLToPath(new URL('../src/errors.ts', import.meta.url)), 'utf8')
@@ -97,7 +98,7 @@ describe('an opening that is refused changes nothing', () => {
 })
 
 describe('a code that needs a story', () => {
-  test.each(STORIES)('$code when $when', async (expected) => {
+  test.each([...STORIES, ...BACKUPS])('$code when $when', async (expected) => {
     await expected.tell(expected)
   })
 })

@@ -8,7 +8,16 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 
-const NAMES = ['ConceptId', 'InvariantError', 'StoreError', 'isStoreError', 'open']
+const NAMES = [
+  'ConceptId',
+  'InvariantError',
+  'StoreError',
+  'isStoreError',
+  'migrate',
+  'open',
+  'repair',
+  'restore'
+]
 
 describe('the package', () => {
   test('exports these names and no other', async () => {

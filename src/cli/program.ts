@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { addBackup } from './commands/backup.ts'
 import { addEvents } from './commands/events.ts'
 import { addGet } from './commands/get.ts'
 import { addImport } from './commands/import.ts'
+import { addMigrate } from './commands/migrate.ts'
 import { addNeighbors } from './commands/neighbors.ts'
 import { addPath } from './commands/path.ts'
 import { addRebuild } from './commands/rebuild.ts'
+import { addRepair } from './commands/repair.ts'
+import { addRestore } from './commands/restore.ts'
 import { addSearch } from './commands/search.ts'
 import { addStats } from './commands/stats.ts'
 import { addVerify } from './commands/verify.ts'
@@ -20,7 +24,11 @@ const COMMANDS = [
   addEvents,
   addStats,
   addVerify,
-  addRebuild
+  addRepair,
+  addRebuild,
+  addMigrate,
+  addBackup,
+  addRestore
 ]
 
 /** Runs one command line to its end, store closed and output written. Returns the exit code. */

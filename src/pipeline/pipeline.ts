@@ -24,6 +24,8 @@ export interface PipelineSetup {
   latency: LatencyRecorder
   /** Milliseconds, monotonic. */
   now?: () => number
+  /** Told of every projection that stops, once it is visible. */
+  onStopped?(name: string, error: Error): void
 }
 
 /**
@@ -154,10 +156,18 @@ export class Pipeline {
    * Puts a projection in the place of the one of the same name, as a rebuild does with the new
    * generation. Who waits for room or to catch up goes on to wait. Also ends a stop.
    */
-  async replace(projection: Projection): Promise<void> {
+  async replace(projection: Projection, takeOver: () => Promise<void>): Promise<void> {
     const { name } = projection
-    assert(this.#loops.has(name), `there is a projection '${name}' to replace`)
-    await this.#loops.get(name)?.stop()
+    const old = this.#loops.get(name)
+    assert(old !== undefined, `there is a projection '${name}' to replace`)
+    await old.stop()
+    try {
+      // Nobody waits for the new one yet: reads still begin at the old one.
+      await takeOver()
+    } catch (error) {
+      if (this.#phase !== 'stopped' && old.error === undefined) this.#install(old.projection)
+      throw error
+    }
     // The store may have been closed while the old one's batch ended.
     if (this.#phase === 'stopped') throw storeClosed('replace')
     this.#rebuilding.delete(name)
@@ -277,6 +287,8 @@ export class Pipeline {
         error: error.message
       })
     }
+    // Whoever is told may begin a rebuild, which waiters then wait for.
+    this.#setup.onStopped?.(name, error)
     if (!this.#rebuilding.has(name)) this.#rejectWaiters(projection, error)
     this.#health.checkNow()
   }

@@ -10,7 +10,7 @@ export async function closeEngine(
   engine: Engine,
   releaseViews: () => Promise<void>
 ): Promise<void> {
-  const { log, tables, vectors, live, ownership, hub, options } = engine.parts
+  const { log, live, ownership, hub, options } = engine.parts
   const failures: unknown[] = []
   const step = async (work: () => Promise<void>): Promise<void> => {
     try {
@@ -21,6 +21,9 @@ export async function closeEngine(
   }
   const isSound = log.poison === undefined && !options.readOnly
   await step(async () => engine.stop())
+  // A rebuild ends where it is, or takes over whole: the tables are one generation then.
+  await step(async () => engine.settled())
+  const { tables, vectors } = engine.parts
   await step(async () => engine.pipeline.stop())
   if (isSound) {
     await step(async () => log.checkpoint())

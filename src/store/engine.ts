@@ -22,8 +22,10 @@ import type { Ownership } from '../storage/owner.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { TelemetryEvent } from '../telemetry/types.ts'
+import { DiskGuard } from './disk-guard.ts'
 import type { StoreFormat } from './format.ts'
 import { IntervalSync } from './interval-sync.ts'
+import { Scrub } from './scrub.ts'
 
 /** What `openParts` found and opened. */
 export interface EngineParts {
@@ -52,6 +54,10 @@ export class Engine implements ReaderHost {
   readonly parts: EngineParts
   readonly pipeline: Pipeline
   readonly writer: Writer
+  readonly diskGuard: DiskGuard
+  readonly scrub: Scrub
+  /** Told of damage that was met in the tables; may be called for every read of them. */
+  onDamaged: (error: Error) => void = () => {}
   /** Fires when the store begins to close. */
   readonly closing: AbortController = new AbortController()
   readonly counters: { commits: number; events: number; frames: number } = {
@@ -61,12 +67,15 @@ export class Engine implements ReaderHost {
   }
   readonly #intervalSync: IntervalSync
   #filling: Promise<void> = Promise.resolve()
+  #turn: Promise<unknown> = Promise.resolve()
   /** Generations of the tables that were replaced and end with the last view that reads them. */
   readonly #retired = new Set<Promise<void>>()
 
   constructor(parts: EngineParts) {
     const { options, log, tables, vectors, hub, latency, stage } = parts
     this.parts = parts
+    this.diskGuard = new DiskGuard(parts.directory, options.diskReserveBytes, hub)
+    this.scrub = new Scrub(this, options.scrubBytesPerSec)
     this.#intervalSync = new IntervalSync(log, options.durabilityIntervalMs, (error) =>
       this.poisoned(error)
     )
@@ -80,12 +89,13 @@ export class Engine implements ReaderHost {
       projections: vectors === undefined ? [tables] : [tables, vectors],
       primary: tables.name,
       hub,
-      latency
+      latency,
+      onStopped: (_, error) => this.onDamaged(error)
     })
     this.writer = new Writer({
       log,
       stage,
-      room: () => this.pipeline.room(),
+      room: () => this.#room(),
       onAppended: (group) => this.#appended(group),
       onPoisoned: (error) => this.poisoned(error)
     })
@@ -112,6 +122,7 @@ export class Engine implements ReaderHost {
   start(): void {
     if (!this.parts.options.readOnly) this.pipeline.start()
     this.#filling = this.#fillIds()
+    this.scrub.start()
   }
 
   /** The state at the head, or at an earlier position from the last checkpoint on. */
@@ -140,6 +151,10 @@ export class Engine implements ReaderHost {
   /** Takes a generation of the tables as the live one: reads follow its checkpoints from now on. */
   adopt(tables: Tables): void {
     this.parts.tables = tables
+    tables.whenDamaged((error) => {
+      // Views of a generation that was replaced may go on meeting its damage.
+      if (this.parts.tables === tables) this.onDamaged(error)
+    })
     tables.whenProjected(
       async (snapshot) => this.#moveTo(snapshot),
       async (ordinal) => {
@@ -162,6 +177,19 @@ export class Engine implements ReaderHost {
     this.adopt(next)
     await this.#moveTo(snapshot)
     this.retire(letGo(old))
+  }
+
+  /** Rebuilds and comparisons take turns: each makes a generation of the tables of its own. */
+  async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    // A failure belongs to whoever asked; the next in turn starts all the same.
+    this.#turn = mine.catch(() => undefined)
+    return mine
+  }
+
+  /** Ends when no rebuild and no comparison is under way. */
+  async settled(): Promise<void> {
+    await this.#turn
   }
 
   /** Keeps track of work that ends by itself, for `closeRetired`. */
@@ -187,6 +215,7 @@ export class Engine implements ReaderHost {
   async stop(): Promise<void> {
     this.closing.abort()
     await this.writer.close()
+    await this.scrub.stop()
     await this.#intervalSync.stop()
     await this.#filling
   }
@@ -200,6 +229,12 @@ export class Engine implements ReaderHost {
     await old.release()
   }
 
+  /** Both are nearly always `undefined`: then nothing is awaited. */
+  #room(): Promise<void> | undefined {
+    const disk = this.diskGuard.room()
+    return disk === undefined ? this.pipeline.room() : disk.then(() => this.pipeline.room())
+  }
+
   #appended(group: AppendedGroup): void {
     const { first, last, bytes, commits, us } = group
     const events = last - first + 1
@@ -207,6 +242,7 @@ export class Engine implements ReaderHost {
     this.counters.events += events
     this.counters.frames += 1
     this.pipeline.appended({ head: last, events, bytes })
+    this.diskGuard.appended(bytes)
     if (group.isPending) this.#intervalSync.schedule()
     const { hub } = this.parts
     if (!hub.active) return

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Stage } from '../append/stage.ts'
 import { isStoreError, StoreError } from '../errors.ts'
+import { checkLogFiles } from '../log/damaged-files.ts'
 import type { VectorsDeclared } from '../log/event.ts'
 import { LevelLog } from '../log/level-log.ts'
 import type { TornTail } from '../log/log.ts'
@@ -81,7 +82,8 @@ async function openOwned(
   const started = performance.now()
   const format = await openFormat(directory, options)
   const hub = new TelemetryHub()
-  const log = await LevelLog.open(directory, format.storeId)
+  await checkLogFiles(directory)
+  const log = await LevelLog.open(directory, format.storeId, format.format)
   cleanups.push(async () => log.close())
 
   const { tables, reason } = await openTables(directory, format, options, hub, distrust)
@@ -222,6 +224,7 @@ async function overlayParts(
       time: 0
     })
     for await (const frame of log.read(Math.max(1, checkpoint))) {
+      if (frame.gap !== undefined) stage.replayGap(frame)
       for (const commit of frame.commits) {
         if (commit.first <= checkpoint) {
           stage.noteTime(commit.time)

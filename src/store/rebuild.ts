@@ -31,8 +31,14 @@ export async function rebuild(
   const { projections = PROJECTIONS } = options
   const unknown = projections.find((name) => !PROJECTIONS.includes(name))
   if (unknown !== undefined) throw queryInvalid('projections', unknown, PROJECTIONS.join(', '))
-  if (projections.includes('tables')) await rebuildTables(engine, options)
-  if (projections.includes('vectors')) await rebuildVectors(engine, options)
+  // Closing waits for a rebuild, so it ends it.
+  const ends = [engine.closing.signal, ...(options.signal === undefined ? [] : [options.signal])]
+  const ended = { ...options, signal: AbortSignal.any(ends) }
+  await engine.inTurn(async () => {
+    throwIfAborted(ended.signal, 'rebuild')
+    if (projections.includes('tables')) await rebuildTables(engine, ended)
+    if (projections.includes('vectors')) await rebuildVectors(engine, ended)
+  })
 }
 
 async function rebuildTables(engine: Engine, options: LongOptions): Promise<void> {
@@ -45,14 +51,15 @@ async function rebuildTables(engine: Engine, options: LongOptions): Promise<void
     try {
       throwIfAborted(options.signal, 'rebuild')
       // The last stretch: nothing else moves the live tables while the new ones take over.
-      await engine.pipeline.replace(next)
-      await reach(next, engine.parts.tables.position, engine)
-      await publishGeneration(directory, next.generation)
+      await engine.pipeline.replace(next, async () => {
+        while (next.position < engine.parts.tables.position) await next.project(log.durableHead)
+        await publishGeneration(directory, next.generation)
+        await engine.replaceTables(next, async (old) => discard(directory, old))
+      })
     } catch (error) {
       if (engine.parts.tables !== next) await discard(directory, next)
       throw error
     }
-    await engine.replaceTables(next, async (old) => discard(directory, old))
   } finally {
     if (!engine.closing.signal.aborted) engine.pipeline.setRebuilding('tables', false)
   }
@@ -101,10 +108,6 @@ export async function discard(directory: string, tables: Tables): Promise<void> 
   await tables.stop({ flush: false })
   await tables.close()
   await rm(generationPath(directory, tables.generation), { recursive: true, force: true })
-}
-
-async function reach(tables: Tables, position: number, engine: Engine): Promise<void> {
-  if (tables.position < position) await engine.pipeline.caughtUp(position)
 }
 
 async function rebuildVectors(engine: Engine, options: LongOptions): Promise<void> {

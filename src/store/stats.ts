@@ -9,9 +9,15 @@ import type { Engine } from './engine.ts'
 /** Looking at every file takes a moment: asked more often, the last look is told again. */
 const DISK_EVERY_MS = 1000
 
+type DiskBytes = Pick<Stats['disk'], 'logBytes' | 'tablesBytes' | 'vectorsBytes'>
+
 export class StatsReader {
   readonly #engine: Engine
-  #disk: Stats['disk'] = { logBytes: 0, tablesBytes: 0, vectorsBytes: 0 }
+  #disk: DiskBytes = {
+    logBytes: 0,
+    tablesBytes: 0,
+    vectorsBytes: 0
+  }
   #lookedAt = Number.NEGATIVE_INFINITY
 
   constructor(engine: Engine) {
@@ -19,7 +25,7 @@ export class StatsReader {
   }
 
   read(views: number): Stats {
-    const { pipeline, writer, counters, parts } = this.#engine
+    const { pipeline, writer, counters, parts, diskGuard, scrub } = this.#engine
     const { log, latency, overlay, ids, vectors, declaration } = parts
     const noVectors: VectorStats = {
       declared: declaration !== undefined,
@@ -37,7 +43,8 @@ export class StatsReader {
       latency: latency.summary(),
       vectors: vectors?.stats() ?? noVectors,
       caches: {},
-      disk: this.#readDisk(),
+      disk: { ...this.#readDisk(), ...diskGuard.reading },
+      scrub: scrub.stats,
       memory: {
         rssBytes: process.memoryUsage.rss(),
         overlayEvents: overlay.events,
@@ -49,7 +56,7 @@ export class StatsReader {
     }
   }
 
-  #readDisk(): Stats['disk'] {
+  #readDisk(): DiskBytes {
     const now = performance.now()
     if (now - this.#lookedAt < DISK_EVERY_MS) return this.#disk
     this.#lookedAt = now

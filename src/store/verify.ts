@@ -1,111 +1,186 @@
+import { basename, join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { isStoreError, throwIfAborted } from '../errors.ts'
-import { IdTable } from '../projections/id-table.ts'
-import { Pinned } from '../projections/pinned.ts'
-import { countsAt } from '../query/counts.ts'
-import { stateHashAt } from '../query/hash.ts'
+import { logFileDamaged } from '../log/damaged-files.ts'
+import { follows } from '../log/frame.ts'
+import { LOG_DIRECTORY } from '../log/level-log.ts'
+import { compareTables } from '../projections/tables/compare.ts'
+import { generationPath } from '../projections/tables/generation.ts'
+import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import { checkOptions } from '../query/read-options.ts'
+import { checkTableFile, type DamagedFile, tableFiles } from '../storage/database-files.ts'
+import { STRETCH_MS, turn } from '../turn.ts'
 import type { LongOptions, VerifyReport } from '../types.ts'
+import { type Link, linkOf } from './backup-frames.ts'
 import type { Engine } from './engine.ts'
 import { discard, projectAside } from './rebuild.ts'
 
 /**
- * Checks every frame and the chain from the first one on, then projects the log once more and
- * compares the outcome with the tables. Changes nothing.
+ * Checks every block of every table file, every frame and the chain from the first one on; then
+ * projects the log once more and compares every row of the tables; then the files of the vectors.
+ * Changes nothing. Memory does not grow with the store.
  */
 export async function verify(engine: Engine, options: LongOptions): Promise<VerifyReport> {
   checkOptions(options, ['onProgress'])
   const started = performance.now()
   const { log } = engine.parts
   await log.sync()
-  const position = log.durableHead
   const report: VerifyReport = {
     ok: true,
-    position,
+    position: log.durableHead,
     frames: 0,
     events: 0,
+    bytes: 0,
     problems: [],
     seconds: 0
   }
-  // Pinned before the log is read: the store goes on meanwhile, and the tables with it.
-  const live = engine.pin(position)
-  live.snapshot.hold()
-  try {
-    await verifyLog(engine, position, options, report)
-    if (report.problems.length === 0) await verifyTables(engine, live, options, report)
-  } finally {
-    await live.snapshot.release()
+  await verifyLogFiles(engine, options, report)
+  // A damaged file is not read through LevelDB any more: it may end the process.
+  if (report.problems.length === 0) await verifyFrames(engine, options, report)
+  if (report.problems.length === 0) {
+    await engine.inTurn(async () => verifyTables(engine, options, report))
   }
+  await verifyVectors(engine, options, report)
   report.ok = report.problems.length === 0
   report.seconds = (performance.now() - started) / 1000
   return report
 }
 
-async function verifyLog(
+async function verifyLogFiles(
   engine: Engine,
-  position: number,
   options: LongOptions,
   report: VerifyReport
 ): Promise<void> {
-  let checksum = 0
+  const path = join(engine.parts.directory, LOG_DIRECTORY)
+  for (const damage of await damagedFiles(path, 'log files', options, report)) {
+    const { from, to, reason } = logFileDamaged(damage).details
+    report.problems.push({ part: 'log', reason, from, to })
+  }
+}
+
+async function damagedFiles(
+  directory: string,
+  phase: string,
+  options: LongOptions,
+  report: VerifyReport
+): Promise<DamagedFile[]> {
+  const found: DamagedFile[] = []
+  const files = await tableFiles(directory)
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
+  let done = 0
+  for (const { path, bytes } of files) {
+    throwIfAborted(options.signal, 'verify')
+    const problem = (await checkTableFile(path))?.problem
+    if (problem !== undefined) found.push(problem)
+    done += bytes
+    report.bytes += bytes
+    options.onProgress?.({ phase, done, total })
+  }
+  return found
+}
+
+async function verifyFrames(
+  engine: Engine,
+  options: LongOptions,
+  report: VerifyReport
+): Promise<void> {
+  const { position, problems } = report
+  let before: Link | undefined
+  let began = performance.now()
   try {
-    for await (const frame of engine.parts.log.read(1)) {
-      throwIfAborted(options.signal, 'verify')
-      if (frame.first > position) return
-      if (frame.previous !== checksum) {
+    // Their checksums alone: what is in them is read when the tables are projected once more.
+    for await (const frame of engine.parts.log.reader.rawFramesFrom(1, position)) {
+      if (!follows(before, frame)) {
         const { first: from, last: to } = frame
-        report.problems.push({ part: 'log', reason: 'the chain is broken', from, to })
+        problems.push({ part: 'log', reason: 'the chain is broken', from, to })
       }
-      checksum = frame.checksum
+      before = linkOf(frame, engine.parts.format.storeId)
       report.frames += 1
-      report.events += frame.count
+      report.events += frame.kind === 'gap' ? 0 : frame.count
+      if (performance.now() - began < STRETCH_MS) continue
       options.onProgress?.({ phase: 'log', done: frame.last, total: position })
+      await turn()
+      throwIfAborted(options.signal, 'verify')
+      began = performance.now()
     }
   } catch (error) {
     if (!isStoreError(error, 'LOG_DAMAGED')) throw error
     const { from, to, reason } = error.details
-    report.problems.push({ part: 'log', reason, from, to })
+    problems.push({ part: 'log', reason, from, to })
   }
 }
 
 async function verifyTables(
   engine: Engine,
-  live: Pinned,
   options: LongOptions,
   report: VerifyReport
 ): Promise<void> {
-  const { position } = live
+  const { directory, log } = engine.parts
+  // Tables that stopped stay behind: what they hold is checked all the same.
+  const stopped = engine.pipeline.stats().projections['tables']?.error
+  if (stopped !== undefined) report.problems.push({ part: 'tables', reason: stopped })
+  else await engine.pipeline.caughtUp(log.durableHead, options.signal)
+
+  const { tables } = engine.parts
+  const live = tables.snapshot()
   try {
-    const aside = await projectAside(engine, options, position)
-    const snapshot = aside.snapshot()
-    try {
-      const nothing = { segments: [], dead: await snapshot.dead() }
-      const rebuilt = new Pinned(position, snapshot, nothing, new IdTable(0))
-      // Vectors are compared by revision here; their bytes come from the log alone.
-      const noVectors = async (): Promise<undefined[]> => []
-      const { signal } = options
-      options.onProgress?.({ phase: 'compare', done: 0 })
-      await live.snapshot.checkRows(signal)
-      const compare = (what: string, actual: string, expected: string): void => {
-        if (actual === expected) return
-        const reason = `${what} ${actual}, rebuilt from the log ${expected}`
-        report.problems.push({ part: 'tables', reason })
-      }
-      const sides = ['out', 'in'] as const
-      const expected = await stateHashAt(rebuilt, noVectors, signal, sides)
-      compare('state hash', await stateHashAt(live, noVectors, signal, sides), expected)
-      compare('counts', await countsTextAt(live, signal), await countsTextAt(rebuilt, signal))
-    } finally {
-      await snapshot.release()
-      await discard(engine.parts.directory, aside)
+    const path = generationPath(directory, tables.generation)
+    for (const { file, offset, reason } of await damagedFiles(
+      path,
+      'table files',
+      options,
+      report
+    )) {
+      const where = `${basename(file)}, byte ${offset}: ${reason}`
+      report.problems.push({ part: 'tables', reason: where })
     }
+    if (report.problems.length === 0) await compareWithLog(engine, live, options, report)
   } catch (error) {
     if (!isStoreError(error, 'TABLES_DAMAGED')) throw error
     report.problems.push({ part: 'tables', reason: error.message })
+  } finally {
+    await live.release()
   }
 }
 
-async function countsTextAt(pinned: Pinned, signal: AbortSignal | undefined): Promise<string> {
-  const { types, ...counts } = await countsAt(pinned, signal)
-  const sorted = Object.entries(types).sort(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify({ ...counts, types: Object.fromEntries(sorted) })
+async function compareWithLog(
+  engine: Engine,
+  live: TablesSnapshot,
+  options: LongOptions,
+  report: VerifyReport
+): Promise<void> {
+  const aside = await projectAside(engine, options, live.checkpoint)
+  const rebuilt = aside.snapshot()
+  try {
+    const differences = await compareTables(live, rebuilt, {
+      async pace(rows) {
+        options.onProgress?.({ phase: 'compare', done: rows })
+        await turn()
+        throwIfAborted(options.signal, 'verify')
+      }
+    })
+    for (const reason of differences) report.problems.push({ part: 'tables', reason })
+    const [actual, expected] = [live.counts(), rebuilt.counts()]
+    if (!isDeepStrictEqual(actual, expected)) {
+      const reason = `counts ${JSON.stringify(actual)}, by the log ${JSON.stringify(expected)}`
+      report.problems.push({ part: 'tables', reason })
+    }
+  } finally {
+    await rebuilt.release()
+    await discard(engine.parts.directory, aside)
+  }
+}
+
+async function verifyVectors(
+  engine: Engine,
+  options: LongOptions,
+  report: VerifyReport
+): Promise<void> {
+  const { vectors } = engine.parts
+  if (vectors === undefined) return
+  throwIfAborted(options.signal, 'verify')
+  options.onProgress?.({ phase: 'vectors', done: 0 })
+  const { bytes, problems } = await vectors.check()
+  report.bytes += bytes
+  for (const reason of problems) report.problems.push({ part: 'vectors', reason })
 }

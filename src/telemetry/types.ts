@@ -65,7 +65,17 @@ export interface Stats {
   latency: Record<Operation, LatencySummary>
   vectors: VectorStats
   caches: Record<string, { entries: number; bytes: number; hits: number; misses: number }>
-  disk: { logBytes: number; tablesBytes: number; vectorsBytes: number }
+  disk: {
+    logBytes: number
+    tablesBytes: number
+    vectorsBytes: number
+    /** Of the file system, when a write last asked, and what is kept free of it; 0 before. */
+    freeBytes: number
+    reserveBytes: number
+    /** Writes are refused with `DISK_LOW`. */
+    low: boolean
+  }
+  scrub: ScrubStats
   memory: {
     rssBytes: number
     overlayEvents: number
@@ -74,6 +84,17 @@ export interface Stats {
   }
   commits: { commits: number; events: number; frames: number; waiting: number }
   views: number
+}
+
+/** What the background check of the files has seen since the store was opened. */
+export interface ScrubStats {
+  /** Rounds through all files. */
+  rounds: number
+  files: number
+  bytes: number
+  /** End of the last round, in milliseconds since 1970; 0 before. */
+  finishedAt: number
+  problems: { part: string; reason: string; from?: number; to?: number }[]
 }
 
 interface Base<T extends string> {
@@ -103,6 +124,8 @@ export type TelemetryEvent =
   | (Base<'projection-stopped'> & { projection: string; position: number; error: string })
   | (Base<'torn-tail-dropped'> & { position: number; frames: number; reason: string })
   | (Base<'damage-found'> & { part: string; reason: string; from?: number; to?: number })
+  | (Base<'heal-failed'> & { part: string; reason: string })
+  | (Base<'disk-low'> & { low: boolean; freeBytes: number; reserveBytes: number })
   | (Base<'rebuild-started'> & { projection: string; reason: string })
   | (Base<'rebuilt'> & { projection: string; position: number; ms: number })
   | (Base<'index-loaded'> & { vectors: number; ms: number })

@@ -16,6 +16,9 @@ type Rules = typeof NUMBER_RULES & typeof CHOICE_RULES
 const PURPOSE: Readonly<Record<keyof Rules, string>> = {
   durability: 'when a commit is acknowledged, unless the commit says otherwise',
   durabilityIntervalMs: 'with `interval`: how soon an acknowledged commit is on disk',
+  diskReserveBytes:
+    'free bytes below which writes are refused; at most a sixteenth of the disk; 0: never',
+  scrubBytesPerSec: 'how fast the files are checked in the background; 0: not at all',
   'vectors.dimensions': 'numbers in every embedding; fixed once declared',
   'vectors.metric': 'how embeddings are compared; fixed once declared',
   'vectors.quantization': 'numbers of the graph alone; fixed once declared',

@@ -119,10 +119,22 @@ export const OPENINGS: RefusedOpening[] = [
     arrange: async (directory) => {
       const path = join(directory, 'FORMAT')
       const format = JSON.parse(await readFile(path, 'utf8')) as object
-      await writeFile(path, JSON.stringify({ ...format, format: 2 }))
+      await writeFile(path, JSON.stringify({ ...format, format: 3 }))
       return {}
     },
-    details: { format: 2, supported: 1 }
+    details: { format: 3, supported: 2 }
+  },
+  {
+    code: 'MIGRATION_UNFINISHED',
+    when: 'a migration was cut short',
+    arrange: async (directory) => {
+      const path = join(directory, 'FORMAT')
+      const format = JSON.parse(await readFile(path, 'utf8')) as object
+      const migration = { to: 2, phase: 'copy' }
+      await writeFile(path, JSON.stringify({ ...format, format: 1, migration }))
+      return {}
+    },
+    details: { from: 1, to: 2 }
   },
   {
     code: 'LOG_DAMAGED',

@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { open, type StoreOptions } from 'sutra-storage'
 import { expect } from 'vitest'
+import { frameKey } from '#sutra/log/frame.js'
 import { pageKey } from '#sutra/projections/tables/keys.js'
 import { GraphFactory } from '#sutra/projections/vectors/vector-index.js'
+import { DiskGuard } from '#sutra/store/disk-guard.js'
+import { TelemetryHub } from '#sutra/telemetry/hub.js'
 import { Child } from '../support/child.ts'
-import { changeRow, flipped, rowsOf, tablesOf } from '../support/raw.ts'
+import { changeRow, deleteRows, flipped, logOf, rowsOf, tablesOf } from '../support/raw.ts'
 import { look, sampleStore } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
 import type { ErrorCase, Story } from './case.ts'
@@ -140,6 +143,17 @@ export const STORIES: Story[] = [
     tell: async (expected) => tellPoison(expected, 1)
   },
   {
+    code: 'DISK_LOW',
+    when: 'the disk is nearly full',
+    details: { freeBytes: 4096, reserveBytes: 25_600 },
+    tell: async (expected) => {
+      const full = async () => ({ bavail: 1, blocks: 100, bsize: 4096 })
+      const guard = new DiskGuard('a disk', 2 ** 20, new TelemetryHub(), full)
+      await expectError(Promise.resolve(guard.room()), expected)
+      expect(guard.reading).toMatchObject({ low: true })
+    }
+  },
+  {
     code: 'TABLES_DAMAGED',
     when: 'a row is read that is damaged',
     details: { key: expect.any(String), reason: expect.stringContaining('checksum') },
@@ -155,10 +169,11 @@ export const STORIES: Story[] = [
     when: 'the tables cannot go on',
     details: { projection: 'tables', position: expect.any(Number) },
     tell: async (expected) => {
-      const directory = await withDamagedPage()
-      await using store = await open(directory)
+      const directory = await temporaryPath()
+      await using store = await open(directory, LAZY)
       const position = store.head
-      await store.forget({ key: 'early1' })
+      await store.learn({ content: 'Lost before it is projected' })
+      await deleteRows(logOf(directory), [frameKey(store.head)])
       const details = { projection: 'tables', position }
       await expectError(store.caughtUp(), { ...expected, details })
     }

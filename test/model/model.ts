@@ -180,7 +180,7 @@ export class Model {
         for (const [at, { source, target }] of this.associations) {
           if (source === id || target === id) this.associations.delete(at)
         }
-        this.#emit('concept-forgotten', { id, version: version + 1 })
+        this.#emit('concept-forgotten', { id, version: version + 1, ...keyed(key) })
         return { id, ...keyed(key), version: version + 1, created: false }
       }
       case 'dissociate': {

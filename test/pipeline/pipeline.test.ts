@@ -299,7 +299,7 @@ describe('A projection that fails', () => {
     await delay(10)
     const rebuilt = new FakeProjection('tables')
     rebuilt.position = 40
-    await pipeline.replace(rebuilt)
+    await pipeline.replace(rebuilt, async () => {})
     await room
     await caughtUp
     expect(rebuilt.batches).toEqual([expect.objectContaining({ from: 41, to: 100 })])
@@ -316,7 +316,7 @@ describe('A projection that fails', () => {
     append(10)
     const caughtUp = pipeline.caughtUp(10)
     await until(() => vectors.running === 0 && pipeline.stats().batches === 1)
-    await pipeline.replace(new FakeProjection('vectors'))
+    await pipeline.replace(new FakeProjection('vectors'), async () => {})
     await caughtUp
   })
 

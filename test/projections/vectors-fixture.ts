@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ConceptId } from '#sutra/ids.js'
 import type { ConceptChanged, LogEvent, VectorsDeclared } from '#sutra/log/event.js'
-import { encodeBody, FRAME_KIND, sealFrame } from '#sutra/log/frame.js'
+import { encodeBody, sealFrame } from '#sutra/log/frame.js'
 import { VectorsClient, type VectorsStart } from '#sutra/projections/vectors/client.js'
 import { Level } from '#sutra/storage/level.js'
 import type { TelemetryEvent } from '#sutra/telemetry/types.js'
@@ -65,9 +65,10 @@ export class VectorsFixture implements AsyncDisposable {
     const first = this.#head + 1
     const body = encodeBody([{ time: 1, first, meta: undefined, events }])
     const header = {
-      kind: FRAME_KIND.normal,
+      format: 2 as const,
       first,
       count: events.length,
+      time: 1,
       previous: this.#previous,
       storeId: this.storeId
     }
@@ -109,7 +110,7 @@ export class VectorsFixture implements AsyncDisposable {
 
   forgotten(ordinal: number): LogEvent {
     const id = ConceptId.fromKey(`concept ${ordinal}`)
-    return { type: 'concept-forgotten', ordinal, id, version: 2 }
+    return { type: 'concept-forgotten', ordinal, id, version: 2, key: undefined }
   }
 
   randomVector(dimensions: number = DECLARED.dimensions): Float32Array {

@@ -31,7 +31,15 @@ function stats(): Stats {
     latency: latency.summary(),
     vectors: { declared: true, dimensions: 384, indexed: 5, pending: 2, segments: 1, position: 9 },
     caches: { blocks: { entries: 3, bytes: 4096, hits: 100, misses: 4 } },
-    disk: { logBytes: 1, tablesBytes: 2, vectorsBytes: 3 },
+    scrub: { rounds: 0, files: 0, bytes: 0, finishedAt: 0, problems: [] },
+    disk: {
+      freeBytes: 1,
+      reserveBytes: 1,
+      low: false,
+      logBytes: 1,
+      tablesBytes: 2,
+      vectorsBytes: 3
+    },
     memory: { rssBytes: 1e8, overlayEvents: 10, idTableBytes: 2800, idTableComplete: true },
     commits: { commits: 100, events: 1200, frames: 90, waiting: 0 },
     views: 2

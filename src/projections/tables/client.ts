@@ -1,11 +1,16 @@
+import { basename } from 'node:path'
+import { findDamagedFile } from '../../storage/database-files.ts'
 import { Level } from '../../storage/level.ts'
 import { WorkerLink } from '../../storage/worker-link.ts'
 import type { TelemetryEvent } from '../../telemetry/types.ts'
 import type { BatchApplied, Projection } from '../projection.ts'
-import { generationPath, readWriterState, tablesTuning } from './generation.ts'
+import { generationPath, readWriterState, tablesDamaged, tablesTuning } from './generation.ts'
 import type { SweepNotice, TablesRequest, TablesWorkerData } from './protocol.ts'
 import { TablesSnapshot } from './snapshot.ts'
 import type { WriterState } from './tables-writer.ts'
+
+/** About 25 ms of an open. Larger tables are checked whole by `verify` and the scrub. */
+const OPEN_CHECK_BYTES = 16 * 1024 * 1024
 
 export interface TablesOptions {
   directory: string
@@ -30,6 +35,7 @@ export class Tables implements Projection {
   readonly #level: Level
   readonly #link: WorkerLink | undefined
   #onBatch: (snapshot: TablesSnapshot) => Promise<void> = async (snapshot) => snapshot.release()
+  #onDamaged: (error: Error) => void = () => {}
   #onSwept: (ordinal: number) => Promise<void> = async () => {}
   #snapshots = 0
   #closing: (() => void) | undefined
@@ -51,6 +57,12 @@ export class Tables implements Projection {
   /** @throws StoreError `TABLES_DAMAGED`: rebuild them into a new generation. */
   static async open(options: TablesOptions): Promise<Tables> {
     const path = generationPath(options.directory, options.generation)
+    // A damaged file may make LevelDB end the process as soon as it reads there.
+    const damage = await findDamagedFile(path, OPEN_CHECK_BYTES)
+    if (damage !== undefined) {
+      const { file, offset, reason } = damage
+      throw tablesDamaged(basename(file), `${basename(file)}, byte ${offset}: ${reason}`)
+    }
     const level = await Level.open(path, tablesTuning(options.cacheBytes))
     try {
       const initial = await readWriterState(level)
@@ -86,6 +98,11 @@ export class Tables implements Projection {
     this.#onSwept = onSwept
   }
 
+  /** Called for every damaged row that a snapshot meets. */
+  whenDamaged(onDamaged: (error: Error) => void): void {
+    this.#onDamaged = onDamaged
+  }
+
   async project(to: number): Promise<BatchApplied> {
     const batch = (await this.#request({ do: 'project', to })) as BatchApplied
     const snapshot = this.snapshot()
@@ -96,9 +113,12 @@ export class Tables implements Projection {
 
   /** The caller releases it. */
   snapshot(): TablesSnapshot {
-    const snapshot = new TablesSnapshot(this.#level, () => {
-      this.#snapshots -= 1
-      if (this.#snapshots === 0) this.#closing?.()
+    const snapshot = new TablesSnapshot(this.#level, {
+      onClosed: () => {
+        this.#snapshots -= 1
+        if (this.#snapshots === 0) this.#closing?.()
+      },
+      onDamaged: (error) => this.#onDamaged(error)
     })
     this.#snapshots += 1
     return snapshot

@@ -7,7 +7,8 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { StoreError } from '../../errors.ts'
+import { isStoreError, StoreError } from '../../errors.ts'
+import { findDamagedFile } from '../../storage/database-files.ts'
 import { isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
 import { Level, type LevelTuning } from '../../storage/level.ts'
 import { deadKey, endOf, META, ordinalOf, PREFIX } from './keys.ts'
@@ -90,7 +91,33 @@ export async function readWriterState(level: Level): Promise<WriterState> {
   for await (const rows of level.blocks({ gte: deadKey(0), lt: endOf(PREFIX.dead) })) {
     for (const [key, value] of rows) dead.set(ordinalOf(key), decodeDead(openRow(key, value)))
   }
-  return { checkpoint, counts, record, dead }
+  const gap = readMeta(level, META.gap, decodeNumber) ?? 0
+  return { checkpoint, counts, record, dead, gap }
+}
+
+/**
+ * The checkpoint of the live tables: everything up to there was durable once. 0 if there are none
+ * or they cannot be read, which says nothing about the log.
+ */
+export async function promisedByTables(directory: string): Promise<number> {
+  const generation = await currentGeneration(directory)
+  if (generation === undefined) return 0
+  const path = generationPath(directory, generation)
+  if ((await findDamagedFile(path, Number.POSITIVE_INFINITY)) !== undefined) return 0
+  let level: Level
+  try {
+    level = await Level.open(path, tablesTuning(0))
+  } catch {
+    return 0
+  }
+  try {
+    return (await readWriterState(level)).checkpoint
+  } catch (error) {
+    if (!isStoreError(error, 'TABLES_DAMAGED')) throw error
+    return 0
+  } finally {
+    await level.close()
+  }
 }
 
 function readMeta<T>(level: Level, key: Buffer, decode: (payload: Buffer) => T): T | undefined {

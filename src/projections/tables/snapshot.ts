@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../errors.ts'
+import { isStoreError } from '../../errors.ts'
 import type { ConceptId } from '../../ids.ts'
 import { type AssociationEnd, decodeEvent, type VectorsDeclared } from '../../log/event.ts'
 import { unpack } from '../../storage/codec.ts'
@@ -24,6 +24,7 @@ import {
   typeMemberKey
 } from './keys.ts'
 import { newEntry, type PageEntry, PageReader } from './page.ts'
+import { RowCursor } from './row-cursor.ts'
 import {
   decodeConcept,
   decodeCounts,
@@ -37,6 +38,12 @@ import {
   type TableCounts
 } from './rows.ts'
 
+export interface SnapshotWatcher {
+  onClosed(): void
+  /** Told before the error is thrown. */
+  onDamaged(error: Error): void
+}
+
 /**
  * The tables as they were at one checkpoint, for as long as somebody holds it.
  *
@@ -47,14 +54,14 @@ export class TablesSnapshot {
   readonly checkpoint: number
   readonly #level: Level
   readonly #snapshot: LevelSnapshot
-  readonly #onClosed: () => void
+  readonly #watcher: SnapshotWatcher
   #holders = 1
   #counts: TableCounts | undefined
 
-  constructor(level: Level, onClosed: () => void) {
+  constructor(level: Level, watcher: SnapshotWatcher) {
     this.#level = level
     this.#snapshot = level.snapshot()
-    this.#onClosed = onClosed
+    this.#watcher = watcher
     this.checkpoint = this.#read(META.checkpoint, decodeNumber) ?? 0
   }
 
@@ -67,7 +74,7 @@ export class TablesSnapshot {
     this.#holders -= 1
     if (this.#holders > 0) return
     await this.#snapshot.close()
-    this.#onClosed()
+    this.#watcher.onClosed()
   }
 
   concept(ordinal: number): ConceptState | undefined {
@@ -86,6 +93,11 @@ export class TablesSnapshot {
   counts(): TableCounts {
     this.#counts ??= this.#read(META.counts, decodeCounts) ?? NO_COUNTS
     return this.#counts
+  }
+
+  /** Whether a gap of the log lies before the checkpoint. */
+  get isPastGap(): boolean {
+    return this.#read(META.gap, decodeNumber) !== undefined
   }
 
   /** The declaration of vectors, if there was one. */
@@ -170,16 +182,9 @@ export class TablesSnapshot {
     }
   }
 
-  /**
-   * Reads every row and compares its checksum.
-   *
-   * @throws StoreError `TABLES_DAMAGED`, `ABORTED`
-   */
-  async checkRows(signal: AbortSignal | undefined): Promise<void> {
-    for await (const rows of this.#blocks({})) {
-      for (const [key, value] of rows) openRow(key, value)
-      throwIfAborted(signal, 'verify')
-    }
+  /** Every row in the order of keys, as it is stored. */
+  rows(): RowCursor {
+    return new RowCursor(this.#blocks({}))
   }
 
   async *#blocks(range: LevelRange): AsyncGenerator<[Buffer, Buffer][]> {
@@ -228,13 +233,14 @@ export class TablesSnapshot {
   }
 
   #read<T>(key: Buffer, decode: (payload: Buffer) => T): T | undefined {
-    let value: Buffer | undefined
     try {
-      value = this.#level.getSync(key, this.#snapshot)
+      const value = this.#level.getSync(key, this.#snapshot)
+      return value === undefined ? undefined : decode(openRow(key, value))
     } catch (cause) {
-      throw asDamage(cause, key)
+      const error = asDamage(cause, key)
+      if (isStoreError(error, 'TABLES_DAMAGED')) this.#watcher.onDamaged(error)
+      throw error
     }
-    return value === undefined ? undefined : decode(openRow(key, value))
   }
 }
 

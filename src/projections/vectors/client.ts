@@ -7,6 +7,7 @@ import type { Candidates } from './nearest.ts'
 import type {
   Answer,
   EngineReport,
+  FilesChecked,
   QuestionKind,
   Questions,
   VectorsWorkerData
@@ -156,6 +157,11 @@ export class VectorsClient implements Projection {
   /** Makes the index durable up to its position, unless that is beyond the durable head. */
   async save(durableHead: number): Promise<void> {
     await this.#ask('save', { durableHead })
+  }
+
+  /** Checks every file of the saved index. */
+  async check(): Promise<FilesChecked> {
+    return this.#ask('check', undefined)
   }
 
   /** What is going on is cut off; it loses nothing that a save has promised. */

@@ -9,7 +9,13 @@ import { IndexDirectory } from './index-directory.ts'
 import { LogIngest } from './log-ingest.ts'
 import { type Candidates, Nearest } from './nearest.ts'
 import type { Pace } from './pace.ts'
-import type { AmongRequest, EngineReport, SearchRequest, VectorsReply } from './protocol.ts'
+import type {
+  AmongRequest,
+  EngineReport,
+  FilesChecked,
+  SearchRequest,
+  VectorsReply
+} from './protocol.ts'
 import {
   chosenPart,
   type GraphSource,
@@ -189,6 +195,11 @@ export class VectorEngine {
     // The rows change their place between two searches.
     this.#segments.push(segment)
     this.#growing.startOver()
+  }
+
+  /** Reads every file of the saved index and compares it with what was written. */
+  async check(pace: Pace): Promise<FilesChecked> {
+    return this.#disk.check(pace)
   }
 
   close(): void {

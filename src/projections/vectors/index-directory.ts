@@ -14,6 +14,7 @@ import {
   sweep
 } from './manifest.ts'
 import type { Pace } from './pace.ts'
+import type { FilesChecked } from './protocol.ts'
 import { checkSegment, loadRows, Segment, segmentPath, writeSegment } from './segment.ts'
 import type { VectorGraph } from './vector-index.ts'
 
@@ -111,6 +112,27 @@ export class IndexDirectory {
     const graph = factory.view(segmentPath(directory, tail.name, 'usearch'), tail.count)
     this.#tail = undefined
     return Segment.open(directory, tail, { graph, ids: growing.ids() })
+  }
+
+  /** Reads every file that the manifest on disk names, and that itself. */
+  async check(pace: Pace): Promise<FilesChecked> {
+    const { directory, declaration, storeId } = this.#setup
+    const checked: FilesChecked = { bytes: 0, problems: [] }
+    const look = async (bytes: number, read: () => Promise<unknown>): Promise<void> => {
+      try {
+        await read()
+        checked.bytes += bytes
+      } catch (cause) {
+        if (!(cause instanceof IndexDamage)) throw cause
+        checked.problems.push(cause.message)
+      }
+    }
+    await look(0, () => readManifest(directory, emptyManifest(storeId, declaration)))
+    for (const seal of this.segments) {
+      const read = async () => checkSegment(directory, seal, declaration.dimensions, pace)
+      await look(segmentBytes(seal), read)
+    }
+    return checked
   }
 
   async #write(growing: Growing, pace: Pace): Promise<SegmentSeal> {

@@ -31,6 +31,12 @@ export interface AmongRequest {
   position: number
 }
 
+/** What reading the files of the index from one end to the other found. */
+export interface FilesChecked {
+  bytes: number
+  problems: string[]
+}
+
 export interface VectorsReply {
   /** `dimensions` numbers for each revision asked for. */
   vectors: Float32Array
@@ -46,6 +52,7 @@ export interface Questions {
   among: { ask: AmongRequest; reply: Candidates }
   vectors: { ask: { revisions: Uint32Array; position: number }; reply: VectorsReply }
   save: { ask: { durableHead: number }; reply: undefined }
+  check: { ask: undefined; reply: FilesChecked }
   /** Stops the question that was asked under this ticket. */
   cancel: { ask: { ticket: number }; reply: undefined }
   close: { ask: undefined; reply: undefined }

@@ -57,6 +57,7 @@ async function answer(question: Question): Promise<Answer['reply']> {
     case 'among':
     case 'vectors':
     case 'save':
+    case 'check':
       return perform(question)
   }
 }
@@ -134,6 +135,9 @@ async function carryOut(work: Work): Promise<Answer['reply']> {
     case 'save':
       await inTurn(pace, () => engine.save(work.ask.durableHead, pace))
       return undefined
+    case 'check':
+      // A save deletes files that are no longer named: not while they are read.
+      return inTurn(pace, () => engine.check(pace))
   }
 }
 

@@ -1,0 +1,56 @@
+import type { Command } from 'commander'
+import { type RepairReport, repair } from '../../index.ts'
+import { onStore } from '../arguments.ts'
+import { type Cell, formatCount, formatMany, formatSeconds } from '../output.ts'
+import { ProgressLine } from '../progress.ts'
+import type { Session, StoreFlags } from '../session.ts'
+
+interface Flags extends StoreFlags {
+  dryRun?: true
+}
+
+export function addRepair(program: Command, session: Session): void {
+  onStore(program.command('repair'))
+    .description('Keep every intact frame of a damaged log, and mark what is lost')
+    .option('--dry-run', 'find out what is lost and change nothing')
+    .action(async (flags: Flags) => {
+      const { dir, json } = flags
+      const dryRun = flags.dryRun === true
+      const bar = new ProgressLine()
+      let report: RepairReport
+      try {
+        report = await repair(dir, {
+          dryRun,
+          signal: session.signal,
+          onProgress: ({ phase, done, total }) => bar.update(phase, done, total, formatCount(done))
+        })
+      } finally {
+        bar.stop()
+      }
+      if (json) await session.printer.json(report)
+      else await print(report, dryRun, session)
+      await session.printer.flush()
+    })
+}
+
+async function print(report: RepairReport, dryRun: boolean, { printer }: Session): Promise<void> {
+  const { changed, position, frames, events, eventsLost, lost, files, aside, seconds } = report
+  const kept = `${formatMany(events, 'event')} in ${formatMany(frames, 'frame')} intact`
+  const up = `up to position ${formatCount(position)}, in ${formatSeconds(seconds)}`
+  const isWhole = eventsLost === 0 && files.length === 0 && !changed
+  const verdict = isWhole ? 'The log is whole' : dryRun ? 'The log is damaged' : 'Repaired'
+  await printer.line(verdict, isWhole || changed ? 'good' : 'bad')
+  await printer.line(`${kept}, ${up}`, 'dim')
+  if (eventsLost > 0) await printer.line(`${formatMany(eventsLost, 'event')} lost`, 'bad')
+  await printer.table(
+    lost.map(({ from, to, reason }): Cell[] => [
+      { text: 'lost', style: 'name' },
+      { text: `${from} to ${to}` },
+      { text: reason }
+    ])
+  )
+  await printer.table(
+    files.map(({ file, reason }): Cell[] => [{ text: file, style: 'name' }, { text: reason }])
+  )
+  if (aside !== undefined) await printer.line(`The damaged files are in ${aside}`, 'dim')
+}

@@ -1,0 +1,228 @@
+/**
+ * LevelDB's table files (`.ldb`), read without LevelDB.
+ *
+ * LevelDB checks none of its checksums unless told to, which classic-level does not offer: a flipped
+ * bit makes it give back other bytes, leave rows out, or end the process. So files are checked here,
+ * before it maps them, and read here, when it cannot. The layout is that of LevelDB 1.20,
+ * `doc/table_format.md` and `table/format.cc` there: data blocks, filter, meta index, index, footer.
+ */
+import { open } from 'node:fs/promises'
+import { maskedCrc32c } from './crc32c.ts'
+import { readVarint, uncompressSnappy } from './snappy.ts'
+
+const FOOTER_BYTES = 48
+const MAGIC = 0xdb4775248b80fb57n
+/** Behind each block: how it is compressed, and the checksum of block and that byte. */
+const TRAILER_BYTES = 5
+const SNAPPY = 1
+/** Behind each key: the number of the write, and whether it put or deleted. */
+const SEQUENCE_BYTES = 8
+const PUT = 1
+const BLOCK_BYTES_MAX = 256 * 1024 * 1024
+
+/** What is wrong with a file, and where. */
+export interface FileProblem {
+  offset: number
+  reason: string
+  /** The keys that the damaged block holds lie behind the one and not behind the other. */
+  after?: Buffer
+  upTo?: Buffer
+}
+
+export interface TableEntry {
+  key: Buffer
+  /** `undefined`: deleted. */
+  value: Buffer | undefined
+  sequence: bigint
+}
+
+interface Handle {
+  offset: number
+  size: number
+}
+
+interface Block {
+  handle: Handle
+  after?: Buffer
+  upTo?: Buffer
+}
+
+/** A table file in memory. They are bounded by `maxFileBytes`, beside frames that are larger. */
+export class TableFile {
+  readonly #bytes: Buffer
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  static async read(path: string): Promise<TableFile> {
+    const file = await open(path, 'r')
+    try {
+      return new TableFile(await file.readFile())
+    } finally {
+      await file.close()
+    }
+  }
+
+  get length(): number {
+    return this.#bytes.length
+  }
+
+  /**
+   * Checks the file block by block. Yields after each block how many bytes it took, so that the
+   * caller can rest; ends with the first problem, or with none.
+   */
+  *check(): Generator<number, FileProblem | undefined> {
+    let blocks: Block[]
+    try {
+      blocks = this.#blocks()
+    } catch (error) {
+      return { offset: Math.max(this.length - FOOTER_BYTES, 0), reason: messageOf(error) }
+    }
+    let next = 0
+    for (const { handle, after, upTo } of blocks) {
+      const { offset, size } = handle
+      // Blocks lie one behind the other: what no block covers is not what LevelDB wrote.
+      if (offset !== next) return { offset: next, reason: 'bytes between two blocks' }
+      if (!this.#isWhole(handle)) {
+        const keys = { ...(after && { after }), ...(upTo && { upTo }) }
+        return { offset, reason: 'a block is damaged', ...keys }
+      }
+      next = offset + size + TRAILER_BYTES
+      yield size
+    }
+    if (next !== this.length - FOOTER_BYTES) return { offset: next, reason: 'the file is cut' }
+    return undefined
+  }
+
+  /** Every entry of every block that is whole, whatever became of the others. */
+  *entries(): Generator<TableEntry> {
+    for (const handle of this.#dataHandles()) {
+      if (!this.#isWhole(handle)) continue
+      yield* this.#entriesOf(handle)
+    }
+  }
+
+  /** All blocks in the order in which they lie in the file. */
+  #blocks(): Block[] {
+    const { meta, index } = this.#footer()
+    const blocks: Block[] = [{ handle: meta }, { handle: index }]
+    for (const [, value] of this.#rowsOf(meta)) blocks.push({ handle: readHandle(value, 0).handle })
+    let after: Buffer | undefined
+    for (const [internal, value] of this.#rowsOf(index)) {
+      const upTo = internal.subarray(0, Math.max(internal.length - SEQUENCE_BYTES, 0))
+      blocks.push({ handle: readHandle(value, 0).handle, ...(after && { after }), upTo })
+      after = upTo
+    }
+    return blocks.sort((a, b) => a.handle.offset - b.handle.offset)
+  }
+
+  /** The data blocks that the index names; without a whole index, those found by walking. */
+  #dataHandles(): Handle[] {
+    try {
+      const { index } = this.#footer()
+      return [...this.#rowsOf(index)].map(([, value]) => readHandle(value, 0).handle)
+    } catch {
+      // The index is for finding blocks fast. Blocks are told by their checksums as well.
+      return this.#foundHandles()
+    }
+  }
+
+  /**
+   * Blocks found from the front, each beginning where the one before ended. Its length is not known:
+   * every length is tried, which is for files that are otherwise lost.
+   */
+  #foundHandles(): Handle[] {
+    const found: Handle[] = []
+    let offset = 0
+    while (offset < this.length) {
+      const size = this.#sizeAt(offset)
+      if (size === undefined) break
+      found.push({ offset, size })
+      offset += size + TRAILER_BYTES
+    }
+    return found
+  }
+
+  #sizeAt(offset: number): number | undefined {
+    const most = Math.min(this.length - offset - TRAILER_BYTES, 16 * 1024)
+    for (let size = 1; size <= most; size++) {
+      const type = this.#bytes[offset + size] ?? 255
+      if (type <= SNAPPY && this.#isWhole({ offset, size })) return size
+    }
+    return undefined
+  }
+
+  #footer(): { meta: Handle; index: Handle } {
+    const start = this.length - FOOTER_BYTES
+    if (start < 0) throw new RangeError('the file is shorter than its footer')
+    if (this.#bytes.readBigUInt64LE(this.length - 8) !== MAGIC) {
+      throw new RangeError('the footer is damaged')
+    }
+    const { handle: meta, next } = readHandle(this.#bytes, start)
+    const { handle: index } = readHandle(this.#bytes, next)
+    for (const { offset, size } of [meta, index]) {
+      if (offset + size + TRAILER_BYTES > start) throw new RangeError('the footer is damaged')
+    }
+    return { meta, index }
+  }
+
+  #isWhole({ offset, size }: Handle): boolean {
+    const end = offset + size + 1
+    if (end + 4 > this.length) return false
+    return maskedCrc32c(this.#bytes.subarray(offset, end)) === this.#bytes.readUInt32LE(end)
+  }
+
+  #contents(handle: Handle): Buffer {
+    if (!this.#isWhole(handle)) throw new RangeError('a block is damaged')
+    const { offset, size } = handle
+    const block = this.#bytes.subarray(offset, offset + size)
+    return this.#bytes[offset + size] === SNAPPY ? uncompressSnappy(block, BLOCK_BYTES_MAX) : block
+  }
+
+  *#entriesOf(handle: Handle): Generator<TableEntry> {
+    for (const [internal, value] of this.#rowsOf(handle)) {
+      const end = internal.length - SEQUENCE_BYTES
+      if (end < 0) continue
+      const tag = internal.readBigUInt64LE(end)
+      const isPut = Number(tag & 255n) === PUT
+      yield {
+        key: internal.subarray(0, end),
+        value: isPut ? value : undefined,
+        sequence: tag >> 8n
+      }
+    }
+  }
+
+  /** The rows of one block: each key repeats a part of the one before. */
+  *#rowsOf(handle: Handle): Generator<[Buffer, Buffer]> {
+    const block = this.#contents(handle)
+    if (block.length < 4) throw new RangeError('a block without its restarts')
+    const restarts = block.readUInt32LE(block.length - 4)
+    const end = block.length - 4 - restarts * 4
+    let at = 0
+    let key = Buffer.alloc(0)
+    while (at < end) {
+      const shared = readVarint(block, at)
+      const added = readVarint(block, shared.next)
+      const length = readVarint(block, added.next)
+      const from = length.next
+      const valueFrom = from + added.value
+      const next = valueFrom + length.value
+      if (shared.value > key.length || next > end) throw new RangeError('a row is cut')
+      key = Buffer.concat([key.subarray(0, shared.value), block.subarray(from, valueFrom)])
+      yield [key, block.subarray(valueFrom, next)]
+      at = next
+    }
+  }
+}
+
+function readHandle(bytes: Uint8Array, at: number): { handle: Handle; next: number } {
+  const offset = readVarint(bytes, at)
+  const size = readVarint(bytes, offset.next)
+  return { handle: { offset: offset.value, size: size.value }, next: size.next }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

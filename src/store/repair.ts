@@ -1,0 +1,281 @@
+/**
+ * Repairs a store whose log is damaged: keeps every intact frame, puts a gap frame where something is
+ * lost, and leaves the damaged files aside. Never done by itself: it settles what is lost for good.
+ *
+ * The new log is made beside the old one. If the process dies before `HEAD.repaired` is whole, the
+ * store is as damaged as before; after that, the next repair goes on with the switch, whose every
+ * step may be repeated.
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isStoreError, StoreError, throwIfAborted } from '../errors.ts'
+import { type EncodedFrame, type FrameFormat, sealGap } from '../log/frame.ts'
+import { HeadFile, type Watermark } from '../log/head-file.ts'
+import { HEAD_FILE, LOG_DIRECTORY, LOG_TUNING } from '../log/level-log.ts'
+import {
+  type LostRange,
+  type SalvagedFrame,
+  type Survey,
+  salvagedBytes,
+  survey
+} from '../log/salvage.ts'
+import { promisedByTables, TABLES_DIRECTORY } from '../projections/tables/generation.ts'
+import { syncDirectory, syncFiles } from '../storage/files.ts'
+import { Level } from '../storage/level.ts'
+import { Ownership } from '../storage/owner.ts'
+import type { RepairOptions, RepairReport } from '../types.ts'
+import {
+  FORMAT_FILE,
+  NEWEST_FORMAT,
+  readFormat,
+  type StoreFormat,
+  VECTORS_DIRECTORY,
+  writeFormat
+} from './format.ts'
+
+const NEW_LOG = `${LOG_DIRECTORY}.repaired`
+const NEW_HEAD = 'HEAD.repaired'
+const BATCH_BYTES = 8 * 1024 * 1024
+
+/**
+ * @throws StoreError `STORE_NOT_FOUND` when nothing of a store is left, `STORE_LOCKED`,
+ *   `FORMAT_UNSUPPORTED`, `ABORTED`: the store is as it was then.
+ */
+export async function repairLog(directory: string, options: RepairOptions): Promise<RepairReport> {
+  const started = performance.now()
+  const { dryRun = false } = options
+  if (!existsSync(directory)) throw nothingLeft(directory)
+  const ownership = await Ownership.take(directory)
+  try {
+    const resumed = existsSync(join(directory, NEW_HEAD))
+    const known = await knownFormat(directory)
+    const found = await findFrames(directory, known, resumed, options)
+    const { storeId } = found
+    if (storeId === undefined) throw nothingLeft(directory)
+    const head = watermarkOf(directory, storeId)
+    const isWhole = known !== undefined && head !== undefined && found.lost.length === 0
+    const report = reportOf(found, resumed, started)
+    const isSound = isWhole && found.files.length === 0 && !resumed
+    if (dryRun || (isSound && (await levelDbSees(directory, found)))) return report
+
+    const format = known ?? formatFor(found, storeId)
+    if (!resumed) await writeNewLog(directory, format, found, options)
+    // From here on the repair goes forward, in this run or the next.
+    const aside = await switchLogs(directory, format)
+    return { ...report, changed: true, aside, seconds: secondsSince(started) }
+  } finally {
+    await ownership.release()
+  }
+}
+
+/** FORMAT, or `undefined` if it is lost: its id is in every frame. */
+async function knownFormat(directory: string): Promise<StoreFormat | undefined> {
+  try {
+    return await readFormat(directory)
+  } catch (error) {
+    const isLost = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    if (!isLost && !isStoreError(error, 'STORE_DAMAGED')) throw error
+    return undefined
+  }
+}
+
+async function findFrames(
+  directory: string,
+  format: StoreFormat | undefined,
+  resumed: boolean,
+  { onProgress, signal }: RepairOptions
+): Promise<Survey> {
+  // The new log of a repair that died during the switch is whole, wherever it stands by now.
+  const isBeside = resumed && existsSync(join(directory, NEW_LOG))
+  const log = join(directory, isBeside ? NEW_LOG : LOG_DIRECTORY)
+  const storeId = format?.storeId
+  const head = storeId === undefined ? undefined : watermarkOf(directory, storeId)
+  // The tables may remember more than HEAD after a power cut: what they hold was acknowledged.
+  const promised = Math.max(head?.position ?? 0, await promisedByTables(directory))
+  const onFile = (done: number, total: number): void =>
+    onProgress?.({ phase: 'survey', done, total })
+  return survey(log, { storeId, promised, signal, onFile })
+}
+
+function watermarkOf(directory: string, storeId: Buffer): Watermark | undefined {
+  try {
+    const { file, watermark } = HeadFile.open(join(directory, HEAD_FILE), storeId)
+    file.close()
+    return watermark
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return undefined
+    throw error
+  }
+}
+
+/** Whether LevelDB finds the same frames: its own MANIFEST may be lost, or leave files out. */
+async function levelDbSees(directory: string, { frames }: Survey): Promise<boolean> {
+  let level: Level
+  try {
+    level = await Level.open(join(directory, LOG_DIRECTORY), LOG_TUNING)
+  } catch {
+    // Whatever it stumbles over: the frames are known, and a new database is made of them.
+    return false
+  }
+  try {
+    let count = 0
+    for await (const rows of level.blocks({})) count += rows.length
+    return count === frames.length
+  } finally {
+    await level.close()
+  }
+}
+
+function formatFor(found: Survey, storeId: Buffer): StoreFormat {
+  const [first] = found.frames
+  return {
+    format: first?.format ?? NEWEST_FORMAT,
+    storeId,
+    createdAt: first?.time ?? Date.now()
+  }
+}
+
+async function writeNewLog(
+  directory: string,
+  { format, storeId }: StoreFormat,
+  { frames, lost }: Survey,
+  { onProgress, signal }: RepairOptions
+): Promise<void> {
+  const path = join(directory, NEW_LOG)
+  // A repair that died left one behind; nothing names it yet.
+  await rm(path, { recursive: true, force: true })
+  await rm(join(directory, NEW_HEAD), { force: true })
+  const gaps = gapsFor(frames, lost, format, storeId)
+  const level = await Level.create(path, LOG_TUNING)
+  try {
+    let batch = level.batch()
+    let bytes = 0
+    let done = 0
+    for (const { key, value } of gaps) batch.put(key, value)
+    for await (const { key, value } of salvagedBytes(
+      join(directory, LOG_DIRECTORY),
+      frames,
+      signal
+    )) {
+      batch.put(key, value)
+      bytes += value.length
+      done += 1
+      if (bytes < BATCH_BYTES) continue
+      await batch.write({ sync: false })
+      throwIfAborted(signal, 'repair')
+      onProgress?.({ phase: 'copy', done, total: frames.length })
+      batch = level.batch()
+      bytes = 0
+    }
+    await batch.write({ sync: true })
+    await level.flush()
+  } finally {
+    await level.close()
+  }
+  await syncFiles(path, () => true)
+  await syncDirectory(path)
+  await writeHead(directory, storeId, lastOf(frames, gaps))
+}
+
+/** Written last and synced: its presence says that the new log is whole. */
+async function writeHead(directory: string, storeId: Buffer, watermark: Watermark): Promise<void> {
+  const head = HeadFile.create(join(directory, `${NEW_HEAD}.tmp`), storeId)
+  try {
+    head.write(watermark)
+    await head.sync()
+  } finally {
+    head.close()
+  }
+  await rename(join(directory, `${NEW_HEAD}.tmp`), join(directory, NEW_HEAD))
+  await syncDirectory(directory)
+}
+
+function lastOf(frames: readonly SalvagedFrame[], gaps: readonly EncodedFrame[]): Watermark {
+  const frame = frames.at(-1)
+  const gap = gaps.at(-1)
+  if (gap !== undefined && gap.first > (frame?.last ?? 0)) {
+    return { position: gap.first + gap.count - 1, checksum: gap.checksum }
+  }
+  return { position: frame?.last ?? 0, checksum: frame?.checksum ?? 0 }
+}
+
+function gapsFor(
+  frames: readonly SalvagedFrame[],
+  lost: readonly LostRange[],
+  format: FrameFormat,
+  storeId: Buffer
+): EncodedFrame[] {
+  let index = 0
+  return lost.map(({ from, to, reason }) => {
+    while (index < frames.length && (frames[index]?.first ?? 0) < from) index += 1
+    const before = frames[index - 1]
+    return sealGap({
+      format,
+      first: from,
+      count: to - from + 1,
+      time: before?.time ?? 0,
+      previous: before?.checksum ?? 0,
+      storeId,
+      next: frames[index]?.previous,
+      reason
+    })
+  })
+}
+
+/** Puts the new log in the place of the old one. Every step may be repeated. */
+async function switchLogs(directory: string, format: StoreFormat): Promise<string> {
+  const aside = join(directory, `damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`)
+  await mkdir(aside, { recursive: true })
+  if (existsSync(join(directory, NEW_LOG))) {
+    await moveIfThere(join(directory, LOG_DIRECTORY), join(aside, LOG_DIRECTORY))
+    // If the process dies here there is no log: FORMAT without one is refused, a repair goes on.
+    await rename(join(directory, NEW_LOG), join(directory, LOG_DIRECTORY))
+  }
+  // Derived state is made again. It may remember what the log lost, so it is kept to look at.
+  for (const name of [TABLES_DIRECTORY, VECTORS_DIRECTORY, HEAD_FILE]) {
+    await moveIfThere(join(directory, name), join(aside, name))
+  }
+  if ((await knownFormat(directory)) === undefined) {
+    await moveIfThere(join(directory, FORMAT_FILE), join(aside, FORMAT_FILE))
+    await writeFormat(directory, format)
+  }
+  await rename(join(directory, NEW_HEAD), join(directory, HEAD_FILE))
+  await syncDirectory(directory)
+  return aside
+}
+
+function nothingLeft(directory: string): StoreError<'STORE_NOT_FOUND'> {
+  const message = `Nothing of a store is left in '${directory}'`
+  return new StoreError('STORE_NOT_FOUND', message, { directory })
+}
+
+async function moveIfThere(from: string, to: string): Promise<void> {
+  if (existsSync(from)) await rename(from, to)
+}
+
+function reportOf(found: Survey, resumed: boolean, started: number): RepairReport {
+  const { files } = found
+  const frames = found.frames.filter(({ gap }) => gap === undefined)
+  const gaps = found.frames.filter(({ gap }) => gap !== undefined)
+  // A repair that goes on with the switch tells of what the one that died has lost.
+  const lost = resumed
+    ? gaps.map(({ first, last, gap }) => ({ from: first, to: last, reason: gap?.reason ?? '' }))
+    : found.lost
+  const last = Math.max(found.frames.at(-1)?.last ?? 0, lost.at(-1)?.to ?? 0)
+  return {
+    changed: false,
+    position: last,
+    frames: frames.length,
+    events: frames.reduce((sum, { count }) => sum + count, 0),
+    eventsLost: lost.reduce((sum, { from, to }) => sum + to - from + 1, 0),
+    lost,
+    files,
+    aside: undefined,
+    seconds: secondsSince(started)
+  }
+}
+
+function secondsSince(started: number): number {
+  return (performance.now() - started) / 1000
+}
