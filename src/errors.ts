@@ -19,6 +19,7 @@ export interface StoreErrorDetails {
   VIEW_CLOSED: { position: number }
   ABORTED: { operation: string }
   WRITE_FAILED: { first: number; last: number }
+  IO_FAILED: { operation: string; reason: string }
   DISK_LOW: { freeBytes: number; reserveBytes: number }
   TABLES_DAMAGED: { key: string; reason: string }
   PROJECTION_STOPPED: { projection: string; position: number }
@@ -107,6 +108,21 @@ export function isStoreError<C extends StoreErrorCode = StoreErrorCode>(
 ): error is StoreError<C> {
   if (!(error instanceof Error) || error.name !== 'StoreError' || !('code' in error)) return false
   return code === undefined || error.code === code
+}
+
+/**
+ * What the system refused, as `IO_FAILED`; every other error as it is. For work that promises nothing
+ * but itself, such as opening and rebuilding.
+ */
+export function ioFailed(error: unknown, operation: string): unknown {
+  if (!(error instanceof Error) || isStoreError(error)) return error
+  // Errors of the system and of LevelDB have a code; mistakes and broken invariants have none.
+  if (!('code' in error) || typeof error.code !== 'string' || error instanceof TypeError)
+    return error
+  const { cause } = error
+  const reason = cause instanceof Error ? `${error.message}: ${cause.message}` : error.message
+  const message = `The system refused what '${operation}' needs: ${reason}`
+  return new StoreError('IO_FAILED', message, { operation, reason }, { cause: error })
 }
 
 /** Throws `ABORTED`, with the signal's reason as its cause, once the signal has fired. */

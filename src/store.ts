@@ -19,8 +19,8 @@ import { PinnedReader } from './query/reader.ts'
 import { backup } from './store/backup.ts'
 import { closeEngine } from './store/close.ts'
 import { Engine } from './store/engine.ts'
-import { openParts } from './store/open-parts.ts'
 import { healByRebuilding } from './store/healing.ts'
+import { openParts } from './store/open-parts.ts'
 import { rebuild } from './store/rebuild.ts'
 import { repairLog } from './store/repair.ts'
 import { StatsReader } from './store/stats.ts'
@@ -63,7 +63,7 @@ export { restore } from './store/restore.ts'
  *
  * @throws StoreError `STORE_LOCKED`, `STORE_NOT_FOUND`, `NOT_A_STORE`, `FORMAT_UNSUPPORTED`,
  *   `STORE_DAMAGED`, `LOG_DAMAGED`, `LOG_BEHIND_CHECKPOINT`, `OPTION_INVALID`, `OPTION_CONFLICT`,
- *   `MODEL_CONFLICT`.
+ *   `MODEL_CONFLICT`, `MIGRATION_UNFINISHED`, `IO_FAILED`.
  */
 export async function open<S extends Schema = Schema>(
   directory: string,

@@ -60,10 +60,18 @@ export class LevelLog implements EventLog {
     format: FrameFormat = NEWEST
   ): Promise<LevelLog> {
     const level = await Level.create(join(directory, LOG_DIRECTORY), LOG_TUNING)
-    const headFile = HeadFile.create(join(directory, HEAD_FILE), storeId)
-    await headFile.sync()
-    await syncDirectory(join(directory, LOG_DIRECTORY))
-    return new LevelLog(level, headFile, storeId, format)
+    let headFile: HeadFile | undefined
+    try {
+      headFile = HeadFile.create(join(directory, HEAD_FILE), storeId)
+      await headFile.sync()
+      await syncDirectory(join(directory, LOG_DIRECTORY))
+      return new LevelLog(level, headFile, storeId, format)
+    } catch (error) {
+      // Left open, the next database at this path would share it and write into deleted files.
+      headFile?.close()
+      await level.close()
+      throw error
+    }
   }
 
   /**

@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { throwIfAborted } from '../errors.ts'
-import { checkTableFile } from '../storage/database-files.ts'
+import { checkTableFile, tableFiles } from '../storage/database-files.ts'
 import { namesIn } from '../storage/files.ts'
 import { type TableEntry, TableFile } from '../storage/table-file.ts'
 import { entriesOf } from '../storage/write-ahead-file.ts'
@@ -59,12 +59,14 @@ export interface SalvageOptions {
  */
 export async function survey(log: string, options: SalvageOptions): Promise<Survey> {
   const paths = await filesOf(log)
+  const live = new Set((await tableFiles(log)).map(({ path }) => path))
   const files: Survey['files'] = []
   const newest = new Map<number, SalvagedFrame | Deleted>()
   let { storeId } = options
   for (const [index, path] of paths.entries()) {
     options.onFile?.(index, paths.length)
-    const problem = path.endsWith('.ldb') ? (await checkTableFile(path))?.problem : undefined
+    // Files that LevelDB does not name may be cut off: a crash leaves them so.
+    const problem = live.has(path) ? (await checkTableFile(path))?.problem : undefined
     if (problem !== undefined) {
       files.push({ file: basename(path), reason: `${problem.reason}, at byte ${problem.offset}` })
     }

@@ -9,6 +9,7 @@ import {
   versionOf
 } from './event.ts'
 import type { LogCommit } from './frame.ts'
+import { logDamaged } from './reader.ts'
 
 export function toStoredEvent(commit: LogCommit, index: number, event: LogEvent): StoredEvent {
   const { subject, causation, correlation, headers } = commit.meta ?? {}
@@ -17,12 +18,21 @@ export function toStoredEvent(commit: LogCommit, index: number, event: LogEvent)
     time: commit.time,
     type: event.type,
     version: versionOf(event),
-    data: dataOf(event),
+    data: givenOut(event, commit.first + index),
     commit: { first: commit.first, last: commit.first + commit.events.length - 1 },
     ...(subject === undefined ? {} : { subject }),
     ...(causation === undefined ? {} : { causation }),
     ...(correlation === undefined ? {} : { correlation }),
     ...(headers === undefined ? {} : { headers })
+  }
+}
+
+/** A frame may be as it was written and hold what cannot be given out: nonsense as metadata. */
+function givenOut(event: LogEvent, position: number): Record<string, unknown> {
+  try {
+    return dataOf(event)
+  } catch (cause) {
+    throw logDamaged(position, position, 'malformed event', cause)
   }
 }
 

@@ -1,8 +1,8 @@
 /** Checks the table files of a LevelDB database against LevelDB's own checksums, without LevelDB. */
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { STRETCH_MS, turn } from '../turn.ts'
 import { isMissing, namesIn } from './files.ts'
+import { liveTableFiles } from './level-manifest.ts'
 import { type FileProblem, TableFile } from './table-file.ts'
 
 export interface DamagedFile extends FileProblem {
@@ -14,18 +14,16 @@ export interface CheckedFile {
   problem: DamagedFile | undefined
 }
 
-/** The files, smallest first: a small database is checked whole, whatever the budget. */
+/**
+ * The files that make up the database, smallest first: a small one is checked whole, whatever the
+ * budget. None if LevelDB's own list of them cannot be read, which it finds itself when it opens.
+ */
 export async function tableFiles(directory: string): Promise<{ path: string; bytes: number }[]> {
+  const live = (await liveTableFiles(directory)) ?? new Map<number, number>()
   const found: { path: string; bytes: number }[] = []
   for (const name of await namesIn(directory)) {
-    if (!name.endsWith('.ldb')) continue
-    const path = join(directory, name)
-    try {
-      found.push({ path, bytes: (await stat(path)).size })
-    } catch (error) {
-      // LevelDB works on: what it compacted away meanwhile needs no check.
-      if (!isMissing(error)) throw error
-    }
+    const bytes = name.endsWith('.ldb') ? live.get(Number.parseInt(name, 10)) : undefined
+    if (bytes !== undefined) found.push({ path: join(directory, name), bytes })
   }
   return found.sort((a, b) => a.bytes - b.bytes)
 }

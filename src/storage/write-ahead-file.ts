@@ -17,10 +17,11 @@ const PUT = 1
 
 /** Every entry of every record that is whole, in the order in which they were written. */
 export function* entriesOf(bytes: Buffer): Generator<TableEntry> {
-  for (const record of records(bytes)) yield* batchEntries(record)
+  for (const record of recordsOf(bytes)) yield* batchEntries(record)
 }
 
-function* records(bytes: Buffer): Generator<Buffer> {
+/** Every record that is whole. */
+export function* recordsOf(bytes: Buffer): Generator<Buffer> {
   let pieces: Buffer[] | undefined
   for (let block = 0; block < bytes.length; block += BLOCK_BYTES) {
     const end = Math.min(block + BLOCK_BYTES, bytes.length)

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Stage } from '../append/stage.ts'
-import { isStoreError, StoreError } from '../errors.ts'
+import { ioFailed, isStoreError, StoreError } from '../errors.ts'
 import { checkLogFiles } from '../log/damaged-files.ts'
 import type { VectorsDeclared } from '../log/event.ts'
 import { LevelLog } from '../log/level-log.ts'
@@ -14,6 +14,7 @@ import { Tables } from '../projections/tables/client.ts'
 import {
   createGeneration,
   currentGeneration,
+  hasCurrent,
   publishGeneration,
   removeOtherGenerations,
   tablesDamaged
@@ -37,6 +38,14 @@ type Cleanup = () => Promise<void>
 
 /** @throws StoreError as documented at `open`. */
 export async function openParts(path: string, options: StoreOptions = {}): Promise<EngineParts> {
+  try {
+    return await openChecked(path, options)
+  } catch (error) {
+    throw ioFailed(error, 'open')
+  }
+}
+
+async function openChecked(path: string, options: StoreOptions): Promise<EngineParts> {
   const resolved = resolveOptions(options)
   // One spelling: LevelDB shares a database between threads by the text of its path.
   const directory = resolve(path)
@@ -167,7 +176,8 @@ async function openTables(
       onTelemetry: (event) => emit(hub, event)
     })
   const live = await currentGeneration(directory)
-  let reason = 'there are none yet'
+  const wereThere = await hasCurrent(directory)
+  let reason = 'CURRENT names no generation'
   let cause: Error | undefined
   if (live !== undefined) {
     try {
@@ -183,8 +193,13 @@ async function openTables(
   if (options.readOnly) throw cause ?? tablesDamaged('CURRENT', 'no generation is live')
   const generation = await createGeneration(directory)
   const tables = await open(generation)
-  await publishGeneration(directory, generation)
-  return { tables, reason: live === undefined ? undefined : reason }
+  try {
+    await publishGeneration(directory, generation)
+  } catch (error) {
+    await closeTables(tables)
+    throw error
+  }
+  return { tables, reason: live === undefined && !wereThere ? undefined : reason }
 }
 
 /** Without this, a rebuild at open would need the whole log in memory. */

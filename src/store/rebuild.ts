@@ -7,7 +7,7 @@
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { aborted, StoreError, throwIfAborted } from '../errors.ts'
+import { aborted, ioFailed, StoreError, throwIfAborted } from '../errors.ts'
 import { Tables } from '../projections/tables/client.ts'
 import {
   createGeneration,
@@ -34,11 +34,15 @@ export async function rebuild(
   // Closing waits for a rebuild, so it ends it.
   const ends = [engine.closing.signal, ...(options.signal === undefined ? [] : [options.signal])]
   const ended = { ...options, signal: AbortSignal.any(ends) }
-  await engine.inTurn(async () => {
-    throwIfAborted(ended.signal, 'rebuild')
-    if (projections.includes('tables')) await rebuildTables(engine, ended)
-    if (projections.includes('vectors')) await rebuildVectors(engine, ended)
-  })
+  try {
+    await engine.inTurn(async () => {
+      throwIfAborted(ended.signal, 'rebuild')
+      if (projections.includes('tables')) await rebuildTables(engine, ended)
+      if (projections.includes('vectors')) await rebuildVectors(engine, ended)
+    })
+  } catch (error) {
+    throw ioFailed(error, 'rebuild')
+  }
 }
 
 async function rebuildTables(engine: Engine, options: LongOptions): Promise<void> {

@@ -6,6 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+export type FileSystem = 'ext4' | 'xfs'
+/** Images are sparse: what matters is that mkfs takes them and the test has room. */
+const SIZES: Readonly<Record<FileSystem, string>> = { ext4: '256M', xfs: '400M' }
+const FORCE: Readonly<Record<FileSystem, string>> = { ext4: '-F', xfs: '-f' }
+
 const SOURCE = fileURLToPath(new URL('godown.c', import.meta.url))
 
 export class CutDisk implements Disposable {
@@ -24,14 +29,14 @@ export class CutDisk implements Disposable {
   }
 
   /** @throws Error where the system does not allow it. */
-  static async create(): Promise<CutDisk> {
+  static async create(kind: FileSystem = 'ext4'): Promise<CutDisk> {
     if (process.platform !== 'linux') throw new Error(`no loop devices on ${process.platform}`)
     if (process.getuid?.() !== 0) throw new Error('only root mounts file systems')
     const disk = new CutDisk(mkdtempSync(join(tmpdir(), 'sutra-disk-')))
     try {
       run('gcc', ['-O1', '-o', disk.#godown, SOURCE])
-      run('truncate', ['-s', '256M', disk.#image])
-      run('mkfs.ext4', ['-q', '-F', disk.#image])
+      run('truncate', ['-s', SIZES[kind], disk.#image])
+      run(`mkfs.${kind}`, ['-q', FORCE[kind], disk.#image])
       await mkdir(disk.directory)
       disk.#mount()
       return disk
@@ -69,9 +74,9 @@ export class CutDisk implements Disposable {
 }
 
 /** Why power cannot be cut here; `undefined` where it can. */
-export async function whyNotCut(): Promise<string | undefined> {
+export async function whyNotCut(kind: FileSystem = 'ext4'): Promise<string | undefined> {
   try {
-    using disk = await CutDisk.create()
+    using disk = await CutDisk.create(kind)
     disk.cut()
     disk.restart()
     return undefined

@@ -4,14 +4,16 @@
  *
  * `SUTRA_CUTS` sets the number of rounds of each kind.
  */
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { open, type StoreOptions } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { Child, type Line } from '../support/child.ts'
-import { CutDisk, whyNotCut } from './cut-disk.ts'
+import { Random } from '../support/random.ts'
+import { CutDisk, type FileSystem, whyNotCut } from './cut-disk.ts'
 
-const missing = await whyNotCut()
+const random = new Random()
 const ROUNDS = Number(process.env['SUTRA_CUTS'] ?? 1)
 
 interface Plan {
@@ -20,6 +22,8 @@ interface Plan {
   atLeast?: number
   durabilities: string[]
   options?: StoreOptions
+  /** The cut comes right after LevelDB begins another log file. */
+  rotated?: boolean
 }
 
 /** Small frames, and large ones: about thirty make LevelDB rotate its log file. */
@@ -30,38 +34,51 @@ const os = (count: number): string[] => new Array<string>(count).fill('os')
 const DURABLE: [string, Plan][] = [
   ['where every commit is durable', { bytes: SMALL, durabilities: ['fsync'] }],
   ['where few of them are', { bytes: SMALL, durabilities: [...os(20), 'fsync'] }],
-  ['where log files are rotated', { bytes: LARGE, durabilities: [...os(9), 'fsync'], atLeast: 60 }]
+  ['where durabilities are mixed', { bytes: SMALL, durabilities: ['os', 'interval', 'fsync'] }],
+  ['where log files are rotated', { bytes: LARGE, durabilities: [...os(9), 'fsync'], atLeast: 60 }],
+  [
+    'right after a rotation',
+    { bytes: LARGE, durabilities: [...os(5), 'fsync'], atLeast: 20, rotated: true }
+  ]
 ]
+const FILE_SYSTEMS = ['ext4', 'xfs'] as const
 
-describe.skipIf(missing !== undefined)(`a power cut ${missing ?? ''}`, () => {
-  test.each(DURABLE)('loses nothing durable %s', { timeout: ROUNDS * 30_000 }, async (_, plan) => {
-    let durable = 0
-    for (let round = 0; round < ROUNDS; round++) durable += (await cutOnce(plan)).durable
+for (const kind of FILE_SYSTEMS) {
+  const missing = await whyNotCut(kind)
+  describe.skipIf(missing !== undefined)(`a power cut of ${kind} ${missing ?? ''}`, () => {
+    test.each(DURABLE)(
+      'loses nothing durable %s',
+      { timeout: ROUNDS * 30_000 },
+      async (_, plan) => {
+        let durable = 0
+        for (let round = 0; round < ROUNDS; round++) durable += (await cutOnce(kind, plan)).durable
 
-    console.log(`      ${ROUNDS} cuts, ${durable} positions acknowledged as durable, 0 lost`)
-    expect(durable).toBeGreaterThan(0)
+        console.log(`      ${ROUNDS} cuts, ${durable} positions acknowledged as durable, 0 lost`)
+        expect(durable).toBeGreaterThan(0)
+      }
+    )
+
+    test('keeps what is older than the interval', { timeout: ROUNDS * 30_000 }, async () => {
+      const options = { durabilityIntervalMs: 50 }
+      const plan = { bytes: SMALL, durabilities: ['interval'], options }
+      for (let round = 0; round < ROUNDS; round++) {
+        const { kept, older } = await cutOnce(kind, plan, 50 + 150)
+        expect(kept).toBeGreaterThanOrEqual(older)
+      }
+    })
+
+    test('loses something that was not durable', { timeout: ROUNDS * 30_000 }, async () => {
+      // The control: where nothing is lost here, the tests above would see nothing either.
+      let lost = 0
+      for (let round = 0; round < ROUNDS; round++) {
+        const { acknowledged, kept } = await cutOnce(kind, { bytes: SMALL, durabilities: ['os'] })
+        lost += acknowledged - kept
+        expect(acknowledged - kept).toBeGreaterThan(0)
+      }
+      console.log(`      ${ROUNDS} cuts without fsync, ${lost} positions lost`)
+    })
   })
-
-  test('keeps what is older than the interval', { timeout: ROUNDS * 30_000 }, async () => {
-    const options = { durabilityIntervalMs: 50 }
-    const plan = { bytes: SMALL, durabilities: ['interval'], options }
-    for (let round = 0; round < ROUNDS; round++) {
-      const { kept, older } = await cutOnce(plan, 50 + 150)
-      expect(kept).toBeGreaterThanOrEqual(older)
-    }
-  })
-
-  test('loses something that was not durable', { timeout: ROUNDS * 30_000 }, async () => {
-    // The control: where nothing is lost here, the tests above would see nothing either.
-    let lost = 0
-    for (let round = 0; round < ROUNDS; round++) {
-      const { acknowledged, kept } = await cutOnce({ bytes: SMALL, durabilities: ['os'] })
-      lost += acknowledged - kept
-      expect(acknowledged - kept).toBeGreaterThan(0)
-    }
-    console.log(`      ${ROUNDS} cuts without fsync, ${lost} positions lost`)
-  })
-})
+}
 
 interface Outcome {
   /** Last position acknowledged at all, as durable, and some time before the cut. */
@@ -73,15 +90,17 @@ interface Outcome {
 }
 
 async function cutOnce(
-  { bytes, durabilities, options, atLeast = 1 }: Plan,
+  kind: FileSystem,
+  { bytes, durabilities, options, atLeast = 1, rotated = false }: Plan,
   olderMs = 0
 ): Promise<Outcome> {
-  using disk = await CutDisk.create()
+  using disk = await CutDisk.create(kind)
   const directory = join(disk.directory, 'store')
   const plan = { commits: 1e6, bytes, durabilities, options }
   const child = new Child('support/writer.mjs', [directory, JSON.stringify(plan)])
   await child.after(atLeast)
-  await sleep(200 + Math.random() * 400)
+  if (rotated) await rotation(join(directory, 'log'))
+  else await sleep(200 + random.next() * 400)
   const older = lastAck(child.lines)
   await sleep(olderMs)
   // A write that is under way when the power goes could be acknowledged by a file system in ruins.
@@ -94,6 +113,17 @@ async function cutOnce(
   const durable = lastAck(lines.filter((line) => line['durability'] === 'fsync'))
   const kept = await expectSound(directory, durable)
   return { acknowledged: lastAck(lines), durable, older, kept }
+}
+
+/** Waits until LevelDB begins another log file, which takes a few dozen large frames. */
+async function rotation(log: string): Promise<void> {
+  const newest = async (): Promise<string | undefined> =>
+    (await readdir(log))
+      .filter((name) => name.endsWith('.log'))
+      .sort()
+      .at(-1)
+  const before = await newest()
+  while ((await newest()) === before) await sleep(1)
 }
 
 /** It opens, holds at least so much, without a hole, and goes on. */

@@ -42,6 +42,16 @@ export const OPENINGS: RefusedOpening[] = [
     details: { option: 'limits.commitBytes' }
   },
   {
+    code: 'IO_FAILED',
+    when: 'a file cannot be read',
+    arrange: async (directory) => {
+      await rm(join(directory, 'FORMAT'))
+      await mkdir(join(directory, 'FORMAT'))
+      return {}
+    },
+    details: { operation: 'open', reason: expect.stringContaining('EISDIR') }
+  },
+  {
     code: 'OPTION_CONFLICT',
     when: 'the dimensions are others',
     arrange: vectors({ dimensions: 9 }),

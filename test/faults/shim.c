@@ -2,7 +2,7 @@
  * Makes one call of the C library fail, wait or be the last one, in a process that it is preloaded into.
  *
  * FAULT_PATH   calls on files whose path contains this text are looked at
- * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, rename, link, unlink or any: these calls count
+ * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, pwrite, rename, link, unlink or any: these calls count
  * FAULT_END    if their path ends with this text, where it is given
  * FAULT_WHEN   and while a file of this name exists, where it is given
  * FAULT_AT     number of the first counted call that fails, from 1
@@ -10,7 +10,7 @@
  * FAULT_ERRNO  what they fail with; 0 lets them through
  * FAULT_KILL   if set, the process is killed instead
  * FAULT_DELAY  milliseconds that they wait first
- * FAULT_PARTIAL  if set, half of the bytes of a failing fwrite or write are written
+ * FAULT_PARTIAL  if set, half of the bytes of a failing fwrite, write or pwrite are written
  * FAULT_TRACE  a file that gets a line for each call that is looked at: operation, tab, path
  */
 #define _GNU_SOURCE
@@ -138,6 +138,21 @@ ssize_t write(int file, const void *data, size_t size) {
   REAL(write);
   if (!fails_for("write", file)) return real(file, data, size);
   if (partial && size > 1) return real(file, data, size / 2);
+  return -1;
+}
+
+/* Node asks for the one with 64 bits; elsewhere it is the same as the other. */
+ssize_t pwrite64(int file, const void *data, size_t size, off64_t at) {
+  REAL(pwrite64);
+  if (!fails_for("pwrite", file)) return real(file, data, size, at);
+  if (partial && size > 1) return real(file, data, size / 2, at);
+  return -1;
+}
+
+ssize_t pwrite(int file, const void *data, size_t size, off_t at) {
+  REAL(pwrite);
+  if (!fails_for("pwrite", file)) return real(file, data, size, at);
+  if (partial && size > 1) return real(file, data, size / 2, at);
   return -1;
 }
 

@@ -12,6 +12,7 @@ import {
   isStoreError,
   open,
   type Receipt,
+  restore,
   type Store,
   type StoreOptions,
   type View
@@ -40,11 +41,15 @@ export async function live(life: Life, end = Number.POSITIVE_INFINITY): Promise<
   // Checked by `end`, so that fast-check hears of it.
   await using temporary = await openTemporaryStore({ ...life.options, check: false })
   const run = new Run(temporary, life.options)
-  for (const step of life.steps) {
-    if (performance.now() > end) break
-    await run.take(step)
+  try {
+    for (const step of life.steps) {
+      if (performance.now() > end) break
+      await run.take(step)
+    }
+    await run.end()
+  } finally {
+    await rm(`${temporary.directory}-backup`, { recursive: true, force: true })
   }
-  await run.end()
 }
 
 class Run {
@@ -131,6 +136,9 @@ class Run {
         return
       case 'crash':
         await this.#crash()
+        return
+      case 'backup':
+        await this.#backUp()
         return
     }
   }
@@ -252,6 +260,23 @@ class Run {
     for (const { view } of views) {
       const error = await view.counts().catch((thrown: unknown) => thrown)
       same(isStoreError(error, 'VIEW_CLOSED'), true, 'a view ends with its store')
+    }
+  }
+
+  /** Into the same directory each time, so that all but the first add to what is there. */
+  async #backUp(): Promise<void> {
+    const backup = `${this.#temporary.directory}-backup`
+    const restored = `${this.#temporary.directory}-restored`
+    try {
+      const { position, stateHash } = await this.#store.backup(backup)
+      same(position, this.#model.head)
+      await restore(backup, restored)
+      await using copy = await open(restored, this.#options)
+      await this.#compare(copy)
+      same(await copy.stateHash(), stateHash)
+      same((await copy.verify()).problems, [])
+    } finally {
+      await rm(restored, { recursive: true, force: true })
     }
   }
 

@@ -43,7 +43,7 @@ export type Step =
   | { do: 'wait'; ms: number }
   /** Learns every name there is, so that what follows has something to meet. */
   | { do: 'learn-all' }
-  | { do: 'caught-up' | 'checkpoint' | 'rebuild' | 'reopen' | 'crash' }
+  | { do: 'caught-up' | 'checkpoint' | 'rebuild' | 'reopen' | 'crash' | 'backup' }
 
 export interface Life {
   options: StoreOptions
@@ -237,7 +237,8 @@ function step(withVectors: boolean): fc.Arbitrary<Step> {
     { weight: 1, arbitrary: plain('checkpoint') },
     { weight: 1, arbitrary: plain('rebuild') },
     { weight: 2, arbitrary: plain('reopen') },
-    { weight: 2, arbitrary: plain('crash') }
+    { weight: 2, arbitrary: plain('crash') },
+    { weight: 1, arbitrary: plain('backup') }
   )
 }
 

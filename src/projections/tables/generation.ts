@@ -21,7 +21,7 @@ import {
   decodeRecord,
   encodeRecord,
   NO_COUNTS,
-  openRow
+  readRow
 } from './rows.ts'
 import type { WriterState } from './tables-writer.ts'
 
@@ -43,6 +43,11 @@ export async function currentGeneration(directory: string): Promise<number | und
     if (isMissing(error)) return undefined
     throw error
   }
+}
+
+/** Whether there is a CURRENT. A crash while a store is made leaves none, never half of one. */
+export async function hasCurrent(directory: string): Promise<boolean> {
+  return (await namesIn(join(directory, TABLES_DIRECTORY))).includes(CURRENT)
 }
 
 export function generationPath(directory: string, generation: number): string {
@@ -89,7 +94,7 @@ export async function readWriterState(level: Level): Promise<WriterState> {
   }
   const dead = new Map<number, DeadConcept>()
   for await (const rows of level.blocks({ gte: deadKey(0), lt: endOf(PREFIX.dead) })) {
-    for (const [key, value] of rows) dead.set(ordinalOf(key), decodeDead(openRow(key, value)))
+    for (const [key, value] of rows) dead.set(ordinalOf(key), readRow(key, value, decodeDead))
   }
   const gap = readMeta(level, META.gap, decodeNumber) ?? 0
   return { checkpoint, counts, record, dead, gap }
@@ -122,7 +127,7 @@ export async function promisedByTables(directory: string): Promise<number> {
 
 function readMeta<T>(level: Level, key: Buffer, decode: (payload: Buffer) => T): T | undefined {
   const value = level.getSync(key)
-  return value === undefined ? undefined : decode(openRow(key, value))
+  return value === undefined ? undefined : readRow(key, value, decode)
 }
 
 async function checkContinuity(level: Level): Promise<ContinuityRecord | undefined> {
@@ -130,7 +135,7 @@ async function checkContinuity(level: Level): Promise<ContinuityRecord | undefin
   const range = { gte: Buffer.from([PREFIX.record]), lt: endOf(PREFIX.record) }
   for await (const rows of level.blocks(range)) {
     for (const [key, value] of rows) {
-      const record = decodeRecord(openRow(key, value))
+      const record = readRow(key, value, decodeRecord)
       if (before !== undefined) checkLink(before, record)
       before = record
     }

@@ -183,7 +183,9 @@ export class PageReader {
 
   constructor(bytes: Buffer, isRoot: boolean) {
     this.#bytes = bytes
-    this.leaf = bytes[0] === LEAF
+    const [kind] = bytes
+    if (kind !== LEAF && kind !== INNER) throw new RangeError(`a page of kind ${kind}`)
+    this.leaf = kind === LEAF
     this.count = bytes.readUInt32LE(1)
     this.root = isRoot
       ? {
@@ -202,6 +204,7 @@ export class PageReader {
     }
     this.#offsets = at
     this.#entries = at + OFFSET_BYTES * this.count
+    if (this.#entries > bytes.length) throw new RangeError('a page is cut')
   }
 
   entryAt(index: number): PageEntry {

@@ -28,6 +28,21 @@ export function openRow(key: Uint8Array, value: Buffer): Buffer {
   return payload
 }
 
+/**
+ * Checks a row and reads what is in it. A right checksum says that these bytes were written, not
+ * that this version of this program wrote them.
+ *
+ * @throws StoreError `TABLES_DAMAGED`
+ */
+export function readRow<T>(key: Uint8Array, value: Buffer, decode: (payload: Buffer) => T): T {
+  const payload = openRow(key, value)
+  try {
+    return decode(payload)
+  } catch (cause) {
+    throw rowDamaged(key, 'malformed', cause)
+  }
+}
+
 export function rowDamaged(
   key: Uint8Array,
   reason: string,

@@ -34,6 +34,7 @@ import {
   type IdRow,
   NO_COUNTS,
   openRow,
+  readRow,
   rowDamaged,
   type TableCounts
 } from './rows.ts'
@@ -111,7 +112,7 @@ export class TablesSnapshot {
     const dead = new Map<number, number>()
     for await (const rows of this.#blocks(allOf(PREFIX.dead))) {
       for (const [key, value] of rows) {
-        dead.set(ordinalOf(key), decodeDead(openRow(key, value)).position)
+        dead.set(ordinalOf(key), readRow(key, value, decodeDead).position)
       }
     }
     return dead
@@ -121,7 +122,7 @@ export class TablesSnapshot {
     const counts = new Map<string, number>()
     for await (const rows of this.#blocks(allOf(PREFIX.typeCount))) {
       for (const [key, value] of rows) {
-        counts.set(key.toString('utf8', 1), decodeNumber(openRow(key, value)))
+        counts.set(key.toString('utf8', 1), readRow(key, value, decodeNumber))
       }
     }
     return counts
@@ -134,18 +135,26 @@ export class TablesSnapshot {
     key: string
   ): AssociationState | undefined {
     const wanted = newEntry({ name, otherId: target, key }, 0)
-    const page = this.#leafFor('out', source.ordinal, wanted)
-    if (page === undefined) return undefined
-    const index = page.lowerBound(wanted)
-    if (!page.isAt(index, wanted)) return undefined
-    return decodeAssociation(page.entryAt(index), source, 'out')
+    try {
+      const page = this.#leafFor('out', source.ordinal, wanted)
+      if (page === undefined) return undefined
+      const index = page.lowerBound(wanted)
+      if (!page.isAt(index, wanted)) return undefined
+      return decodeAssociation(page.entryAt(index), source, 'out')
+    } catch (cause) {
+      throw this.#asDamage(cause, pageKey('out', source.ordinal, 0))
+    }
   }
 
   /** Associations of one concept on one side, in order, from where `seek` says. Reads lazily. */
   *associations(self: AssociationEnd, side: Side, seek?: Seek): Generator<AssociationState> {
     const from =
       seek === undefined ? undefined : { key: newEntry(seek.key, 0), inclusive: seek.inclusive }
-    yield* this.#below(self, side, 0, from)
+    try {
+      yield* this.#below(self, side, 0, from)
+    } catch (cause) {
+      throw this.#asDamage(cause, pageKey(side, self.ordinal, 0))
+    }
   }
 
   /** Number of associations on one side, those to the dead included. */
@@ -156,7 +165,9 @@ export class TablesSnapshot {
   /** Concepts in the order of their ordinals, beginning behind one. */
   async *concepts(after: number): AsyncGenerator<ConceptState[]> {
     for await (const rows of this.#blocks({ gt: conceptKey(after), lt: endOf(PREFIX.concept) })) {
-      yield rows.map(([key, value]) => decodeConcept(ordinalOf(key), openRow(key, value)))
+      yield rows.map(([key, value]) => {
+        return readRow(key, value, (row) => decodeConcept(ordinalOf(key), row))
+      })
     }
   }
 
@@ -177,7 +188,7 @@ export class TablesSnapshot {
       // Sixteen bytes always make a well-formed id.
       yield rows.map(([key, value]) => ({
         id: key.toString('hex', 1) as ConceptId,
-        ...decodeId(openRow(key, value))
+        ...readRow(key, value, decodeId)
       }))
     }
   }
@@ -191,7 +202,7 @@ export class TablesSnapshot {
     try {
       yield* this.#level.blocks({ ...range, snapshot: this.#snapshot })
     } catch (cause) {
-      throw asDamage(cause, range.gte ?? range.gt)
+      throw this.#asDamage(cause, range.gte ?? range.gt)
     }
   }
 
@@ -199,15 +210,17 @@ export class TablesSnapshot {
     self: AssociationEnd,
     side: Side,
     number: number,
-    from: PageSeek | undefined
+    from: PageSeek | undefined,
+    depth = 0
   ): Generator<AssociationState> {
+    if (depth > DEPTH_MAX) throw rowDamaged(pageKey(side, self.ordinal, number), TOO_DEEP)
     const page = this.#page(side, self.ordinal, number)
     if (page === undefined) return
     if (!page.leaf) {
       const first = from === undefined ? 0 : page.childFor(from.key)
       for (let i = first; i < page.count; i++) {
         // Only the first child can hold entries before the place sought.
-        yield* this.#below(self, side, page.childAt(i), i === first ? from : undefined)
+        yield* this.#below(self, side, page.childAt(i), i === first ? from : undefined, depth + 1)
       }
       return
     }
@@ -218,7 +231,8 @@ export class TablesSnapshot {
 
   #leafFor(side: Side, ordinal: number, key: PageEntry): PageReader | undefined {
     let page = this.#page(side, ordinal, 0)
-    while (page !== undefined && !page.leaf) {
+    for (let depth = 0; page !== undefined && !page.leaf; depth++) {
+      if (depth > DEPTH_MAX) throw rowDamaged(pageKey(side, ordinal, 0), TOO_DEEP)
       page = this.#page(side, ordinal, page.childAt(page.childFor(key)))
     }
     return page
@@ -235,23 +249,29 @@ export class TablesSnapshot {
   #read<T>(key: Buffer, decode: (payload: Buffer) => T): T | undefined {
     try {
       const value = this.#level.getSync(key, this.#snapshot)
-      return value === undefined ? undefined : decode(openRow(key, value))
+      return value === undefined ? undefined : readRow(key, value, decode)
     } catch (cause) {
-      const error = asDamage(cause, key)
-      if (isStoreError(error, 'TABLES_DAMAGED')) this.#watcher.onDamaged(error)
-      throw error
+      throw this.#asDamage(cause, key)
     }
   }
-}
 
-/** LevelDB itself stumbled, at this key or behind it. */
-function asDamage(error: unknown, key: Uint8Array | undefined): unknown {
-  return isCorruption(error) ? rowDamaged(key ?? Buffer.alloc(0), error.message, error) : error
+  /** LevelDB itself stumbled, at this key or behind it; or what is in the row makes no sense. */
+  #asDamage(cause: unknown, key: Uint8Array = Buffer.alloc(0)): unknown {
+    const reason = isCorruption(cause) ? cause.message : 'malformed'
+    const isOurs = isCorruption(cause) || cause instanceof RangeError
+    const error = isOurs ? rowDamaged(key, reason, cause) : cause
+    if (isStoreError(error, 'TABLES_DAMAGED')) this.#watcher.onDamaged(error)
+    return error
+  }
 }
 
 function allOf(prefix: number): LevelRange {
   return { gte: Buffer.from([prefix]), lt: endOf(prefix) }
 }
+
+/** A tree of pages that all hold but two entries reaches every association there can be. */
+const DEPTH_MAX = 40
+const TOO_DEEP = 'its pages lead in a circle'
 
 interface PageSeek {
   key: PageEntry

@@ -50,7 +50,7 @@ import {
   encodeNumber,
   encodeRecord,
   nextRecord,
-  openRow,
+  readRow,
   sealRow,
   type TableCounts
 } from './rows.ts'
@@ -197,7 +197,7 @@ export class TablesWriter {
     const key = idKey(id)
     const gathered = this.#rows.get(key.toString('latin1'))
     const value = gathered === undefined ? this.#level.getSync(key) : gathered.value
-    return value === undefined ? undefined : decodeId(openRow(key, value)).ordinal
+    return value === undefined ? undefined : readRow(key, value, decodeId).ordinal
   }
 
   #fold(event: LogEvent, at: At): void {
@@ -335,7 +335,7 @@ export class TablesWriter {
     if (this.#concepts.has(ordinal)) return this.#concepts.get(ordinal)
     const key = conceptKey(ordinal)
     const value = this.#level.getSync(key)
-    return value === undefined ? undefined : decodeConcept(ordinal, openRow(key, value))
+    return value && readRow(key, value, (row) => decodeConcept(ordinal, row))
   }
 
   #moveType(ordinal: number, from: string | undefined, to: string | undefined): void {

@@ -21,7 +21,7 @@ import {
   type PageEntry,
   PageReader
 } from './page.ts'
-import { openRow, sealRow } from './rows.ts'
+import { readRow, sealRow } from './rows.ts'
 
 interface Tree {
   side: Side
@@ -166,7 +166,8 @@ export class TreeEditor {
   #stored(tree: Tree, number: number): PageReader | undefined {
     const key = pageKey(tree.side, tree.ordinal, number)
     const value = this.#level.getSync(key)
-    return value === undefined ? undefined : new PageReader(openRow(key, value), number === 0)
+    if (value === undefined) return undefined
+    return readRow(key, value, (payload) => new PageReader(payload, number === 0))
   }
 
   #descend(tree: Tree, key: PageEntry): Step[] {

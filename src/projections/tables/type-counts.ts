@@ -1,7 +1,7 @@
 import { assert } from '../../assert.ts'
 import type { Level, LevelBatch } from '../../storage/level.ts'
 import { typeCountKey } from './keys.ts'
-import { decodeNumber, encodeNumber, openRow, sealRow } from './rows.ts'
+import { decodeNumber, encodeNumber, readRow, sealRow } from './rows.ts'
 
 /** How many concepts each type has, as a batch changes them. */
 export class TypeCounts {
@@ -37,6 +37,6 @@ export class TypeCounts {
     if (changed !== undefined) return changed
     const key = typeCountKey(type)
     const value = this.#level.getSync(key)
-    return value === undefined ? 0 : decodeNumber(openRow(key, value))
+    return value === undefined ? 0 : readRow(key, value, decodeNumber)
   }
 }

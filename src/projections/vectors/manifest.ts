@@ -73,7 +73,7 @@ export async function readManifest(
   const [json = '', sum] = text.split('\n')
   if (sum !== checksum(json)) throw new IndexDamage(`${FILE}: checksum differs`)
   // The checksum proves that this program wrote it; the names below prove which version of it.
-  const manifest = JSON.parse(json) as Manifest
+  const manifest = parse(json)
   const names = [
     'format',
     'storeId',
@@ -89,10 +89,36 @@ export async function readManifest(
       throw new IndexDamage(`${FILE}: ${name} is ${found}, expected ${expected[name]}`)
     }
   }
-  if (!manifest.segments.every((segment) => NAME.test(segment.name))) {
-    throw new IndexDamage(`${FILE}: malformed name of a segment`)
+  if (!manifest.segments.every(isSeal)) {
+    throw new IndexDamage(`${FILE}: a malformed segment`)
   }
   return manifest
+}
+
+function parse(json: string): Manifest {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch (cause) {
+    throw new IndexDamage(`${FILE}: not JSON`, { cause })
+  }
+  const found = value as Partial<Manifest> | null
+  const isWhole =
+    typeof found === 'object' &&
+    found !== null &&
+    Array.isArray(found.segments) &&
+    Number.isSafeInteger(found.position) &&
+    Number.isSafeInteger(found.nextName)
+  if (!isWhole) throw new IndexDamage(`${FILE}: malformed`)
+  return found as Manifest
+}
+
+function isSeal(value: Partial<SegmentSeal> | null): boolean {
+  if (typeof value !== 'object' || value === null || !NAME.test(String(value.name))) return false
+  const { count, first, last, graph, vectors, ids } = value
+  const isFile = (file: Partial<FileSeal> | undefined): boolean =>
+    Number.isSafeInteger(file?.bytes) && Array.isArray(file?.blocks)
+  return [count, first, last].every(Number.isSafeInteger) && [graph, vectors, ids].every(isFile)
 }
 
 /** After this, the index on disk is the one that the manifest describes: all of it or the old. */
