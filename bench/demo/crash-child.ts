@@ -3,6 +3,7 @@
  * commit that was acknowledged. A commit is a pair of concepts and the association between them, so
  * that half a commit would show.
  */
+import { writeSync } from 'node:fs'
 import { open } from 'sutra-storage'
 
 const WRITERS = 16
@@ -20,6 +21,7 @@ async function writeForever(writer: number): Promise<never> {
       { do: 'learn', id: target, content: `Second half of ${name}` },
       { do: 'associate', source, target, type: 'belongs-to' }
     ])
-    process.stdout.write(`${name}\n`)
+    // Not `process.stdout`: that queues what a busy parent has not read, and the kill loses it.
+    writeSync(1, `${name}\n`)
   }
 }

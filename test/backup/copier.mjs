@@ -7,6 +7,7 @@ import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { open, restore } from 'sutra-storage'
+import { tell } from '../support/tell.mjs'
 
 const [what, from, to, fatal = '0'] = process.argv.slice(2)
 
@@ -29,8 +30,6 @@ for (const name of ['open', 'rename', 'rm', 'mkdir', 'writeFile', 'link']) {
   watched(fs.promises, name)
 }
 syncBuiltinESMExports()
-
-const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
 
 function failure({ name, code, outcome, cause }) {
   return { name, code, outcome, cause: cause?.code ?? String(cause) }

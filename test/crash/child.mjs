@@ -1,9 +1,10 @@
 /**
  * The process that kill.test.ts kills. It writes random commits and tells on standard output, a
- * line each, what it is about to send and what came of it. Writing to a pipe waits until it is
- * there, so whatever this process did, the parent has read before it that it would.
+ * line each, what it is about to send and what came of it. `tell` waits until a line is on its
+ * way, so whatever this process did, the parent reads before it that it would.
  */
 import { open } from 'sutra-storage'
+import { tell } from '../support/tell.mjs'
 
 const CONCEPTS = 8
 const HUB_BATCH = 60
@@ -14,12 +15,12 @@ const { directory, options, writers, mixed, rebuild, closeAfterMs, seed } = JSON
 )
 const random = mulberry32(seed)
 const store = await open(directory, options)
-say({ opened: store.head })
+tell({ opened: store.head })
 for (let writer = 0; writer < writers; writer++) void writeForever(writer)
 if (rebuild) void rebuildForever()
 if (closeAfterMs !== null) {
   setTimeout(() => {
-    say({ closing: true })
+    tell({ closing: true })
     void store.close()
   }, closeAfterMs)
 }
@@ -31,13 +32,13 @@ async function writeForever(writer) {
       ...(random() < 0.5 ? { idempotencyKey: `${seed} ${writer} ${count}` } : {}),
       ...(mixed ? { durability: pick(DURABILITIES) } : {})
     }
-    say({ writer, sent: commands, options: commitOptions })
+    tell({ writer, sent: commands, options: commitOptions })
     try {
       const receipt = await store.commit(commands, commitOptions)
-      say({ writer, receipt })
+      tell({ writer, receipt })
     } catch (error) {
       if (error.code === undefined) throw error
-      say({ writer, refused: error.code })
+      tell({ writer, refused: error.code })
       if (error.code === 'STORE_CLOSED') return
     }
   }
@@ -99,10 +100,6 @@ function refTo(source, target) {
 
 function pick(choices) {
   return choices[Math.floor(random() * choices.length)]
-}
-
-function say(what) {
-  process.stdout.write(`${JSON.stringify(what)}\n`)
 }
 
 /** A generator of random numbers that a seed repeats. */

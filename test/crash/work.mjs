@@ -1,14 +1,13 @@
 // Long work, done over and over while commits go on, until somebody kills the process.
 //
 //   node work.mjs <directory> rebuild|sweep|save|import <number of this life>
-import { writeSync } from 'node:fs'
 import { open } from 'sutra-storage'
+import { tell } from '../support/tell.mjs'
 
 const [directory, kind, life] = process.argv.slice(2)
 const SPOKES = 900
 const RECORDS = 400
 const WORK = { rebuild, sweep, save, import: importForever }
-const tell = (line) => writeSync(1, `${JSON.stringify(line)}\n`)
 
 const store = await open(directory, { vectors: { dimensions: 4 } })
 let count = 0

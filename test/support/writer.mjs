@@ -6,12 +6,11 @@
 // concept with key `k<n>`, with `bytes` of content, in the n-th of `durabilities`, in turn.
 import { randomBytes } from 'node:crypto'
 import { open } from 'sutra-storage'
+import { tell } from './tell.mjs'
 
 const [directory, json = '{}'] = process.argv.slice(2)
 const plan = JSON.parse(json)
 const { options = {}, commits = 10, bytes = 100, durabilities = ['fsync'], hold = false } = plan
-
-const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
 
 function failure(error) {
   const { name, code, details, outcome, message } = error
