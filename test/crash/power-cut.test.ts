@@ -71,13 +71,23 @@ for (const kind of FILE_SYSTEMS) {
       // The control: where nothing is lost here, the tests above would see nothing either.
       let lost = 0
       for (let round = 0; round < ROUNDS; round++) {
-        const { acknowledged, kept } = await cutOnce(kind, { bytes: SMALL, durabilities: ['os'] })
-        lost += acknowledged - kept
-        expect(acknowledged - kept).toBeGreaterThan(0)
+        const gone = await lostWithoutSync(kind)
+        lost += gone
+        expect(gone).toBeGreaterThan(0)
       }
       console.log(`      ${ROUNDS} cuts without fsync, ${lost} positions lost`)
     })
   })
+}
+
+/** A batch of the pipeline syncs the log: a cut right behind one finds nothing to lose, seldom. */
+async function lostWithoutSync(kind: FileSystem): Promise<number> {
+  const options = { pipeline: { intervalMs: { min: 100, base: 100, max: 100 } } }
+  for (let attempt = 1; ; attempt++) {
+    const plan = { bytes: SMALL, durabilities: ['os'], options }
+    const { acknowledged, kept } = await cutOnce(kind, plan)
+    if (acknowledged > kept || attempt === 3) return acknowledged - kept
+  }
 }
 
 interface Outcome {
