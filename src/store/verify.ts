@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { isStoreError, throwIfAborted } from '../errors.ts'
+import { ioFailed, isStoreError, throwIfAborted } from '../errors.ts'
 import { logFileDamaged } from '../log/damaged-files.ts'
 import { follows } from '../log/frame.ts'
 import { LOG_DIRECTORY } from '../log/level-log.ts'
@@ -38,7 +38,12 @@ export async function verify(engine: Engine, options: LongOptions): Promise<Veri
   // A damaged file is not read through LevelDB any more: it may end the process.
   if (report.problems.length === 0) await verifyFrames(engine, options, report)
   if (report.problems.length === 0) {
-    await engine.inTurn(async () => verifyTables(engine, options, report))
+    try {
+      await engine.inTurn(async () => verifyTables(engine, options, report))
+    } catch (error) {
+      // What is made aside takes as much of the disk as the tables.
+      throw ioFailed(error, 'verify')
+    }
   }
   await verifyVectors(engine, options, report)
   report.ok = report.problems.length === 0

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 export type FileSystem = 'ext4' | 'xfs'
 /** Images are sparse: what matters is that mkfs takes them and the test has room. */
-const SIZES: Readonly<Record<FileSystem, string>> = { ext4: '256M', xfs: '400M' }
+const SIZES: Readonly<Record<FileSystem, string>> = { ext4: '2G', xfs: '2G' }
 const FORCE: Readonly<Record<FileSystem, string>> = { ext4: '-F', xfs: '-f' }
 
 const SOURCE = fileURLToPath(new URL('godown.c', import.meta.url))
