@@ -10,8 +10,26 @@ const MASK_DELTA = 0xa282ead8
 
 /** Checksum as LevelDB stores it: rotated and shifted, since it may be part of what it guards. */
 export function maskedCrc32c(bytes: Uint8Array): number {
-  const crc = crc32c(bytes)
+  return mask(crc32c(bytes))
+}
+
+function mask(crc: number): number {
   return (((crc >>> 15) | (crc << 17)) + MASK_DELTA) >>> 0
+}
+
+/**
+ * Where the bytes end that begin at `from` and are followed by their own masked checksum: the
+ * first such place, in one pass; -1 if there is none. By chance there is one in 2^32 bytes.
+ */
+export function findMaskedEnd(bytes: Buffer, from: number): number {
+  const [table] = TABLES as Eight
+  let crc = -1
+  for (let end = from; end + 4 < bytes.length; ) {
+    crc = (table[(crc ^ (bytes[end] as number)) & 255] as number) ^ (crc >>> 8)
+    end += 1
+    if (mask(~crc >>> 0) === bytes.readUInt32LE(end)) return end
+  }
+  return -1
 }
 
 export function crc32c(bytes: Uint8Array): number {

@@ -7,7 +7,7 @@
  * `doc/table_format.md` and `table/format.cc` there: data blocks, filter, meta index, index, footer.
  */
 import { open } from 'node:fs/promises'
-import { maskedCrc32c } from './crc32c.ts'
+import { findMaskedEnd, maskedCrc32c } from './crc32c.ts'
 import { readVarint, uncompressSnappy } from './snappy.ts'
 
 const FOOTER_BYTES = 48
@@ -118,39 +118,27 @@ export class TableFile {
   }
 
   /** The data blocks that the index names; without a whole index, those found by walking. */
-  #dataHandles(): Handle[] {
+  *#dataHandles(): Generator<Handle> {
+    let index: [Buffer, Buffer][]
     try {
-      const { index } = this.#footer()
-      return [...this.#rowsOf(index)].map(([, value]) => readHandle(value, 0).handle)
+      index = [...this.#rowsOf(this.#footer().index)]
     } catch {
       // The index is for finding blocks fast. Blocks are told by their checksums as well.
-      return this.#foundHandles()
+      yield* this.#foundHandles()
+      return
     }
+    for (const [, value] of index) yield readHandle(value, 0).handle
   }
 
-  /**
-   * Blocks found from the front, each beginning where the one before ended. Its length is not known:
-   * every length is tried, which is for files that are otherwise lost.
-   */
-  #foundHandles(): Handle[] {
-    const found: Handle[] = []
+  /** Blocks found from the front, each where the one before ended, as long as they are whole. */
+  *#foundHandles(): Generator<Handle> {
     let offset = 0
     while (offset < this.length) {
-      const size = this.#sizeAt(offset)
-      if (size === undefined) break
-      found.push({ offset, size })
-      offset += size + TRAILER_BYTES
+      const end = findMaskedEnd(this.#bytes, offset)
+      if (end === -1) return
+      yield { offset, size: end - 1 - offset }
+      offset = end + 4
     }
-    return found
-  }
-
-  #sizeAt(offset: number): number | undefined {
-    const most = Math.min(this.length - offset - TRAILER_BYTES, 16 * 1024)
-    for (let size = 1; size <= most; size++) {
-      const type = this.#bytes[offset + size] ?? 255
-      if (type <= SNAPPY && this.#isWhole({ offset, size })) return size
-    }
-    return undefined
   }
 
   #footer(): { meta: Handle; index: Handle } {

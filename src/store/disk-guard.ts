@@ -78,8 +78,15 @@ export class DiskGuard {
   }
 
   async #look(): Promise<void> {
-    const { bavail, blocks, bsize } = await this.#ask(this.#directory)
     this.#askedAt = performance.now()
+    let space: DiskSpace
+    try {
+      space = await this.#ask(this.#directory)
+    } catch {
+      // A system that cannot tell is no reason to refuse: a write that fails says so by itself.
+      return
+    }
+    const { bavail, blocks, bsize } = space
     this.#bytes = 0
     this.#free = bavail * bsize
     this.#reserve = Math.floor(Math.min(this.#reserveBytes, blocks * bsize * DISK_SHARE))

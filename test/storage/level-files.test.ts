@@ -66,6 +66,26 @@ describe('a table file', () => {
     }
   })
 
+  test('gives every row of large blocks when its footer or its index is lost', async () => {
+    const random = new Random()
+    const rows = Array.from({ length: 20 }, (_, n): [Buffer, Buffer] => [
+      Buffer.from(`row ${String(n).padStart(3, '0')}`),
+      random.bytes(50_000)
+    ])
+    const path = await database(async (level) => {
+      for (const [key, value] of rows) await level.put(key, value, { sync: false })
+      await level.flush()
+    })
+    const [file = ''] = await filesOf(path, '.ldb')
+    const bytes = await readFile(file)
+
+    for (const fromEnd of [3, 60, 90]) {
+      const damaged = new TableFile(flipped(bytes, bytes.length - fromEnd))
+      expect(lastOf(damaged.check())).toBeDefined()
+      expect(plain(damaged.entries())).toEqual(expect.arrayContaining(rows.map(hexRow)))
+    }
+  })
+
   test('is left unchecked beyond the budget, the smallest ones first', async () => {
     const path = await database(flushed)
     const [file = ''] = await filesOf(path, '.ldb')
