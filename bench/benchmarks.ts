@@ -2,6 +2,7 @@ import { commitsOfManyWriters, commitsOfOneWriter } from './commits.ts'
 import type { Benchmark } from './harness.ts'
 import { hub } from './hub.ts'
 import { ingestConcepts, ingestGraph } from './ingest.ts'
+import { durableHead, proofs } from './integrity.ts'
 import { readLargeStore } from './reads.ts'
 
 /** Every benchmark, by the name that `npm run bench -- <name>` takes. */
@@ -11,5 +12,7 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'ingest-concepts': ingestConcepts,
   'ingest-graph': ingestGraph,
   reads: readLargeStore,
-  hub
+  hub,
+  head: durableHead,
+  proofs
 }

@@ -22,6 +22,8 @@ export interface Lane {
   readonly rate: number
   /** Adds a stretch of work to the lane's clock, and a number of operations to its count. */
   run<T>(work: () => Promise<T>, operations?: number): Promise<T>
+  /** Adds a stretch that was timed elsewhere: one phase of something longer. */
+  took(ms: number, operations: number): void
   /** Times one operation and counts it. Beside `run` when several are under way at once. */
   measure<T>(operation: () => Promise<T>): Promise<T>
   /** As `measure`, for an operation that takes less time than a promise would. */
@@ -172,6 +174,11 @@ class TimedLane implements Lane {
     this.#cpuUs += user + system
     this.#operations += operations
     return value
+  }
+
+  took(ms: number, operations: number): void {
+    this.#runMs += ms
+    this.#operations += operations
   }
 
   async measure<T>(operation: () => Promise<T>): Promise<T> {

@@ -81,6 +81,7 @@ async function damagedFiles(
     report.bytes += bytes
     options.onProgress?.({ phase, done, total })
   }
+  if (files.length === 0) options.onProgress?.({ phase, done, total })
   return found
 }
 
@@ -108,6 +109,7 @@ async function verifyFrames(
       throwIfAborted(options.signal, 'verify')
       began = performance.now()
     }
+    options.onProgress?.({ phase: 'log', done: position, total: position })
   } catch (error) {
     if (!isStoreError(error, 'LOG_DAMAGED')) throw error
     const { from, to, reason } = error.details
