@@ -12,6 +12,7 @@ import { namesIn } from '../storage/files.ts'
 import { type TableEntry, TableFile } from '../storage/table-file.ts'
 import { entriesOf } from '../storage/write-ahead-file.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
+import type { LogEvent } from './event.ts'
 import { decodeFrame, type Frame, FrameDamage, follows } from './frame.ts'
 
 /** Offset and length of the id of the store in every frame. */
@@ -25,6 +26,9 @@ export interface SalvagedFrame
   > {
   /** LevelDB's number of the write: of two frames with the same position the later one counts. */
   sequence: bigint
+  /** Whether one of its events declares vectors, and whether one of them holds a vector. */
+  declares: boolean
+  embeds: boolean
 }
 
 /** Positions that no intact frame holds. */
@@ -148,12 +152,19 @@ function frameOf(entry: TableEntry, storeId: Buffer | undefined): SalvagedFrame 
   if (value === undefined || storeId === undefined) return undefined
   try {
     // Decoded whole: a frame that no projection can read is no better than a lost one.
-    const { commits: _, kind: __, ...frame } = decodeFrame(key, value, storeId)
-    return { ...frame, sequence }
+    const { commits, kind: _, ...frame } = decodeFrame(key, value, storeId)
+    const events = commits.flatMap((commit) => commit.events)
+    const declares = events.some(({ type }) => type === 'vectors-declared')
+    const embeds = events.some(holdsVector)
+    return { ...frame, sequence, declares, embeds }
   } catch (error) {
     if (!(error instanceof FrameDamage)) throw error
     return undefined
   }
+}
+
+function holdsVector(event: LogEvent): boolean {
+  return 'ordinal' in event && 'fields' in event && (event.fields.vector ?? null) !== null
 }
 
 /**

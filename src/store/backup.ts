@@ -17,7 +17,7 @@ import { checkOptions } from '../query/read-options.ts'
 import { syncDirectory } from '../storage/files.ts'
 import { Ownership } from '../storage/owner.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
-import type { BackupReport, LongOptions, Progress } from '../types.ts'
+import type { BackupOptions, BackupReport, Progress } from '../types.ts'
 import {
   asBackupError,
   assertApart,
@@ -46,6 +46,8 @@ interface Backup {
   older: BackupManifest | undefined
   signal: AbortSignal
   onProgress: ((progress: Progress) => void) | undefined
+  /** Whether the state is read, beyond what is copied. */
+  isHashed: boolean
   /** Number of the next file. */
   nextName: () => number
 }
@@ -57,16 +59,19 @@ interface Backup {
 export async function backup(
   engine: Engine,
   directory: string,
-  options: LongOptions
+  options: BackupOptions
 ): Promise<BackupReport> {
-  checkOptions(options, ['onProgress'])
+  checkOptions(options, ['stateHash', 'onProgress'])
   if (typeof directory !== 'string' || directory === '') {
     throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
   }
-  const { onProgress, signal } = options
+  const { stateHash: isHashed = true, onProgress, signal } = options
+  if (typeof isHashed !== 'boolean') {
+    throw new TypeError(`'stateHash' must be true or false, received ${String(isHashed)}`)
+  }
   const closing = engine.closing.signal
   const either = signal === undefined ? closing : AbortSignal.any([signal, closing])
-  const work = backUp(engine, resolve(directory), either, onProgress)
+  const work = backUp({ engine, target: resolve(directory), signal: either, onProgress, isHashed })
   // A store that closes waits until its log is not read any more. The caller hears of a failure.
   const settled = (): void => undefined
   engine.retire(work.then(settled, settled))
@@ -81,12 +86,8 @@ export async function backup(
   }
 }
 
-async function backUp(
-  engine: Engine,
-  target: string,
-  signal: AbortSignal,
-  onProgress: Backup['onProgress']
-): Promise<BackupReport> {
+async function backUp(asked: Omit<Backup, 'older' | 'nextName'>): Promise<BackupReport> {
+  const { engine, target, signal } = asked
   throwIfAborted(signal, 'backup')
   await assertApart(target, engine.parts.directory)
   // Once before anything is touched, and once when nobody else can write there any more.
@@ -99,7 +100,7 @@ async function backUp(
     await sweepBackup(target, older)
     await mkdir(dataPath(target), { recursive: true })
     let next = older?.nextName ?? 1
-    return await replaceOlder({ engine, target, older, signal, onProgress, nextName: () => next++ })
+    return await replaceOlder({ ...asked, older, nextName: () => next++ })
   } finally {
     await ownership.release()
   }
@@ -217,15 +218,15 @@ async function positionOf(engine: Engine): Promise<number> {
 }
 
 async function hashAt(backup: Backup, pinned: Pinned): Promise<string | undefined> {
-  const { engine, older, signal, onProgress } = backup
+  const { engine, older, signal, onProgress, isHashed } = backup
   const { declaration, vectors } = engine.parts
   if (older?.position === pinned.position && older.stateHash !== null) return older.stateHash
-  if (declaration !== undefined && vectors === undefined) return undefined
+  if (!isHashed || (declaration !== undefined && vectors === undefined)) return undefined
   onProgress?.({ phase: 'state hash', done: 0 })
   const vectorsOf = async (revisions: readonly number[]): Promise<(Float32Array | undefined)[]> =>
     vectors === undefined || revisions.length === 0
       ? []
-      : vectors.vectors(revisions, pinned.position)
+      : engine.vectorIndex('backup').vectors(revisions, pinned.position)
   pinned.snapshot.hold()
   try {
     return await stateHashAt(pinned, vectorsOf, signal)

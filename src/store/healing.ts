@@ -2,6 +2,15 @@ import { isStoreError } from '../errors.ts'
 import type { Engine } from './engine.ts'
 import { rebuild } from './rebuild.ts'
 
+/** Damage that telemetry was told of by whoever found it. */
+const told = new WeakSet<Error>()
+
+/** Lets damage heal that its finder has told of, together with other damage that may be there. */
+export function healTold(engine: Engine, error: Error): void {
+  told.add(error)
+  engine.onDamaged(error)
+}
+
 /**
  * Derived state heals by rebuilding, without being asked: whoever met the damage was told by an
  * error, everything that needs no damaged row goes on, and telemetry tells of both ends of it.
@@ -13,7 +22,9 @@ export function healByRebuilding(engine: Engine): void {
     if (options.readOnly || healing !== undefined || engine.closing.signal.aborted) return
     if (!isStoreError(error, 'TABLES_DAMAGED')) return
     const { message: reason } = error
-    if (hub.active) hub.emit({ type: 'damage-found', time: Date.now(), part: 'tables', reason })
+    if (hub.active && !told.has(error)) {
+      hub.emit({ type: 'damage-found', time: Date.now(), part: 'tables', reason })
+    }
     // At once: whoever waits for the tables goes on waiting.
     engine.pipeline.setRebuilding('tables', true)
     healing = heal(engine).finally(() => {

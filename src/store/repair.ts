@@ -10,7 +10,14 @@ import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isStoreError, StoreError, throwIfAborted } from '../errors.ts'
-import { type EncodedFrame, type FrameFormat, sealGap } from '../log/frame.ts'
+import type { LogEvent } from '../log/event.ts'
+import {
+  type EncodedFrame,
+  encodeBody,
+  type FrameFormat,
+  sealFrame,
+  sealGap
+} from '../log/frame.ts'
 import { HeadFile, type Watermark } from '../log/head-file.ts'
 import { HEAD_FILE, LOG_DIRECTORY, LOG_TUNING } from '../log/level-log.ts'
 import {
@@ -33,6 +40,7 @@ import {
   VECTORS_DIRECTORY,
   writeFormat
 } from './format.ts'
+import { type FoundDeclaration, findLostDeclaration } from './lost-declaration.ts'
 
 const NEW_LOG = `${LOG_DIRECTORY}.repaired`
 const NEW_HEAD = 'HEAD.repaired'
@@ -55,12 +63,16 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
     if (storeId === undefined) throw nothingLeft(directory)
     const head = watermarkOf(directory, storeId)
     const isWhole = known !== undefined && head !== undefined && found.lost.length === 0
-    const report = reportOf(found, resumed, started)
+    const declaration = await findLostDeclaration(directory, storeId, found)
+    const report = reportOf(found, declaration, resumed, started)
     const isSound = isWhole && found.files.length === 0 && !resumed
     if (dryRun || (isSound && (await levelDbSees(directory, found)))) return report
 
     const format = known ?? formatFor(found, storeId)
-    if (!resumed) await writeNewLog(directory, format, found, options)
+    if (!resumed) {
+      const made = madeFrames(found, declaration?.event, format)
+      await writeNewLog(directory, format, found.frames, made, options)
+    }
     // From here on the repair goes forward, in this run or the next.
     const aside = await switchLogs(directory, format)
     return { ...report, changed: true, aside, seconds: secondsSince(started) }
@@ -138,21 +150,21 @@ function formatFor(found: Survey, storeId: Buffer): StoreFormat {
 
 async function writeNewLog(
   directory: string,
-  { format, storeId }: StoreFormat,
-  { frames, lost }: Survey,
+  { storeId }: StoreFormat,
+  frames: readonly SalvagedFrame[],
+  made: readonly EncodedFrame[],
   { onProgress, signal }: RepairOptions
 ): Promise<void> {
   const path = join(directory, NEW_LOG)
   // A repair that died left one behind; nothing names it yet.
   await rm(path, { recursive: true, force: true })
   await rm(join(directory, NEW_HEAD), { force: true })
-  const gaps = gapsFor(frames, lost, format, storeId)
   const level = await Level.create(path, LOG_TUNING)
   try {
     let batch = level.batch()
     let bytes = 0
     let done = 0
-    for (const { key, value } of gaps) batch.put(key, value)
+    for (const { key, value } of made) batch.put(key, value)
     for await (const { key, value } of salvagedBytes(
       join(directory, LOG_DIRECTORY),
       frames,
@@ -175,7 +187,7 @@ async function writeNewLog(
   }
   await syncFiles(path, () => true)
   await syncDirectory(path)
-  await writeHead(directory, storeId, lastOf(frames, gaps))
+  await writeHead(directory, storeId, lastOf(frames, made))
 }
 
 /** Written last and synced: its presence says that the new log is whole. */
@@ -191,13 +203,29 @@ async function writeHead(directory: string, storeId: Buffer, watermark: Watermar
   await syncDirectory(directory)
 }
 
-function lastOf(frames: readonly SalvagedFrame[], gaps: readonly EncodedFrame[]): Watermark {
+function lastOf(frames: readonly SalvagedFrame[], made: readonly EncodedFrame[]): Watermark {
   const frame = frames.at(-1)
-  const gap = gaps.at(-1)
-  if (gap !== undefined && gap.first > (frame?.last ?? 0)) {
-    return { position: gap.first + gap.count - 1, checksum: gap.checksum }
+  const other = made.at(-1)
+  if (other !== undefined && other.first > (frame?.last ?? 0)) {
+    return { position: other.first + other.count - 1, checksum: other.checksum }
   }
   return { position: frame?.last ?? 0, checksum: frame?.checksum ?? 0 }
+}
+
+/** What the new log holds beside the intact frames, in order. */
+function madeFrames(
+  { frames, lost }: Survey,
+  declaration: LogEvent | undefined,
+  { format, storeId }: StoreFormat
+): EncodedFrame[] {
+  const made = gapsFor(frames, lost, format, storeId)
+  if (declaration === undefined) return made
+  const { position, checksum } = lastOf(frames, made)
+  const first = position + 1
+  // Behind all others: positions are never used again, and time never decreases.
+  const time = Math.max(Date.now(), frames.at(-1)?.time ?? 0)
+  const body = encodeBody([{ time, first, meta: undefined, events: [declaration] }])
+  return [...made, sealFrame(body, { format, first, count: 1, time, previous: checksum, storeId })]
 }
 
 function gapsFor(
@@ -254,7 +282,12 @@ async function moveIfThere(from: string, to: string): Promise<void> {
   if (existsSync(from)) await rename(from, to)
 }
 
-function reportOf(found: Survey, resumed: boolean, started: number): RepairReport {
+function reportOf(
+  found: Survey,
+  declaration: FoundDeclaration | undefined,
+  resumed: boolean,
+  started: number
+): RepairReport {
   const { files } = found
   const frames = found.frames.filter(({ gap }) => gap === undefined)
   const gaps = found.frames.filter(({ gap }) => gap !== undefined)
@@ -265,12 +298,13 @@ function reportOf(found: Survey, resumed: boolean, started: number): RepairRepor
   const last = Math.max(found.frames.at(-1)?.last ?? 0, lost.at(-1)?.to ?? 0)
   return {
     changed: false,
-    position: last,
+    position: declaration?.event === undefined ? last : last + 1,
     frames: frames.length,
     events: frames.reduce((sum, { count }) => sum + count, 0),
     eventsLost: lost.reduce((sum, { from, to }) => sum + to - from + 1, 0),
     lost,
     files,
+    declaration: declaration?.from,
     aside: undefined,
     seconds: secondsSince(started)
   }

@@ -9,6 +9,7 @@ import { generationPath, tablesDamaged } from '../projections/tables/generation.
 import { checkTableFile, type DamagedFile, tableFiles } from '../storage/database-files.ts'
 import type { ScrubStats } from '../telemetry/types.ts'
 import type { Engine } from './engine.ts'
+import { healTold } from './healing.ts'
 
 /** A store that is open for a moment needs no scrub. */
 const FIRST_AFTER_MS = 10_000
@@ -70,7 +71,7 @@ export class Scrub {
       if (this.#engine.parts.tables !== tables) break
       const where = `${basename(file)}, byte ${offset}: ${reason}`
       this.#found('tables', where)
-      this.#engine.onDamaged(tablesDamaged(basename(file), where))
+      healTold(this.#engine, tablesDamaged(basename(file), where))
     }
     if (vectors === undefined || this.#isStopped) return
     const { bytes, problems } = await vectors.check()

@@ -4,8 +4,10 @@ import { ioFailed, isStoreError, throwIfAborted } from '../errors.ts'
 import { logFileDamaged } from '../log/damaged-files.ts'
 import { follows } from '../log/frame.ts'
 import { LOG_DIRECTORY } from '../log/level-log.ts'
+import type { Tables } from '../projections/tables/client.ts'
 import { compareTables } from '../projections/tables/compare.ts'
 import { generationPath } from '../projections/tables/generation.ts'
+import { digestRanges, type RangeDigest } from '../projections/tables/range-digest.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import { checkOptions } from '../query/read-options.ts'
 import { checkTableFile, type DamagedFile, tableFiles } from '../storage/database-files.ts'
@@ -18,7 +20,7 @@ import { discard, projectAside } from './rebuild.ts'
 /**
  * Checks every block of every table file, every frame and the chain from the first one on; then
  * projects the log once more and compares every row of the tables; then the files of the vectors.
- * Changes nothing. Memory does not grow with the store.
+ * Changes nothing. Memory grows with the logarithm of the store alone.
  */
 export async function verify(engine: Engine, options: LongOptions): Promise<VerifyReport> {
   checkOptions(options, ['onProgress'])
@@ -156,14 +158,14 @@ async function compareWithLog(
   options: LongOptions,
   report: VerifyReport
 ): Promise<void> {
-  const aside = await projectAside(engine, options, live.checkpoint)
+  const pace = pacer(engine, options)
+  const { aside, digests } = await projectAndDigest(engine, live, options)
   const rebuilt = aside.snapshot()
   try {
     const differences = await compareTables(live, rebuilt, {
+      digests,
       async pace(rows) {
-        options.onProgress?.({ phase: 'compare', done: rows })
-        await turn()
-        throwIfAborted(options.signal, 'verify')
+        await pace(() => options.onProgress?.({ phase: 'compare', done: rows }))
       }
     })
     for (const reason of differences) report.problems.push({ part: 'tables', reason })
@@ -175,6 +177,52 @@ async function compareWithLog(
   } finally {
     await rebuilt.release()
     await discard(engine.parts.directory, aside)
+  }
+}
+
+/**
+ * While the worker projects the log once more, this thread reads the live tables. The one that fails
+ * stops the other, and nobody reads the snapshot or writes aside any more when this settles.
+ */
+async function projectAndDigest(
+  engine: Engine,
+  live: TablesSnapshot,
+  options: LongOptions
+): Promise<{ aside: Tables; digests: RangeDigest[] }> {
+  const stop = new AbortController()
+  const ends = [stop.signal, ...(options.signal === undefined ? [] : [options.signal])]
+  const ended = { ...options, signal: AbortSignal.any(ends) }
+  let failure: { cause: unknown } | undefined
+  const orStop = async <T>(work: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work
+    } catch (cause) {
+      // What the other one ends with then is no news.
+      failure ??= { cause }
+      stop.abort()
+      return undefined
+    }
+  }
+  const pace = pacer(engine, ended)
+  const [aside, digests] = await Promise.all([
+    orStop(projectAside(engine, ended, live.checkpoint)),
+    orStop(digestRanges(live, async () => pace()))
+  ])
+  if (aside !== undefined && digests !== undefined) return { aside, digests }
+  if (aside !== undefined) await discard(engine.parts.directory, aside)
+  throw failure?.cause
+}
+
+/** Gives the event loop back after each stretch of work, and ends the work when it is to end. */
+function pacer(engine: Engine, { signal }: LongOptions): (tell?: () => void) => Promise<void> {
+  let began = performance.now()
+  return async (tell) => {
+    if (performance.now() - began < STRETCH_MS) return
+    tell?.()
+    await turn()
+    throwIfAborted(signal, 'verify')
+    throwIfAborted(engine.closing.signal, 'verify')
+    began = performance.now()
   }
 }
 

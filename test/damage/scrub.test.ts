@@ -43,6 +43,8 @@ test('a flipped bit in the tables heals by a rebuild', async () => {
   )
 
   expect(store.stats().scrub.problems).toMatchObject([{ part: 'tables' }])
+  const found = told.filter(({ type }) => type === 'damage-found')
+  expect(found, 'the same damage is told once').toMatchObject([{ part: 'tables' }])
   expect(await look(store)).toEqual(before)
   expect(await store.verify()).toMatchObject({ ok: true, problems: [] })
   await store.close()

@@ -5,15 +5,22 @@ import { formatBytes, formatCount, formatMany, formatSeconds } from '../output.t
 import { ProgressLine } from '../progress.ts'
 import type { Session, StoreFlags } from '../session.ts'
 
+interface Flags extends StoreFlags {
+  /** `false` for `--no-state-hash`. */
+  stateHash: boolean
+}
+
 export function addBackup(program: Command, session: Session): void {
   onStore(program.command('backup'))
     .description('Copy the store into a directory, or what is new since the backup there')
     .argument('<target>', 'directory of the backup')
-    .action(async (target: string, flags: StoreFlags) => {
+    .option('--no-state-hash', 'copy alone: a restore has no state to compare')
+    .action(async (target: string, flags: Flags) => {
       const bar = new ProgressLine()
       await session.withStore(flags.dir, { createIfMissing: false }, async (store) => {
         try {
           const report = await store.backup(target, {
+            stateHash: flags.stateHash,
             signal: session.signal,
             onProgress: ({ phase, done, total }) =>
               bar.update(phase, done, total, formatCount(done))
@@ -36,6 +43,6 @@ async function print(report: BackupReport, target: string, { printer }: Session)
   await printer.fields([
     ['copied', `${copied}; ${formatBytes(bytes)} in ${formatSeconds(seconds)}`],
     ['vectors', vectors ? 'with the index' : 'without an index'],
-    ['state hash', stateHash ?? 'unknown: the vectors cannot be read']
+    ['state hash', stateHash ?? 'not known']
   ])
 }

@@ -35,6 +35,7 @@ export function addRepair(program: Command, session: Session): void {
 
 async function print(report: RepairReport, dryRun: boolean, { printer }: Session): Promise<void> {
   const { changed, position, frames, events, eventsLost, lost, files, aside, seconds } = report
+  const { declaration } = report
   const kept = `${formatMany(events, 'event')} in ${formatMany(frames, 'frame')} intact`
   const up = `up to position ${formatCount(position)}, in ${formatSeconds(seconds)}`
   const isWhole = eventsLost === 0 && files.length === 0 && !changed
@@ -42,6 +43,7 @@ async function print(report: RepairReport, dryRun: boolean, { printer }: Session
   await printer.line(verdict, isWhole || changed ? 'good' : 'bad')
   await printer.line(`${kept}, ${up}`, 'dim')
   if (eventsLost > 0) await printer.line(`${formatMany(eventsLost, 'event')} lost`, 'bad')
+  if (declaration !== undefined) await printer.line(DECLARATION[declaration], 'bad')
   await printer.table(
     lost.map(({ from, to, reason }): Cell[] => [
       { text: 'lost', style: 'name' },
@@ -53,4 +55,11 @@ async function print(report: RepairReport, dryRun: boolean, { printer }: Session
     files.map(({ file, reason }): Cell[] => [{ text: file, style: 'name' }, { text: reason }])
   )
   if (aside !== undefined) await printer.line(`The damaged files are in ${aside}`, 'dim')
+}
+
+const DECLARATION: Readonly<Record<NonNullable<RepairReport['declaration']>, string>> = {
+  tables: 'The declaration of vectors was lost, and is put back from the tables',
+  vectors:
+    "The declaration of vectors was lost, and is put back from the vectors' files, without model",
+  lost: 'The declaration of vectors is lost: give their options at the next open'
 }

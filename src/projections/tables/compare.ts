@@ -1,6 +1,7 @@
 /**
- * Compares two generations of the tables at the same checkpoint, row by row.
+ * Compares two generations of the tables at the same checkpoint.
  *
+ * Of the live one digests are known; where the rebuilt one has others, both are read row by row.
  * Rows are equal byte for byte but for two kinds. How associations lie in pages depends on the
  * batches they came in, so pages that differ are compared by what they hold. And a concept that
  * died may have been erased in one generation and not in the other.
@@ -9,7 +10,10 @@ import { isDeepStrictEqual } from 'node:util'
 import type { AssociationEnd } from '../../log/event.ts'
 import { Pinned } from '../pinned.ts'
 import type { AssociationState } from '../state.ts'
-import { META, ordinalOf, PREFIX, type Side } from './keys.ts'
+import { indexOf } from './index-keys.ts'
+import { isBuilt } from './index-states.ts'
+import { ordinalOf, PREFIX, type Side } from './keys.ts'
+import { differingRanges, type KeyRange, mayDiffer, type RangeDigest } from './range-digest.ts'
 import { nextRow, type Row } from './row-cursor.ts'
 import { openRow } from './rows.ts'
 import type { TablesSnapshot } from './snapshot.ts'
@@ -18,7 +22,9 @@ import type { TablesSnapshot } from './snapshot.ts'
 const DIFFERENCES_MAX = 20
 
 export interface CompareOptions {
-  /** Called after some thousand rows; throws to stop. */
+  /** Of the live tables. */
+  digests: readonly RangeDigest[]
+  /** Called after some hundred rows; throws to stop. */
   pace(rows: number): Promise<void>
 }
 
@@ -29,30 +35,45 @@ export interface CompareOptions {
 export async function compareTables(
   live: TablesSnapshot,
   rebuilt: TablesSnapshot,
-  { pace }: CompareOptions
+  { digests, pace }: CompareOptions
 ): Promise<string[]> {
+  const suspects = await differingRanges(rebuilt, digests, pace)
+  if (suspects.length === 0) return []
   const [dead, expectedDead] = [await live.dead(), await rebuilt.dead()]
   const comparison = new Comparison(pinned(live, dead), pinned(rebuilt, expectedDead))
-  const [left, right] = [live.rows(), rebuilt.rows()]
-  let [actual, expected] = [await nextRow(left), await nextRow(right)]
+  for (const suspect of suspects) {
+    await compareRows(live, rebuilt, suspect, comparison, pace)
+    if (comparison.isFull) break
+  }
+  return comparison.differences
+}
+
+async function compareRows(
+  live: TablesSnapshot,
+  rebuilt: TablesSnapshot,
+  range: KeyRange,
+  comparison: Comparison,
+  pace: (rows: number) => Promise<void>
+): Promise<void> {
+  const [left, right] = [live.rows(range), rebuilt.rows(range)]
   let rows = 0
   try {
+    let [actual, expected] = [await nextRow(left), await nextRow(right)]
     while (actual !== undefined || expected !== undefined) {
       const order = compareKeys(actual?.[0], expected?.[0])
       if (order < 0) comparison.onlyIn('live', actual)
       if (order > 0) comparison.onlyIn('rebuilt', expected)
       if (order === 0) comparison.both(actual, expected)
-      if (comparison.differences.length >= DIFFERENCES_MAX) break
+      if (comparison.isFull) break
       if (order <= 0) actual = left.ready() ?? (await nextRow(left))
       if (order >= 0) expected = right.ready() ?? (await nextRow(right))
       rows += 1
-      if (rows % 4096 === 0) await pace(rows)
+      if (rows % 512 === 0) await pace(rows)
     }
   } finally {
     await left.close()
     await right.close()
   }
-  return comparison.differences
 }
 
 type Which = 'live' | 'rebuilt'
@@ -80,6 +101,10 @@ class Comparison {
     this.#rebuilt = rebuilt
   }
 
+  get isFull(): boolean {
+    return this.differences.length >= DIFFERENCES_MAX
+  }
+
   both(actual: Row | undefined, expected: Row | undefined): void {
     if (actual === undefined || expected === undefined) return
     // An equal row has the right checksum: the other one was just made.
@@ -97,13 +122,21 @@ class Comparison {
 
   #differ(key: Buffer, what: string): void {
     const [prefix] = key
-    // Their values depend on how far sweeps and batches went; counts are compared by themselves.
-    if (prefix === PREFIX.record || prefix === PREFIX.dead || key.equals(META.counts)) return
+    if (mayDiffer(key)) return
+    // An index that is not built yet, or is being removed, follows from more than the log.
+    if (isOfIndex(key) && !this.#hasBuilt(key)) return
     if (prefix === PREFIX.incoming || prefix === PREFIX.outgoing) {
       this.#comparePages(key, prefix === PREFIX.outgoing ? 'out' : 'in')
       return
     }
     this.differences.push(`row ${nameOf(key)} ${what}`)
+  }
+
+  #hasBuilt(key: Buffer): boolean {
+    const { field, type } = indexOf(key)
+    return [this.#live, this.#rebuilt].every(({ snapshot }) =>
+      snapshot.indexes().some((one) => one.field === field && one.type === type && isBuilt(one))
+    )
   }
 
   #comparePages(key: Buffer, side: Side): void {
@@ -144,6 +177,10 @@ function isSame(a: AssociationState, b: AssociationState): boolean {
 
 function hex({ metadata }: AssociationState): string | undefined {
   return metadata === undefined ? undefined : Buffer.from(metadata).toString('hex')
+}
+
+function isOfIndex([prefix]: Buffer): boolean {
+  return prefix === PREFIX.posting || prefix === PREFIX.valueCount
 }
 
 function nameOf(key: Buffer): string {

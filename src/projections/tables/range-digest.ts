@@ -1,0 +1,142 @@
+/**
+ * The rows of the tables in a few bytes: one number for every stretch of keys, so that two
+ * generations are compared by reading each of them once, at different times.
+ */
+import { META, PREFIX } from './keys.ts'
+import { nextRow, type Row } from './row-cursor.ts'
+import { checksumOf, openRow } from './rows.ts'
+import type { TablesSnapshot } from './snapshot.ts'
+
+/** The rows behind the range before, up to and including one. */
+export interface RangeDigest {
+  /** Key of the last row. As text: a string costs a third of what a buffer of its own does. */
+  readonly upTo: string
+  readonly rows: number
+  readonly digest: number
+}
+
+/**
+ * Rows of the first ranges. A range that differs is read again, so a small one is cheap to look
+ * into; later ones are larger, so that what is remembered grows with the logarithm of the tables.
+ */
+const RANGE_ROWS = 512
+const RANGES_OF_A_SIZE = 8192
+
+/**
+ * Reads every row once and checks it.
+ *
+ * @param pace Called at the end of each range with the rows read; throws to stop.
+ * @throws StoreError `TABLES_DAMAGED` on a row whose checksum is wrong.
+ */
+export async function digestRanges(
+  tables: TablesSnapshot,
+  pace: (rows: number) => Promise<void>
+): Promise<RangeDigest[]> {
+  const ranges: RangeDigest[] = []
+  const cursor = tables.rows()
+  let limit = RANGE_ROWS
+  let read = 0
+  let rows = 0
+  let digest = 0
+  let last: Buffer | undefined
+  const end = (upTo: Buffer): void => {
+    ranges.push({ upTo: upTo.toString('latin1'), rows, digest })
+    if (ranges.length % RANGES_OF_A_SIZE === 0) limit *= 2
+    rows = 0
+    digest = 0
+    last = undefined
+  }
+  try {
+    for (;;) {
+      const row = cursor.ready() ?? (await nextRow(cursor))
+      if (row === undefined) break
+      const [key, value] = row
+      openRow(key, value)
+      read += 1
+      if (read % RANGE_ROWS === 0) await pace(read)
+      if (mayDiffer(key)) continue
+      digest = addRow(digest, key, value)
+      rows += 1
+      last = key
+      if (rows >= limit) end(key)
+    }
+    if (last !== undefined) end(last)
+  } finally {
+    await cursor.close()
+  }
+  return ranges
+}
+
+/** Keys behind one, up to and including another, or all that are left. */
+export interface KeyRange {
+  readonly gt: Buffer
+  readonly lte?: Buffer
+}
+
+/** Where other tables have other rows, neighbours joined. Their checksums are believed. */
+export async function differingRanges(
+  tables: TablesSnapshot,
+  digests: readonly RangeDigest[],
+  pace: (rows: number) => Promise<void>
+): Promise<KeyRange[]> {
+  const differing: KeyRange[] = []
+  const cursor = tables.rows()
+  let gt: Buffer = Buffer.alloc(0)
+  let read = 0
+  try {
+    let row = await nextRow(cursor)
+    for (const range of digests) {
+      const lte = Buffer.from(range.upTo, 'latin1')
+      let rows = 0
+      let digest = 0
+      while (row !== undefined && row[0].compare(lte) <= 0) {
+        const [key, value]: Row = row
+        if (!mayDiffer(key)) {
+          digest = addRow(digest, key, value)
+          rows += 1
+        }
+        read += 1
+        if (read % RANGE_ROWS === 0) await pace(read)
+        row = cursor.ready() ?? (await nextRow(cursor))
+      }
+      if (rows !== range.rows || digest !== range.digest) differing.push({ gt, lte })
+      gt = lte
+    }
+    if (row !== undefined) differing.push({ gt })
+  } finally {
+    await cursor.close()
+  }
+  return joined(differing)
+}
+
+/** Each row is then read once, and by fewer iterators. */
+function joined(ranges: readonly KeyRange[]): KeyRange[] {
+  const all: KeyRange[] = []
+  for (const range of ranges) {
+    const last = all.at(-1)
+    if (last?.lte?.equals(range.gt) !== true) all.push(range)
+    else all[all.length - 1] = { ...range, gt: last.gt }
+  }
+  return all
+}
+
+/**
+ * Folds in a row whose checksum is right, or that was just made. The checksum stands for key and
+ * value, and their lengths say where one ends; ranges that differ are taken for equal with a chance
+ * of one to 2³². Chaining `crc32` over the values instead would be blind: what it makes of bytes
+ * with their own checksum behind them depends on their number alone.
+ */
+function addRow(digest: number, key: Buffer, value: Buffer): number {
+  const named = Math.imul(digest ^ checksumOf(value), 0x01000193)
+  return Math.imul(named ^ (key.length + value.length * 4096), 0x01000193)
+}
+
+/**
+ * Whether two sound generations may disagree about the row: its value depends on how far batches
+ * and sweeps and building of indexes went. Counts are compared by themselves.
+ */
+export function mayDiffer(key: Buffer): boolean {
+  const [prefix] = key
+  if (prefix === PREFIX.record || prefix === PREFIX.dead) return true
+  return prefix === PREFIX.meta && (key.equals(META.counts) || key.equals(META.indexes))
+}
