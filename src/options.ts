@@ -17,6 +17,8 @@ export interface VectorOptions {
   connectivity?: number
   expansionAdd?: number
   expansionSearch?: number
+  /** Memory for exact vectors, beside those that are in no file yet. May differ at every open. */
+  cacheBytes?: number
 }
 
 export interface PipelineOptions {
@@ -44,12 +46,19 @@ export interface Limits {
   searchK: number
 }
 
+export type IndexType = 'string' | 'number' | 'boolean'
+
 export type Embed = (texts: string[], context: { signal: AbortSignal }) => Promise<Float32Array[]>
 
 export interface StoreOptions {
   vectors?: VectorOptions
   embed?: Embed
-  indexes?: Record<string, 'string' | 'number' | 'boolean'>
+  /**
+   * Paths of metadata fields to index, 64 at most, each with the type of the values that are found
+   * through it: `where` then looks only at what can match. Left out, they are what they were;
+   * `{}` removes them. What is new is built in the background; until then filters look at all.
+   */
+  indexes?: Record<string, IndexType>
   durability?: 'fsync' | 'interval' | 'os'
   /** In `interval` mode, how old an acknowledged commit may be before it is on disk. */
   durabilityIntervalMs?: number
@@ -73,7 +82,7 @@ export interface ResolvedPipeline {
   readonly warnAt: number
 }
 
-export interface ResolvedVectors extends Required<Omit<VectorOptions, 'model'>> {
+export interface ResolvedVectors extends Required<Omit<VectorOptions, 'model' | 'cacheBytes'>> {
   readonly model: string | undefined
 }
 
@@ -81,7 +90,8 @@ export interface ResolvedOptions {
   /** What the caller said about vectors, bounds checked, defaults not yet filled in. */
   readonly vectors: VectorOptions | undefined
   readonly embed: Embed | undefined
-  readonly indexes: Readonly<Record<string, 'string' | 'number' | 'boolean'>>
+  /** `undefined`: as they were. */
+  readonly indexes: Readonly<Record<string, IndexType>> | undefined
   readonly durability: 'fsync' | 'interval' | 'os'
   readonly durabilityIntervalMs: number
   readonly diskReserveBytes: number
@@ -110,7 +120,7 @@ type NumberOption =
   | 'durabilityIntervalMs'
   | 'diskReserveBytes'
   | 'scrubBytesPerSec'
-  | `vectors.${'dimensions' | 'connectivity' | 'expansionAdd' | 'expansionSearch'}`
+  | `vectors.${'dimensions' | 'connectivity' | 'expansionAdd' | 'expansionSearch' | 'cacheBytes'}`
   | `pipeline.intervalMs.${'min' | 'base' | 'max'}`
   | `pipeline.${'queueEventsMax' | 'queueBytesMax' | 'batchEventsMax' | 'emaAlpha' | 'warnAt'}`
   | 'cache.bytes'
@@ -131,6 +141,7 @@ export const NUMBER_RULES: Readonly<Record<NumberOption, NumberRule>> = {
   'vectors.connectivity': integer(16, 2, 128, 'edges'),
   'vectors.expansionAdd': integer(128, 1, 4096, 'candidates'),
   'vectors.expansionSearch': integer(64, 1, 4096, 'candidates'),
+  'vectors.cacheBytes': integer(256 * MiB, 0, 65_536 * MiB, 'bytes'),
   'pipeline.intervalMs.min': integer(1, 1, 100, 'ms'),
   'pipeline.intervalMs.base': integer(10, 1, 100, 'ms'),
   'pipeline.intervalMs.max': integer(100, 1, 100, 'ms'),
@@ -212,7 +223,7 @@ export function resolveOptions(options: StoreOptions = {}): ResolvedOptions {
   return Object.freeze({
     vectors: vectors === undefined ? undefined : resolveVectors(vectors),
     embed: options.embed,
-    indexes: resolveIndexes(options.indexes ?? {}),
+    indexes: options.indexes === undefined ? undefined : resolveIndexes(options.indexes),
     durability: choice('durability', options.durability),
     durabilityIntervalMs: number('durabilityIntervalMs', options.durabilityIntervalMs),
     diskReserveBytes: number('diskReserveBytes', options.diskReserveBytes),
@@ -236,6 +247,7 @@ function resolveVectors(vectors: VectorOptions): VectorOptions {
   number('vectors.connectivity', vectors.connectivity)
   number('vectors.expansionAdd', vectors.expansionAdd)
   number('vectors.expansionSearch', vectors.expansionSearch)
+  number('vectors.cacheBytes', vectors.cacheBytes)
   if (vectors.model !== undefined && (typeof vectors.model !== 'string' || vectors.model === '')) {
     throw optionInvalid('vectors.model', vectors.model, 'a non-empty string')
   }
@@ -290,21 +302,32 @@ function resolveLimits(limits: Partial<Limits>): Limits {
   })
 }
 
-const INDEX_TYPES = ['string', 'number', 'boolean']
+const INDEX_TYPES: readonly string[] = ['string', 'number', 'boolean'] satisfies IndexType[]
+/** Each costs every change of a concept a look at its metadata, and a row that is always read. */
+const INDEXES_MAX = 64
+const FIELD_BYTES_MAX = 512
 
-function resolveIndexes(indexes: NonNullable<StoreOptions['indexes']>): ResolvedOptions['indexes'] {
-  if (typeof indexes !== 'object' || indexes === null) {
+function resolveIndexes(indexes: Record<string, IndexType>): Record<string, IndexType> {
+  if (typeof indexes !== 'object' || indexes === null || Array.isArray(indexes)) {
     throw optionInvalid('indexes', indexes, 'an object')
   }
-  for (const [field, type] of Object.entries(indexes)) {
-    if (field === '' || field.startsWith('@')) {
-      throw optionInvalid('indexes', field, 'the path of a metadata field')
+  const entries = Object.entries(indexes)
+  if (entries.length > INDEXES_MAX) {
+    throw optionInvalid('indexes', entries.length, `at most ${INDEXES_MAX} fields`)
+  }
+  for (const [field, type] of entries) {
+    // No metadata has a field of that name, nor of one that is not well-formed.
+    const isField = field !== '' && field !== '__proto__' && field.isWellFormed()
+    if (!isField || field.startsWith('@') || Buffer.byteLength(field) > FIELD_BYTES_MAX) {
+      const expected = `the path of a metadata field, of at most ${FIELD_BYTES_MAX} bytes`
+      throw optionInvalid('indexes', field, expected)
     }
     if (!INDEX_TYPES.includes(type)) {
       throw optionInvalid(`indexes.${field}`, type, INDEX_TYPES.join(', '))
     }
   }
-  return Object.freeze({ ...indexes })
+  // In one order, whatever the order they were given in.
+  return Object.freeze(Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))))
 }
 
 function section<T extends object>(path: string, value: T): T {

@@ -54,6 +54,19 @@ export async function* scanType(
   for (const slice of slices([...take(Number.POSITIVE_INFINITY)])) yield read(slice)
 }
 
+/** Those of a list of ordinals, ascending, that live at the position. */
+export function* scanOrdinals(
+  pinned: Pinned,
+  ordinals: Uint32Array,
+  after = 0
+): Generator<readonly ConceptState[]> {
+  const first = ordinals.findIndex((ordinal) => ordinal > after)
+  for (let at = first < 0 ? ordinals.length : first; at < ordinals.length; at += SLICE) {
+    const slice = Array.from(ordinals.subarray(at, at + SLICE))
+    yield slice.map((ordinal) => pinned.concept(ordinal)).filter((state) => state !== undefined)
+  }
+}
+
 const SLICE = 64
 
 function* slices<T>(items: readonly T[]): Generator<readonly T[]> {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import { StoreError } from '../errors.ts'
+import { metadataReader } from '../projections/metadata-path.ts'
 import type { Scalar } from '../types.ts'
 
 /** What a condition can look at. `metadata` may be a getter that decodes: it is read last. */
@@ -232,28 +233,8 @@ function scalars(operand: unknown, field: Field, option: string): ReadonlySet<un
 }
 
 function metadataField(path: string): Field {
-  if (!path.includes('.')) {
-    return { read: (subject) => own(subject.metadata, path), type: undefined }
-  }
-  const steps = path.split('.')
-  const read = (subject: WhereSubject): unknown => {
-    const metadata = subject.metadata
-    if (Object.hasOwn(metadata, path)) return metadata[path]
-    let value: unknown = metadata
-    for (const step of steps) {
-      value = own(value, step)
-      if (value === undefined) return undefined
-    }
-    return value
-  }
-  return { read, type: undefined }
-}
-
-/** Own fields alone: a path `constructor` must not find the one that every object inherits. */
-function own(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  // Any object that is no array may be read by name; `hasOwn` decides whether the name is there.
-  return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined
+  const read = metadataReader(path)
+  return { read: (subject) => read(subject.metadata), type: undefined }
 }
 
 function all(parts: readonly Part[]): Part {
@@ -305,7 +286,7 @@ function isScalar(value: unknown): value is Scalar {
 }
 
 /** Plain objects of any realm. A Date, a Map or a class instance would silently have no keys. */
-function isPlainObject(value: unknown): value is Record<string, unknown> {
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null

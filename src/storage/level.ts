@@ -18,6 +18,8 @@ export interface LevelRange {
   reverse?: boolean
   limit?: number
   snapshot?: LevelSnapshot
+  /** For rows that are read again and again; scans would only push others out. Not by default. */
+  fillCache?: boolean
 }
 
 /** Whether LevelDB found bytes that cannot be what it wrote. It checks few of those it reads. */

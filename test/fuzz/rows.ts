@@ -3,10 +3,26 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConceptId, isStoreError } from 'sutra-storage'
 import { readWriterState } from '#sutra/projections/tables/generation.js'
+import {
+  behind,
+  countPrefix,
+  encodeValue,
+  fieldPrefix,
+  postingKey
+} from '#sutra/projections/tables/index-keys.js'
+import { encodeIndexStates } from '#sutra/projections/tables/index-states.js'
 import { deadKey, META, PREFIX, pageKey } from '#sutra/projections/tables/keys.js'
 import { childEntry, encodePage, newEntry, PageReader } from '#sutra/projections/tables/page.js'
+import { PostingCollector } from '#sutra/projections/tables/posting-collector.js'
+import {
+  countIn,
+  encodeEntries,
+  encodePartCounts,
+  hasEntries
+} from '#sutra/projections/tables/postings.js'
 import { encodeDead, openRow, sealRow } from '#sutra/projections/tables/rows.js'
 import { TablesSnapshot } from '#sutra/projections/tables/snapshot.js'
+import { countBetween } from '#sutra/projections/tables/value-counts.js'
 import type { Level, LevelRange } from '#sutra/storage/level.js'
 import { type Row, rowsOf, tablesOf } from '../support/raw.ts'
 import { makeSample } from '../support/sample.ts'
@@ -21,6 +37,10 @@ type Read = (snapshot: TablesSnapshot, level: Level) => unknown
 const [ROOT, TREE] = [1_000_001, 1_000_002]
 const other = ConceptId.fromKey('k2')
 
+/** An index, and a value of it that many concepts have. */
+const FIELD = fieldPrefix('n', 'number', 'scalar')
+const MANY = Buffer.concat([FIELD, encodeValue(8)])
+
 /** Stands for the last row of its prefix: records before it are chained to each other. */
 const NEWEST = Buffer.alloc(0)
 
@@ -34,6 +54,10 @@ const READS: readonly [name: string, prefix: number, key: Buffer | undefined, re
   ['newest continuity record', PREFIX.record, NEWEST, async (_, level) => readWriterState(level)],
   ['dead concept', PREFIX.dead, undefined, async (snapshot) => snapshot.dead()],
   ['count of a type', PREFIX.typeCount, undefined, async (snapshot) => snapshot.typeCounts()],
+  ['indexes', PREFIX.meta, META.indexes, (snapshot) => snapshot.indexes()],
+  ['entries of a value', PREFIX.posting, undefined, valuesIn],
+  ['parts of a value', PREFIX.posting, postingKey(MANY, 0, 0), valuesIn],
+  ['counts of values', PREFIX.valueCount, undefined, countsIn],
   ['page of a root', PREFIX.outgoing, pageKey('out', ROOT, 0), pagesOf(ROOT)],
   ['inner page', PREFIX.outgoing, pageKey('out', TREE, 0), pagesOf(TREE)],
   ['leaf', PREFIX.outgoing, pageKey('out', TREE, 1), pagesOf(TREE)]
@@ -46,7 +70,7 @@ export async function rowDecoders(scratch: string): Promise<Decoder[]> {
   const found = await rowsOf(await tablesOf(directory))
   // The sample is swept before it closes: none of its rows is about a dead concept.
   const dead = rowOf(deadKey(3), encodeDead({ id: other, position: 5 }))
-  const rows = [...found, ...pageRows(found), dead]
+  const rows = [...found, ...pageRows(found), ...indexRows(), dead]
   const newest = rows.filter(([one]) => one[0] === PREFIX.record).at(-1)?.[0]
   const isTyped = (error: unknown): boolean => isStoreError(error, 'TABLES_DAMAGED')
   const key = META.counts
@@ -71,6 +95,36 @@ export async function rowDecoders(scratch: string): Promise<Decoder[]> {
 function samplesOf(rows: readonly Row[], prefix: number, key: Buffer | undefined): Buffer[] {
   const found = rows.filter(([one]) => one[0] === prefix && (key === undefined || key.equals(one)))
   return found.map(([at, value]) => Buffer.from(openRow(at, value)))
+}
+
+/** Every value of the index, in their order, and one that is looked up. */
+async function valuesIn(snapshot: TablesSnapshot): Promise<void> {
+  const collector = new PostingCollector()
+  for await (const rows of snapshot.postings({ gte: FIELD, lt: behind(FIELD) })) {
+    for (const [key, payload] of rows) collector.take(key, payload)
+  }
+  await collector.ordinals(async () => {})
+  const payload = snapshot.posting(postingKey(MANY, 0, 0))
+  if (payload !== undefined && !hasEntries(payload)) countIn(payload)
+}
+
+function countsIn(snapshot: TablesSnapshot): number {
+  const read = (key: Buffer): Buffer | undefined => snapshot.valueCount(key)
+  return countBetween(read, countPrefix('n', 'number', 'scalar'), encodeValue(-1), undefined)
+}
+
+/** Rows of an index that the sample has not: it declares none. */
+function indexRows(): Row[] {
+  const state = [{ field: 'n', type: 'number' as const, next: 9, until: 12, dropping: false }]
+  const few = { lows: Uint16Array.of(1, 4, 9), revisions: Uint32Array.of(0, 1, 70_000) }
+  const counts = Uint16Array.from({ length: 16 }, (_, part) => part * 300)
+  const cells = Buffer.from([0xc0, 3, 0, 0, 0])
+  return [
+    rowOf(META.indexes, encodeIndexStates(state)),
+    rowOf(postingKey(Buffer.concat([FIELD, encodeValue(7)]), 0, 0), encodeEntries(few)),
+    rowOf(postingKey(MANY, 0, 0), encodePartCounts(counts)),
+    rowOf(countPrefix('n', 'number', 'scalar'), cells)
+  ]
 }
 
 function pagesOf(ordinal: number): Read {

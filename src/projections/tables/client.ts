@@ -5,7 +5,8 @@ import { WorkerLink } from '../../storage/worker-link.ts'
 import type { TelemetryEvent } from '../../telemetry/types.ts'
 import type { BatchApplied, Projection } from '../projection.ts'
 import { generationPath, readWriterState, tablesDamaged, tablesTuning } from './generation.ts'
-import type { SweepNotice, TablesRequest, TablesWorkerData } from './protocol.ts'
+import { declaredBy, type Indexes } from './index-states.ts'
+import type { TablesNotice, TablesRequest, TablesWorkerData } from './protocol.ts'
 import { TablesSnapshot } from './snapshot.ts'
 import type { WriterState } from './tables-writer.ts'
 
@@ -20,6 +21,8 @@ export interface TablesOptions {
   cacheBytes: number
   /** Without a worker: nothing is projected. For read-only stores. */
   readOnly: boolean
+  /** Metadata fields to index; `undefined`: those that this generation indexes. */
+  indexes: Indexes | undefined
   onTelemetry(event: TelemetryEvent): void
 }
 
@@ -32,11 +35,16 @@ export class Tables implements Projection {
   readonly generation: number
   /** What the tables held when they were opened. */
   readonly initial: WriterState
+  /** Metadata fields that are indexed, or will be once that is built. */
+  readonly indexes: Indexes
   readonly #level: Level
   readonly #link: WorkerLink | undefined
   #onBatch: (snapshot: TablesSnapshot) => Promise<void> = async (snapshot) => snapshot.release()
   #onDamaged: (error: Error) => void = () => {}
-  #onSwept: (ordinal: number) => Promise<void> = async () => {}
+  #onChanged: ((swept: number | undefined) => Promise<void>) | undefined
+  /** Indexes were built before anybody listened: the worker begins when it is started. */
+  #isUnheard = false
+  #indexProgress: Readonly<Record<string, number>> = {}
   #snapshots = 0
   #closing: (() => void) | undefined
   #position: number
@@ -45,12 +53,13 @@ export class Tables implements Projection {
     level: Level,
     initial: WriterState,
     link: WorkerLink | undefined,
-    generation: number
+    { generation, indexes }: TablesOptions
   ) {
     this.#level = level
     this.#link = link
     this.initial = initial
     this.generation = generation
+    this.indexes = indexes ?? declaredBy(initial.indexes)
     this.#position = initial.checkpoint
   }
 
@@ -75,9 +84,9 @@ export class Tables implements Projection {
             workerDataOf(options),
             (notice) =>
               // The worker sends nothing else of its own accord.
-              tables === undefined ? undefined : tables.#noticed(notice as SweepNotice, options)
+              tables === undefined ? undefined : tables.#noticed(notice as TablesNotice, options)
           )
-      tables = new Tables(level, initial, link, options.generation)
+      tables = new Tables(level, initial, link, options)
       return tables
     } catch (error) {
       await level.close()
@@ -85,17 +94,28 @@ export class Tables implements Projection {
     }
   }
 
+  /** How far indexes are that are being built, from 0 to 1. */
+  get indexProgress(): Readonly<Record<string, number>> {
+    return this.#indexProgress
+  }
+
   get position(): number {
     return this.#position
   }
 
-  /** Called with a fresh snapshot after each batch, before `project` resolves. */
+  /**
+   * @param onBatch Called with a fresh snapshot after each batch, before `project` resolves.
+   * @param onChanged Called when a fresh snapshot would show something else at the same position:
+   *   the associations of a dead concept are erased, or indexes are built.
+   */
   whenProjected(
     onBatch: (snapshot: TablesSnapshot) => Promise<void>,
-    onSwept: (ordinal: number) => Promise<void>
+    onChanged: (swept: number | undefined) => Promise<void>
   ): void {
     this.#onBatch = onBatch
-    this.#onSwept = onSwept
+    this.#onChanged = onChanged
+    if (this.#isUnheard) this.#changed(undefined)
+    this.#isUnheard = false
   }
 
   /** Called for every damaged row that a snapshot meets. */
@@ -146,15 +166,31 @@ export class Tables implements Projection {
     return this.#link.request(request)
   }
 
-  #noticed(notice: SweepNotice, options: TablesOptions): void {
+  #noticed(notice: TablesNotice, options: TablesOptions): void {
+    const time = Date.now()
+    if (notice.about === 'index') {
+      const { fields, ms, progress } = notice
+      this.#indexProgress = progress
+      if (fields.length === 0) return
+      options.onTelemetry({ type: 'fields-indexed', time, fields, ms })
+      this.#changed(undefined)
+      return
+    }
     const { ordinal, erased, done } = notice
-    options.onTelemetry({ type: 'sweep', time: Date.now(), ordinal, erased, done })
+    options.onTelemetry({ type: 'sweep', time, ordinal, erased, done })
+    if (done) this.#changed(ordinal)
+  }
+
+  #changed(swept: number | undefined): void {
     // Releasing a snapshot is all that is awaited there, and it does not fail.
-    if (done) void this.#onSwept(ordinal)
+    if (this.#onChanged !== undefined) void this.#onChanged(swept)
+    // A sweep that nobody heard of leaves a dead concept marked as such, which is as right.
+    else if (swept === undefined) this.#isUnheard = true
   }
 }
 
 function workerDataOf(options: TablesOptions): TablesWorkerData {
-  const { directory, storeId, generation, batchEventsMax, cacheBytes } = options
-  return { directory, storeId: new Uint8Array(storeId), generation, batchEventsMax, cacheBytes }
+  const { directory, generation, batchEventsMax, cacheBytes, indexes } = options
+  const storeId = new Uint8Array(options.storeId)
+  return { directory, storeId, generation, batchEventsMax, cacheBytes, indexes }
 }

@@ -8,9 +8,11 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { isStoreError, StoreError } from '../../errors.ts'
+import type { VectorsDeclared } from '../../log/event.ts'
 import { findDamagedFile } from '../../storage/database-files.ts'
 import { isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
 import { Level, type LevelTuning } from '../../storage/level.ts'
+import { decodeIndexStates } from './index-states.ts'
 import { deadKey, endOf, META, ordinalOf, PREFIX } from './keys.ts'
 import {
   type ContinuityRecord,
@@ -19,6 +21,7 @@ import {
   decodeDead,
   decodeNumber,
   decodeRecord,
+  decodeVectors,
   encodeRecord,
   NO_COUNTS,
   readRow
@@ -28,6 +31,7 @@ import type { WriterState } from './tables-writer.ts'
 const MiB = 1024 * 1024
 export const TABLES_DIRECTORY = 'tables'
 const CURRENT = 'CURRENT'
+export const INDEXES_FILE = 'INDEXES'
 const NAME = /^\d+$/
 
 export function tablesTuning(cacheBytes: number): LevelTuning {
@@ -71,11 +75,11 @@ export async function publishGeneration(directory: string, generation: number): 
   await replaceFile(join(directory, TABLES_DIRECTORY, CURRENT), String(generation))
 }
 
-/** Removes what is neither live nor CURRENT: generations of rebuilds that ended or died. */
+/** Removes what is neither live nor a file of its own: generations of rebuilds that ended or died. */
 export async function removeOtherGenerations(directory: string, live: number): Promise<void> {
   const parent = join(directory, TABLES_DIRECTORY)
   for (const name of await namesIn(parent)) {
-    if (name === CURRENT || name === String(live)) continue
+    if (name === CURRENT || name === INDEXES_FILE || name === String(live)) continue
     await rm(join(parent, name), { recursive: true, force: true })
   }
 }
@@ -97,7 +101,8 @@ export async function readWriterState(level: Level): Promise<WriterState> {
     for (const [key, value] of rows) dead.set(ordinalOf(key), readRow(key, value, decodeDead))
   }
   const gap = readMeta(level, META.gap, decodeNumber) ?? 0
-  return { checkpoint, counts, record, dead, gap }
+  const indexes = readMeta(level, META.indexes, decodeIndexStates) ?? []
+  return { checkpoint, counts, record, dead, gap, indexes }
 }
 
 /**
@@ -105,21 +110,36 @@ export async function readWriterState(level: Level): Promise<WriterState> {
  * or they cannot be read, which says nothing about the log.
  */
 export async function promisedByTables(directory: string): Promise<number> {
+  const checkpoint = await fromLiveTables(directory, async (level) => {
+    return (await readWriterState(level)).checkpoint
+  })
+  return checkpoint ?? 0
+}
+
+/** The declaration of vectors in the live tables, as far as they can be read. */
+export async function declaredByTables(directory: string): Promise<VectorsDeclared | undefined> {
+  return fromLiveTables(directory, async (level) => readMeta(level, META.vectors, decodeVectors))
+}
+
+async function fromLiveTables<T>(
+  directory: string,
+  read: (level: Level) => Promise<T>
+): Promise<T | undefined> {
   const generation = await currentGeneration(directory)
-  if (generation === undefined) return 0
+  if (generation === undefined) return undefined
   const path = generationPath(directory, generation)
-  if ((await findDamagedFile(path, Number.POSITIVE_INFINITY)) !== undefined) return 0
+  if ((await findDamagedFile(path, Number.POSITIVE_INFINITY)) !== undefined) return undefined
   let level: Level
   try {
     level = await Level.open(path, tablesTuning(0))
   } catch {
-    return 0
+    return undefined
   }
   try {
-    return (await readWriterState(level)).checkpoint
+    return await read(level)
   } catch (error) {
     if (!isStoreError(error, 'TABLES_DAMAGED')) throw error
-    return 0
+    return undefined
   } finally {
     await level.close()
   }

@@ -4,9 +4,11 @@
  * | prefix | rest of the key                          | value                        | owner          |
  * | ------ | ---------------------------------------- | ---------------------------- | -------------- |
  * | `c`    | ordinal u32                              | concept                      | rows.ts        |
+ * | `f`    | field, kind, value, group u16, part u8   | ordinals with that value     | postings.ts    |
+ * | `g`    | field, kind, first bytes of values       | how many, by the next byte   | value-counts.ts|
  * | `i`    | id, 16 bytes                             | ordinal, version of its death| rows.ts        |
  * | `k`    | idempotency key, UTF-8                   | position of its commit       | rows.ts        |
- * | `m`    | name, ASCII                              | checkpoint, counts, gap, vectors | rows.ts        |
+ * | `m`    | name, ASCII                              | checkpoint, counts, gap, indexes, vectors | rows.ts |
  * | `n`    | ordinal u32, page u32                    | associations that come in    | page.ts        |
  * | `o`    | ordinal u32, page u32                    | associations that go out     | page.ts        |
  * | `r`    | batch number, 6 bytes                    | continuity record            | rows.ts        |
@@ -15,10 +17,13 @@
  * | `y`    | type, UTF-8, 0x00, ordinal u32           | nothing                      | rows.ts        |
  *
  * Prefixes are part of the format of the tables: never reuse one, not even a retired one. Types
- * hold no 0x00 byte: append/ refuses it, so that `y` keys cannot be read in two ways.
+ * hold no 0x00 byte: append/ refuses it, so that `y` keys cannot be read in two ways. How fields
+ * and values stand in the keys of `f` and `g` is told in index-keys.ts.
  */
 export const PREFIX = {
   concept: 0x63,
+  posting: 0x66,
+  valueCount: 0x67,
   id: 0x69,
   idempotency: 0x6b,
   meta: 0x6d,
@@ -32,10 +37,13 @@ export const PREFIX = {
 
 export type Side = 'out' | 'in'
 
-export const META: Readonly<Record<'checkpoint' | 'counts' | 'gap' | 'vectors', Buffer>> = {
+type MetaName = 'checkpoint' | 'counts' | 'gap' | 'indexes' | 'vectors'
+
+export const META: Readonly<Record<MetaName, Buffer>> = {
   checkpoint: metaKey('checkpoint'),
   counts: metaKey('counts'),
   gap: metaKey('gap'),
+  indexes: metaKey('indexes'),
   vectors: metaKey('vectors')
 }
 

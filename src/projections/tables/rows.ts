@@ -2,6 +2,7 @@
 import { crc32 } from 'node:zlib'
 import { StoreError } from '../../errors.ts'
 import type { ConceptId } from '../../ids.ts'
+import { decodeEvent, type VectorsDeclared } from '../../log/event.ts'
 import { pack, unpack } from '../../storage/codec.ts'
 import type { ConceptState } from '../state.ts'
 
@@ -26,6 +27,11 @@ export function openRow(key: Uint8Array, value: Buffer): Buffer {
   const payload = value.subarray(0, end)
   if (value.readUInt32LE(end) !== crc32(payload, crc32(key))) throw rowDamaged(key, 'checksum')
   return payload
+}
+
+/** The checksum of a row that {@link openRow} let pass, or that was just sealed. */
+export function checksumOf(value: Buffer): number {
+  return value.readUInt32LE(value.length - CRC_BYTES)
 }
 
 /**
@@ -112,6 +118,12 @@ export function decodeConcept(ordinal: number, payload: Buffer): ConceptState {
     position: row[13],
     stub: row[14]
   }
+}
+
+/** The declaration of vectors, as the log holds it. */
+export function decodeVectors(payload: Buffer): VectorsDeclared | undefined {
+  const event = decodeEvent(unpack(payload))
+  return event.type === 'vectors-declared' ? event : undefined
 }
 
 /** Where an id leads: to its newest ordinal. */

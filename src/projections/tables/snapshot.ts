@@ -1,7 +1,6 @@
 import { isStoreError } from '../../errors.ts'
 import type { ConceptId } from '../../ids.ts'
-import { type AssociationEnd, decodeEvent, type VectorsDeclared } from '../../log/event.ts'
-import { unpack } from '../../storage/codec.ts'
+import type { AssociationEnd, VectorsDeclared } from '../../log/event.ts'
 import {
   isCorruption,
   type Level,
@@ -11,6 +10,7 @@ import {
 import type { Seek } from '../order.ts'
 import type { AssociationState, ConceptState } from '../state.ts'
 import { decodeAssociation } from './association-row.ts'
+import { decodeIndexStates, type IndexState } from './index-states.ts'
 import {
   conceptKey,
   endOf,
@@ -21,16 +21,19 @@ import {
   PREFIX,
   pageKey,
   type Side,
+  typeCountKey,
   typeMemberKey
 } from './keys.ts'
 import { newEntry, type PageEntry, PageReader } from './page.ts'
-import { RowCursor } from './row-cursor.ts'
+import { checkPosting } from './postings.ts'
+import { type Row, RowCursor } from './row-cursor.ts'
 import {
   decodeConcept,
   decodeCounts,
   decodeDead,
   decodeId,
   decodeNumber,
+  decodeVectors,
   type IdRow,
   NO_COUNTS,
   openRow,
@@ -38,6 +41,7 @@ import {
   rowDamaged,
   type TableCounts
 } from './rows.ts'
+import { checkCells } from './value-counts.ts'
 
 export interface SnapshotWatcher {
   onClosed(): void
@@ -58,6 +62,7 @@ export class TablesSnapshot {
   readonly #watcher: SnapshotWatcher
   #holders = 1
   #counts: TableCounts | undefined
+  #indexes: readonly IndexState[] | undefined
 
   constructor(level: Level, watcher: SnapshotWatcher) {
     this.#level = level
@@ -96,6 +101,40 @@ export class TablesSnapshot {
     return this.#counts
   }
 
+  /** The indexes of metadata fields, those that are not built yet too. */
+  indexes(): readonly IndexState[] {
+    this.#indexes ??= this.#read(META.indexes, decodeIndexStates) ?? []
+    return this.#indexes
+  }
+
+  /** What is in one row of an index; `undefined` where there is none. */
+  posting(key: Buffer): Buffer | undefined {
+    return this.#read(key, (payload) => checkPosting(key, payload))
+  }
+
+  /** One that a row of counts names. */
+  postingPart(key: Buffer): Buffer {
+    const found = this.posting(key)
+    if (found === undefined) throw this.#asDamage(rowDamaged(key, 'it is missing'), key)
+    return found
+  }
+
+  /** Rows of indexes in the order of values, with what is in them. */
+  async *postings(range: LevelRange): AsyncGenerator<Row[]> {
+    for await (const rows of this.#blocks({ ...range, fillCache: true })) {
+      yield rows.map(([key, value]) => [key, checkPosting(key, openRow(key, value))])
+    }
+  }
+
+  /** What is in one row of counts of values. */
+  valueCount(key: Buffer): Buffer | undefined {
+    return this.#read(key, (payload) => checkCells(key, payload))
+  }
+
+  typeCount(type: string): number {
+    return this.#read(typeCountKey(type), decodeNumber) ?? 0
+  }
+
   /** Whether a gap of the log lies before the checkpoint. */
   get isPastGap(): boolean {
     return this.#read(META.gap, decodeNumber) !== undefined
@@ -103,8 +142,7 @@ export class TablesSnapshot {
 
   /** The declaration of vectors, if there was one. */
   vectors(): VectorsDeclared | undefined {
-    const event = this.#read(META.vectors, (payload) => decodeEvent(unpack(payload)))
-    return event?.type === 'vectors-declared' ? event : undefined
+    return this.#read(META.vectors, decodeVectors)
   }
 
   /** Concepts that died and whose associations are not erased, with the position of their death. */
@@ -193,9 +231,9 @@ export class TablesSnapshot {
     }
   }
 
-  /** Every row in the order of keys, as it is stored. */
-  rows(): RowCursor {
-    return new RowCursor(this.#blocks({}))
+  /** Every row in the order of keys, or of a range of them, as it is stored. */
+  rows(range: LevelRange = {}): RowCursor {
+    return new RowCursor(this.#blocks(range))
   }
 
   async *#blocks(range: LevelRange): AsyncGenerator<[Buffer, Buffer][]> {

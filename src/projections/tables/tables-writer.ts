@@ -27,6 +27,9 @@ import {
   foldConcept
 } from '../state.ts'
 import { decodeAssociation, encodeAssociation, otherOrdinalOf } from './association-row.ts'
+import { eraseSome, livingAssociations } from './dead-associations.ts'
+import { FieldIndexes } from './field-indexes.ts'
+import type { Indexes, IndexState } from './index-states.ts'
 import {
   conceptKey,
   deadKey,
@@ -37,7 +40,7 @@ import {
   type Side,
   typeMemberKey
 } from './keys.ts'
-import { keyOf, newEntry, type PageEntry } from './page.ts'
+import { newEntry, type PageEntry } from './page.ts'
 import {
   type ContinuityRecord,
   type DeadConcept,
@@ -71,6 +74,7 @@ export interface WriterState {
   dead: Map<number, DeadConcept>
   /** Where the last gap passed ends; 0 for none. */
   gap: number
+  indexes: readonly IndexState[]
 }
 
 export class TablesWriter {
@@ -80,16 +84,19 @@ export class TablesWriter {
   readonly #rows = new Map<string, { key: Buffer; value: Buffer | undefined }>()
   readonly #concepts = new Map<number, ConceptState | undefined>()
   readonly #typeCounts: TypeCounts
+  readonly #indexes: FieldIndexes
   #checkpoint: number
   #record: ContinuityRecord | undefined
   #counts: TableCounts
   #gap: number
   #failure: Error | undefined
 
-  constructor(level: Level, state: WriterState) {
+  /** @param indexes What is declared; `undefined`: what the tables have. */
+  constructor(level: Level, state: WriterState, indexes?: Indexes) {
     this.#level = level
     this.#editor = new TreeEditor(level, state.counts.ordinals)
     this.#typeCounts = new TypeCounts(level)
+    this.#indexes = new FieldIndexes(level, state.indexes, indexes, state.counts.ordinals)
     this.#checkpoint = state.checkpoint
     this.#record = state.record
     this.#counts = { ...state.counts }
@@ -106,6 +113,15 @@ export class TablesWriter {
     return this.#failure === undefined && this.#dead.size > 0
   }
 
+  /** Whether there are indexes to build or to remove. */
+  get hasIndexWork(): boolean {
+    return this.#failure === undefined && this.#indexes.isBusy
+  }
+
+  get indexProgress(): Record<string, number> {
+    return this.#indexes.progress
+  }
+
   /** Applies whole frames that follow the checkpoint and writes them as one batch. */
   async apply(frames: readonly Frame[]): Promise<number> {
     return this.#whole(async () => this.#apply(frames))
@@ -117,6 +133,19 @@ export class TablesWriter {
    */
   async sweep(): Promise<{ ordinal: number; erased: number; done: boolean } | undefined> {
     return this.#whole(async () => this.#sweep())
+  }
+
+  /**
+   * Builds or removes some of an index.
+   *
+   * @returns The fields whose indexes are built with it.
+   */
+  async index(): Promise<string[]> {
+    return this.#whole(async () => {
+      const built = await this.#indexes.step(this.#counts.ordinals)
+      await this.#write(this.#checkpoint)
+      return built
+    })
   }
 
   /** Once a batch failed half way, what it gathered must never be written with a later one. */
@@ -156,8 +185,10 @@ export class TablesWriter {
     const [first] = this.#dead
     if (first === undefined) return undefined
     const [ordinal, { id }] = first
-    const erased = this.#eraseSome(ordinal, id, 'out', SWEEP_STEP)
-    const all = erased + this.#eraseSome(ordinal, id, 'in', SWEEP_STEP - erased)
+    let all = 0
+    for (const side of ['out', 'in'] as const) {
+      all += eraseSome(this.#editor, this.#dead, { ordinal, id, side }, SWEEP_STEP - all)
+    }
     const done = all < SWEEP_STEP
     if (done) this.#delete(deadKey(ordinal))
     await this.#write(this.#checkpoint)
@@ -232,6 +263,7 @@ export class TablesWriter {
     assert(event.created || before !== undefined, 'only a concept that is there is changed')
     const after = foldConcept(before, event, at)
     this.#concepts.set(ordinal, after)
+    this.#indexes.change(ordinal, before, after)
     const isLateKey = before !== undefined && before.key === undefined && after.key !== undefined
     if (event.created || isLateKey) {
       const hasKey = after.key !== undefined
@@ -252,8 +284,9 @@ export class TablesWriter {
     const before = this.#concept(ordinal)
     assert(before !== undefined, 'only a concept that is there is forgotten')
     // Counted before it is marked dead, so that its loops still count as living.
-    const associations = this.#livingAssociations(ordinal)
+    const associations = livingAssociations(this.#editor, this.#dead, ordinal)
     this.#concepts.set(ordinal, undefined)
+    this.#indexes.change(ordinal, before, undefined)
     this.#put(idKey(event.id), encodeId({ ordinal, deadVersion: event.version, hasKey: false }))
     const dead = { id: event.id, position: at.position }
     this.#put(deadKey(ordinal), encodeDead(dead))
@@ -289,46 +322,6 @@ export class TablesWriter {
     assert(out, 'only an association that is there is removed')
     assert(incoming, 'both ends know of an association')
     this.#counts.associations -= 1
-  }
-
-  /** Associations of a concept, both ways, whose other end lives; a loop counts once. */
-  #livingAssociations(ordinal: number): number {
-    const out = this.#editor.degree('out', ordinal)
-    const incoming = this.#editor.degree('in', ordinal)
-    if (this.#dead.size === 0) return out.degree + incoming.degree - out.loops
-    let living = 0
-    for (const side of ['out', 'in'] as const) {
-      for (const entry of this.#editor.entries(side, ordinal)) {
-        const other = otherOrdinalOf(entry)
-        const isLoopSeen = side === 'in' && other === ordinal
-        if (!isLoopSeen && !this.#dead.has(other)) living += 1
-      }
-    }
-    return living
-  }
-
-  #eraseSome(ordinal: number, id: ConceptId, side: Side, limit: number): number {
-    const opposite = side === 'out' ? 'in' : 'out'
-    const entries: PageEntry[] = []
-    for (const entry of this.#editor.entries(side, ordinal)) {
-      if (entries.length >= limit) break
-      entries.push(entry)
-    }
-    for (const entry of entries) {
-      const other = otherOrdinalOf(entry)
-      const isLoop = other === ordinal
-      this.#editor.remove(side, ordinal, entry, isLoop)
-      // The other end knows it under our id; a dead other end loses its pages in its own turn.
-      if (!isLoop && !this.#dead.has(other)) {
-        const mirror = newEntry({ name: entry.name, otherId: id, key: keyOf(entry) }, 0)
-        const found = this.#editor.find(opposite, other, mirror)
-        // Under the same id may stand an association to the concept that was learned since.
-        if (found !== undefined && otherOrdinalOf(found) === ordinal) {
-          this.#editor.remove(opposite, other, mirror, false)
-        }
-      }
-    }
-    return entries.length
   }
 
   #concept(ordinal: number): ConceptState | undefined {
@@ -376,6 +369,7 @@ export class TablesWriter {
     }
     this.#typeCounts.flush(batch)
     this.#editor.flush(batch)
+    this.#indexes.flush(batch)
     batch.put(META.counts, sealRow(META.counts, encodeCounts(this.#counts)))
     batch.put(META.checkpoint, sealRow(META.checkpoint, encodeNumber(checkpoint)))
     const record = nextRecord(this.#record, this.#checkpoint + 1, checkpoint)
@@ -387,6 +381,7 @@ export class TablesWriter {
     this.#rows.clear()
     this.#concepts.clear()
     this.#typeCounts.clear()
+    this.#indexes.clear()
     this.#checkpoint = checkpoint
     this.#record = record
   }

@@ -9,7 +9,13 @@ import { FrameReader } from '../../log/reader.ts'
 import { Level } from '../../storage/level.ts'
 import { endWorker, notify, runInBackground, serve } from '../../storage/worker-link.ts'
 import { generationPath, readWriterState, tablesTuning } from './generation.ts'
-import type { ProjectedBatch, TablesRequest, TablesWorkerData } from './protocol.ts'
+import type {
+  IndexNotice,
+  ProjectedBatch,
+  SweepNotice,
+  TablesRequest,
+  TablesWorkerData
+} from './protocol.ts'
 import { TablesWriter } from './tables-writer.ts'
 
 /** Encoded bytes of frames gathered for one batch, at most, unless one frame is larger. */
@@ -17,6 +23,9 @@ const BATCH_BYTES = 8 * 1024 * 1024
 
 /** A sweep rests this many times as long as it worked: erasing is never urgent. */
 const SWEEP_REST = 4
+
+/** An index is waited for, but not before the program's own threads and the next batch. */
+const INDEX_REST = 1
 
 runInBackground()
 
@@ -27,9 +36,9 @@ const tables = await Level.open(
   tablesTuning(data.cacheBytes)
 )
 const reader = new FrameReader(log, Buffer.from(data.storeId))
-const writer = new TablesWriter(tables, await readWriterState(tables))
+const writer = new TablesWriter(tables, await readWriterState(tables), data.indexes)
 
-// Batches and sweeps take turns: there is one writer of the tables.
+// Batches, sweeps and steps of indexes take turns: there is one writer of the tables.
 let turn: Promise<unknown> = Promise.resolve()
 let sweeping = false
 let closing = false
@@ -56,6 +65,7 @@ serve(async (body) => {
 })
 
 if (writer.hasDead) void sweepAll()
+if (writer.hasIndexWork) void indexAll()
 
 async function project(to: number): Promise<ProjectedBatch> {
   const started = performance.now()
@@ -81,13 +91,33 @@ async function sweepAll(): Promise<void> {
     while (!closing && writer.hasDead) {
       const started = performance.now()
       const step = await inTurn(async () => (closing ? undefined : writer.sweep()))
-      if (step !== undefined) notify({ ...step, checkpoint: writer.checkpoint })
+      if (step !== undefined) {
+        const notice: SweepNotice = { about: 'sweep', ...step, checkpoint: writer.checkpoint }
+        notify(notice)
+      }
       await sleep((performance.now() - started) * SWEEP_REST)
     }
   } catch {
     // Nobody asked for the sweep. The writer remembers why it failed and tells the next batch.
   } finally {
     sweeping = false
+  }
+}
+
+async function indexAll(): Promise<void> {
+  const began = performance.now()
+  try {
+    while (!closing && writer.hasIndexWork) {
+      const started = performance.now()
+      const fields = await inTurn(async () => (closing ? [] : writer.index()))
+      const ms = performance.now() - began
+      const notice: IndexNotice = { about: 'index', fields, progress: writer.indexProgress, ms }
+      notify(notice)
+      // A thread that is to end does not wait for the rest.
+      await sleep((performance.now() - started) * INDEX_REST, undefined, { ref: false })
+    }
+  } catch {
+    // Nobody asked for it. The writer remembers why it failed and tells the next batch.
   }
 }
 
