@@ -19,6 +19,8 @@ export type {
   PipelineStats,
   ProjectionState,
   ProjectionStats,
+  RecallReport,
+  SearchStrategy,
   Stats,
   TelemetryEvent,
   VectorStats

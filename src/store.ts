@@ -16,7 +16,9 @@ import { observeEvents, readEvents } from './pipeline/events.ts'
 import type { Pinned } from './projections/pinned.ts'
 import { checkOptions, checkWhole } from './query/read-options.ts'
 import { PinnedReader } from './query/reader.ts'
+import type { VectorIndexReader } from './query/search.ts'
 import { backup } from './store/backup.ts'
+import { checkVectors } from './store/check-vectors.ts'
 import { closeEngine } from './store/close.ts'
 import { Engine } from './store/engine.ts'
 import { healByRebuilding } from './store/healing.ts'
@@ -24,14 +26,16 @@ import { openParts } from './store/open-parts.ts'
 import { rebuild } from './store/rebuild.ts'
 import { repairLog } from './store/repair.ts'
 import { StatsReader } from './store/stats.ts'
+import type { HeldIndex } from './store/vector-access.ts'
 import { verify } from './store/verify.ts'
 import { nowUs } from './telemetry/latency.ts'
 import { prometheusText } from './telemetry/metrics.ts'
-import type { Stats, TelemetryEvent } from './telemetry/types.ts'
+import type { RecallReport, Stats, TelemetryEvent } from './telemetry/types.ts'
 import type {
   AssociationPatch,
   AssociationRef,
   BackupReport,
+  CheckVectorsOptions,
   Command,
   CommitOptions,
   ConceptPatch,
@@ -82,6 +86,8 @@ export async function open<S extends Schema = Schema>(
 class LocalStore extends PinnedReader implements Store {
   readonly #engine: Engine
   readonly #views = new Set<PinnedView>()
+  /** Of reads under way: segments may be merged meanwhile. */
+  readonly #heldVectors = new Map<Pinned, HeldIndex | undefined>()
   readonly #stats: StatsReader
   #closing: Promise<void> | undefined
 
@@ -152,6 +158,8 @@ class LocalStore extends PinnedReader implements Store {
     const prepared = this.#prepare(commands, options, undefined)
     // Without an embed function nothing was awaited so far: the limits are checked in this turn.
     const commit = prepared instanceof Promise ? await prepared : prepared
+    const room = this.#engine.roomFor(commit)
+    if (room !== undefined) await room
     const { receipt } = await this.#engine.writer.commit(commit)
     this.#engine.latency.record('commit', nowUs() - started)
     return receipt
@@ -201,6 +209,11 @@ class LocalStore extends PinnedReader implements Store {
     return verify(this.#engine, options)
   }
 
+  async checkVectors(options: CheckVectorsOptions = {}): Promise<RecallReport> {
+    this.#assertWritable('checkVectors')
+    return checkVectors(this.#engine, options)
+  }
+
   async backup(directory: string, options: LongOptions = {}): Promise<BackupReport> {
     this.#assertOpen('backup')
     return backup(this.#engine, directory, options)
@@ -248,6 +261,22 @@ class LocalStore extends PinnedReader implements Store {
     return this.#engine.pin()
   }
 
+  protected override hold(pinned: Pinned): void {
+    super.hold(pinned)
+    this.#heldVectors.set(pinned, this.#engine.holdVectors())
+  }
+
+  protected override async letGo(pinned: Pinned): Promise<void> {
+    const held = this.#heldVectors.get(pinned)
+    this.#heldVectors.delete(pinned)
+    held?.client.unpin(held.pin)
+    await super.letGo(pinned)
+  }
+
+  protected override vectorIndex(operation: string, pinned: Pinned): VectorIndexReader {
+    return this.#engine.vectorIndex(operation, this.#heldVectors.get(pinned))
+  }
+
   #prepare(
     commands: readonly Command[],
     options: CommitOptions,
@@ -272,6 +301,7 @@ class LocalStore extends PinnedReader implements Store {
       ...(signal === undefined ? {} : { signal })
     }
     const commit = await this.#prepare(commands, commitOptions, { createMissing, dryRun })
+    await this.#engine.roomFor(commit)
     const { rejected } = await this.#engine.writer.commit(commit)
     return { rejected }
   }
@@ -313,13 +343,17 @@ export async function repair(
 
 /** A state of the store that stays as it is. Pinning copies nothing. */
 class PinnedView extends PinnedReader implements View {
+  readonly #engine: Engine
   readonly #pinned: Pinned
+  readonly #vectors: HeldIndex | undefined
   readonly #onClose: () => void
   #isClosed = false
 
   constructor(engine: Engine, pinned: Pinned, onClose: () => void) {
     super(engine)
+    this.#engine = engine
     this.#pinned = pinned
+    this.#vectors = engine.holdVectors()
     this.#onClose = onClose
     pinned.snapshot.hold()
   }
@@ -332,11 +366,16 @@ class PinnedView extends PinnedReader implements View {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#onClose()
+    this.#vectors?.client.unpin(this.#vectors.pin)
     await this.#pinned.snapshot.release()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  protected override vectorIndex(operation: string): VectorIndexReader {
+    return this.#engine.vectorIndex(operation, this.#vectors)
   }
 
   protected pin(): Pinned {

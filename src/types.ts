@@ -2,7 +2,7 @@
 import type { Observable } from 'rxjs'
 import type { ConceptId, IdInput } from './ids.ts'
 import type { Limits, StoreOptions } from './options.ts'
-import type { Stats, TelemetryEvent } from './telemetry/types.ts'
+import type { RecallReport, Stats, TelemetryEvent } from './telemetry/types.ts'
 
 /** Narrows the names and the metadata that a program uses in one store. */
 export interface Schema {
@@ -163,9 +163,25 @@ export interface Path<S extends Schema = Schema> {
 export interface Match<S extends Schema = Schema> {
   id: ConceptId
   key?: string
+  /** What matches are ranked by: the similarity, or what `score` of the search makes of it. */
   score: number
   similarity?: number
   distance?: number
+  concept?: Concept<S>
+  /** With `expand`: what it is associated with, fewest hops first, then strongest first. */
+  related?: Related<S>[]
+}
+
+/** A concept that a match is associated with, and how. */
+export interface Related<S extends Schema = Schema> {
+  id: ConceptId
+  key?: string
+  hops: number
+  /** Product of the strengths of `via`. */
+  strength: number
+  /** From the match to this concept; each as seen from where its step begins. */
+  via: Association<S>[]
+  /** With `include: ['concept']`. */
   concept?: Concept<S>
 }
 
@@ -225,13 +241,50 @@ export type SearchQuery =
   | string
   | { vector?: Float32Array | readonly number[]; like?: IdInput; text?: string }
 
+/**
+ * Weights of what a match is ranked by; each at least 0, one above. The score is their weighted
+ * mean, every part being in [0, 1].
+ */
+export interface ScoreWeights {
+  similarity?: number
+  strength?: number
+  confidence?: number
+  /** Halves with every half-life (default: 30 days) since the concept was last changed. */
+  recency?: number | { weight: number; halfLifeMs?: number }
+}
+
+export interface ExpandOptions {
+  /** Steps away from a match, 1 to 3. Default 1. */
+  hops?: number
+  types?: readonly string[]
+  /** Default `'both'`. */
+  direction?: Direction
+  minStrength?: number
+  /** Related concepts for each match, at most. Default 10. */
+  limit?: number
+}
+
 export interface SearchOptions extends ReadOptions {
   k?: number
-  ef?: number
+  /** Candidates that the index considers; or as many as reached a recall in the last check. */
+  ef?: number | { recall: number }
   minSimilarity?: number
   where?: Where
   exact?: boolean
+  score?: ScoreWeights
+  expand?: ExpandOptions
   include?: Include
+}
+
+export interface CheckVectorsOptions extends LongOptions {
+  /** Stored vectors to search for. Default 200. */
+  sample?: number
+  /** Matches of each search. Default 10. */
+  k?: number
+  /** Values of `ef` to try, at most 32. */
+  efs?: readonly number[]
+  /** Decides which vectors are drawn. Default 1. */
+  seed?: number
 }
 
 export interface ConceptsOptions extends ReadOptions {
@@ -329,6 +382,14 @@ export interface LongOptions extends ReadOptions {
   onProgress?: (progress: Progress) => void
 }
 
+export interface BackupOptions extends LongOptions {
+  /**
+   * `false` reads no state: the backup is made in the time that copying takes, and a restore has
+   * checksums and positions to compare, but no hash. Default `true`.
+   */
+  stateHash?: boolean
+}
+
 export interface BackupReport {
   /** The backup holds the store as it was at this position. */
   position: number
@@ -340,7 +401,7 @@ export interface BackupReport {
   bytes: number
   /** Whether the vector index is in it; otherwise a restored store builds it from the log. */
   vectors: boolean
-  /** Absent where vectors are declared but cannot be read. */
+  /** Absent where vectors are declared but cannot be read, or where it was not asked for. */
   stateHash?: string
   seconds: number
 }
@@ -419,6 +480,11 @@ export interface RepairReport {
   lost: { from: number; to: number; reason: string }[]
   /** Files of the log with damaged parts. */
   files: { file: string; reason: string }[]
+  /**
+   * Set if the declaration of vectors was lost: where it was found before it was put at the end of
+   * the log. The files of `vectors` name no model. `lost`: found nowhere, declare it at the next open.
+   */
+  declaration: 'tables' | 'vectors' | 'lost' | undefined
   /** Where the damaged log, HEAD, tables and vectors were put. */
   aside: string | undefined
   seconds: number
@@ -525,8 +591,10 @@ export interface Store<S extends Schema = Schema> extends Reader<S>, AsyncDispos
 
   rebuild(options?: LongOptions & { projections?: readonly string[] }): Promise<void>
   verify(options?: LongOptions): Promise<VerifyReport>
+  /** Measures the recall of searches; `ef: { recall }` goes by the last report. */
+  checkVectors(options?: CheckVectorsOptions): Promise<RecallReport>
   /** Copies the store as it is now, or what is new since the older backup in the directory. */
-  backup(directory: string, options?: LongOptions): Promise<BackupReport>
+  backup(directory: string, options?: BackupOptions): Promise<BackupReport>
   import(source: ImportSource, options?: ImportOptions): Promise<ImportReport>
   /** Syncs the log, brings every projection up to the head and saves the vector index. */
   checkpoint(): Promise<void>

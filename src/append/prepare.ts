@@ -99,18 +99,39 @@ async function embedAll(
 ): Promise<WaitingCommit> {
   const texts = commands.map(({ fields }) => fields.content ?? '')
   const vectors = await embedTexts(embed, texts, prepared.signal)
+  const refused = new Set<ValidCommand>()
   let { bytes } = prepared
   for (const [i, command] of commands.entries()) {
-    const scope = { command: prepared.commands.indexOf(command), limits: context.limits }
-    command.fields.vector = checkVector(scope, vectors[i], context.vectors)
-    bytes += command.fields.vector.byteLength
+    const number = prepared.commands.indexOf(command)
+    try {
+      const scope = { command: number, limits: context.limits }
+      command.fields.vector = checkVector(scope, vectors[i], context.vectors)
+      bytes += command.fields.vector.byteLength
+    } catch (error) {
+      // One text that the model cannot do must not stop an import of a million others.
+      if (prepared.lenient === undefined) throw error
+      if (!(error instanceof StoreError || error instanceof TypeError)) throw error
+      prepared.lenient.rejected.push({ command: prepared.lenient.numbers[number] ?? 0, error })
+      refused.add(command)
+    }
   }
   const { commitBytes } = context.limits
-  if (bytes <= commitBytes) return { ...prepared, bytes }
-  throw limitExceeded(
-    { command: undefined, limits: context.limits },
-    'commitBytes',
-    bytes,
-    commitBytes
-  )
+  if (bytes > commitBytes) {
+    const scope = { command: undefined, limits: context.limits }
+    throw limitExceeded(scope, 'commitBytes', bytes, commitBytes)
+  }
+  return refused.size === 0 ? { ...prepared, bytes } : without(refused, { ...prepared, bytes })
+}
+
+function without(refused: ReadonlySet<ValidCommand>, prepared: WaitingCommit): WaitingCommit {
+  const { commands, lenient } = prepared
+  const isKept = (_: unknown, i: number): boolean => {
+    const command = commands[i]
+    return command !== undefined && !refused.has(command)
+  }
+  return {
+    ...prepared,
+    commands: commands.filter(isKept),
+    lenient: lenient && { ...lenient, numbers: lenient.numbers.filter(isKept) }
+  }
 }

@@ -37,7 +37,7 @@ export interface AppendedGroup {
   first: number
   last: number
   bytes: number
-  commits: number
+  commits: readonly LogCommit[]
   /** Whether a commit asked to be durable within the interval and is not yet. */
   isPending: boolean
   /** Time from sealing to the end of the write, in microseconds. */
@@ -151,7 +151,7 @@ export class Writer {
     const { first, last, bytes } = await this.#log.append(commits, { durable })
     const us = (performance.now() - started) * 1000
     const isPending = group.interval && !durable
-    this.#options.onAppended({ first, last, bytes, commits: commits.length, isPending, us })
+    this.#options.onAppended({ first, last, bytes, commits, isPending, us })
   }
 
   #acknowledge(commit: WaitingCommit): void {

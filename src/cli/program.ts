@@ -12,6 +12,7 @@ import { addRepair } from './commands/repair.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSearch } from './commands/search.ts'
 import { addStats } from './commands/stats.ts'
+import { addVectors } from './commands/vectors.ts'
 import { addVerify } from './commands/verify.ts'
 import { Session } from './session.ts'
 
@@ -23,6 +24,7 @@ const COMMANDS = [
   addSearch,
   addEvents,
   addStats,
+  addVectors,
   addVerify,
   addRepair,
   addRebuild,

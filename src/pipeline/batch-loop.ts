@@ -184,6 +184,8 @@ export class BatchLoop {
       this.sample(position - from, ms)
       this.#host.applied(projection, batch, ms)
     } catch (error) {
+      // A loop that was stopped may have been cut off: what it did not do is in the log.
+      if (this.#chain?.closed === true) return
       this.fail(error instanceof Error ? error : new Error(String(error)))
     }
   }

@@ -1,4 +1,5 @@
 /** Checks of what readers are asked. Everything behind takes checked options. */
+import { inspect } from 'node:util'
 import { StoreError } from '../errors.ts'
 import { ConceptId, type IdInput, idInvalid, isConceptId } from '../ids.ts'
 import type { Include } from '../types.ts'
@@ -12,14 +13,26 @@ export function queryInvalid(
   received: unknown,
   expected: string
 ): StoreError<'QUERY_INVALID'> {
-  const message = `'${option}' must be ${expected}, received ${String(received)}`
+  const message = `'${option}' must be ${expected}, received ${show(received)}`
   return new StoreError('QUERY_INVALID', message, { option, received, expected })
+}
+
+/** Shows any value at all. `String` throws for objects without a prototype, a template for symbols. */
+export function show(received: unknown): string {
+  return inspect(received, {
+    depth: 0,
+    maxStringLength: 100,
+    maxArrayLength: 10,
+    breakLength: Number.POSITIVE_INFINITY,
+    // What a caller's object does when it is looked at is not for us to run.
+    customInspect: false
+  })
 }
 
 /** @throws StoreError `QUERY_INVALID` for a name that the query does not have. */
 export function checkOptions(options: unknown, allowed: readonly string[]): void {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`'options' must be an object, received ${String(options)}`)
+    throw new TypeError(`'options' must be an object, received ${show(options)}`)
   }
   for (const name of Object.keys(options)) {
     if (name !== 'signal' && !allowed.includes(name)) {
@@ -28,7 +41,16 @@ export function checkOptions(options: unknown, allowed: readonly string[]): void
   }
   const { signal } = options as { signal?: unknown }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`'signal' must be an AbortSignal, received ${String(signal)}`)
+    throw new TypeError(`'signal' must be an AbortSignal, received ${show(signal)}`)
+  }
+}
+
+/** The same for an object within the options. */
+export function checkNames(option: string, value: object, allowed: readonly string[]): void {
+  for (const name of Object.keys(value)) {
+    if (!allowed.includes(name)) {
+      throw queryInvalid(`${option}.${name}`, 'present', 'absent: no such option')
+    }
   }
 }
 
@@ -38,6 +60,11 @@ export function toId(value: IdInput): ConceptId {
   const isKeyed = typeof value === 'object' && value !== null
   if (!isKeyed || typeof value.key !== 'string' || value.key === '') throw idInvalid(value)
   return ConceptId.fromKey(value.key)
+}
+
+/** The caller's own key of what was asked for, for the details of an error. */
+export function keyOf(value: IdInput): { key?: string } {
+  return typeof value === 'string' ? {} : { key: value.key }
 }
 
 export function checkWhole(
@@ -74,11 +101,11 @@ export function checkInclude(value: unknown): { concept: boolean; vector: boolea
   return { concept: include.includes('concept'), vector: include.includes('vector') }
 }
 
-export function checkDirection(value: unknown): 'out' | 'in' | 'both' {
+export function checkDirection(value: unknown, option = 'direction'): 'out' | 'in' | 'both' {
   if (value === undefined) return 'out'
   // The list is the proof of the narrower type, here and in `checkOrder`.
   if (DIRECTIONS.includes(value)) return value as 'out' | 'in' | 'both'
-  throw queryInvalid('direction', value, DIRECTIONS.join(', '))
+  throw queryInvalid(option, value, DIRECTIONS.join(', '))
 }
 
 export function checkOrder(value: unknown): 'hops' | 'confidence' {
@@ -87,9 +114,9 @@ export function checkOrder(value: unknown): 'hops' | 'confidence' {
   throw queryInvalid('order', value, ORDERS.join(', '))
 }
 
-export function checkTypes(value: unknown): readonly string[] | undefined {
+export function checkTypes(value: unknown, option = 'types'): readonly string[] | undefined {
   if (value === undefined) return undefined
   const isList = Array.isArray(value) && value.every((one) => typeof one === 'string')
-  if (!isList) throw queryInvalid('types', value, 'an array of strings')
+  if (!isList) throw queryInvalid(option, value, 'an array of strings')
   return [...new Set(value as string[])]
 }

@@ -1,6 +1,5 @@
 /** The read path: what `Store` (the latest state) and `View` (a pinned one) have in common. */
 
-import { embedTexts } from '../checks/embed.ts'
 import { checkRef } from '../checks/values.ts'
 import type { VectorShape } from '../checks/vector.ts'
 import { StoreError, throwIfAborted } from '../errors.ts'
@@ -10,7 +9,7 @@ import { otherEnd, type Pinned } from '../projections/pinned.ts'
 import type { ConceptState } from '../projections/state.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
 import { type LatencyRecorder, nowUs } from '../telemetry/latency.ts'
-import type { Operation } from '../telemetry/types.ts'
+import type { Operation, RecallReport, TelemetryEvent } from '../telemetry/types.ts'
 import type {
   Association,
   AssociationRef,
@@ -30,12 +29,16 @@ import type {
 import { type AdjacencyQuery, adjacency, checkNeighborOptions, type Seen } from './adjacency.ts'
 import { listConcepts } from './concepts.ts'
 import { countsAt } from './counts.ts'
+import { expandFrom } from './expand.ts'
 import { checkPathOptions, pathsBetween } from './graph.ts'
 import { contentHashAt, stateHashAt } from './hash.ts'
+import { toMatch } from './hits.ts'
 import { ReadPace } from './pace.ts'
 import { toAssociation, toConcept } from './present.ts'
-import { checkInclude, checkOptions, queryInvalid, toId } from './read-options.ts'
-import { checkQueryVector, checkSearchOptions, searchAt, type VectorIndexReader } from './search.ts'
+import { checkInclude, checkOptions, keyOf, queryInvalid, show, toId } from './read-options.ts'
+import { type Found, searchAt, type VectorIndexReader } from './search.ts'
+import { checkSearchOptions, type SearchRequest } from './search-options.ts'
+import { type Asked, checkQuery } from './search-query.ts'
 
 /** What readers need of the store around them. */
 export interface ReaderHost {
@@ -46,6 +49,12 @@ export interface ReaderHost {
   vectorShape(): VectorShape | undefined
   /** @throws StoreError `VECTORS_NOT_DECLARED`, `VECTORS_UNAVAILABLE`. */
   vectorIndex(operation: string): VectorIndexReader
+  /** Candidates that a graph considers for a search that does not say. */
+  readonly expansionSearch: number
+  /** What `checkVectors` found the last time. */
+  lastRecall(): RecallReport | undefined
+  /** Time of the newest event up to a position; 0 where there is none. */
+  timeAt(position: number): Promise<number>
 }
 
 export abstract class PinnedReader implements Reader {
@@ -59,6 +68,20 @@ export abstract class PinnedReader implements Reader {
 
   /** The state to read now. Good until the next await. */
   protected abstract pin(): Pinned
+
+  /** Keeps what that state is read from, for as long as a read takes. */
+  protected hold(pinned: Pinned): void {
+    pinned.snapshot.hold()
+  }
+
+  protected async letGo(pinned: Pinned): Promise<void> {
+    await pinned.snapshot.release()
+  }
+
+  /** What finds vectors of that state. */
+  protected vectorIndex(operation: string, _pinned: Pinned): VectorIndexReader {
+    return this.host.vectorIndex(operation)
+  }
 
   async counts(options: ReadOptions = {}): Promise<Counts> {
     checkOptions(options, [])
@@ -74,9 +97,10 @@ export abstract class PinnedReader implements Reader {
   async get(id: IdInput, options: GetOptions = {}): Promise<Concept | undefined> {
     const started = nowUs()
     const include = checkGet(options)
-    const state = this.pin().conceptById(toId(id))
+    const pinned = this.pin()
+    const state = pinned.conceptById(toId(id))
     if (include.vector && state !== undefined) {
-      const concept = await this.#withVector(state)
+      const concept = await this.#withVector(state, pinned)
       this.#took('get', started, 1)
       return concept
     }
@@ -88,7 +112,7 @@ export abstract class PinnedReader implements Reader {
     ids: readonly IdInput[],
     options: GetOptions = {}
   ): Promise<(Concept | undefined)[]> {
-    if (!Array.isArray(ids)) throw new TypeError(`'ids' must be an array, received ${typeof ids}`)
+    if (!Array.isArray(ids)) throw new TypeError(`'ids' must be an array, received ${show(ids)}`)
     const include = checkGet(options)
     const wanted = ids.map((id) => toId(id as IdInput))
     return this.#held(async (pinned) => {
@@ -127,7 +151,7 @@ export abstract class PinnedReader implements Reader {
     const pinned = this.pin()
     const state = pinned.conceptById(toId(id))
     if (state === undefined || state.revision === 0) return undefined
-    return this.#vectorOf(state, pinned.position)
+    return this.#vectorOf(state, pinned)
   }
 
   async neighbors(id: IdInput, options: NeighborOptions = {}): Promise<Association[]> {
@@ -148,11 +172,11 @@ export abstract class PinnedReader implements Reader {
     const query = checkNeighborOptions(options)
     const wanted = toId(id)
     const pinned = this.pin()
-    pinned.snapshot.hold()
+    this.hold(pinned)
     try {
       for await (const page of this.#pages(pinned, wanted, query, options.signal)) yield* page
     } finally {
-      await pinned.snapshot.release()
+      await this.letGo(pinned)
     }
   }
 
@@ -175,24 +199,33 @@ export abstract class PinnedReader implements Reader {
     const request = checkPathOptions(options, this.host.limits)
     const ends = [toId(source), toId(target)] as const
     return this.#held(async (pinned) => {
-      const from = this.#existing(pinned, ends[0])
-      const to = this.#existing(pinned, ends[1])
+      const from = this.#existing(pinned, ends[0], source)
+      const to = this.#existing(pinned, ends[1], target)
       const paths = await pathsBetween(pinned, from, to, request, this.host.limits.pathExplored)
       this.#took('path', started, paths.length)
       return paths
     })
   }
 
-  async search(query: SearchQuery, options: SearchOptions = {}): Promise<Match[]> {
+  async search(asked: SearchQuery, options: SearchOptions = {}): Promise<Match[]> {
     const started = nowUs()
-    const request = checkSearchOptions(options, this.host.limits)
-    const index = this.host.vectorIndex('search')
-    const shape = this.host.vectorShape()
+    const { host } = this
+    const request = checkSearchOptions(options, host.limits, () => host.lastRecall())
+    // Refused before a text is embedded for nothing.
+    this.host.vectorIndex('search')
+    const shape = host.vectorShape()
     if (shape === undefined) throw notDeclared('search')
+    const { limits, embed } = host
+    const query = checkQuery(asked, { limits, embed, shape, signal: request.signal })
+    const near = query instanceof Promise ? await query : query
     return this.#held(async (pinned) => {
-      const { vector, except } = await this.#toVector(query, pinned, index, options.signal)
-      const matches = await searchAt(pinned, index, shape, vector, request, except)
-      this.#took('search', started, matches.length)
+      const index = this.vectorIndex('search', pinned)
+      const { vector, except } = await this.#toVector(pinned, near)
+      const isTimed = (request.score?.recency ?? 0) > 0
+      const now = isTimed ? await host.timeAt(pinned.position) : 0
+      const found = await searchAt({ pinned, index, shape, now, except }, vector, request)
+      const matches = await this.#toMatches(pinned, found, request)
+      this.#took('search', started, matches.length, searchDetails(request, found, host))
       return matches
     })
   }
@@ -200,18 +233,18 @@ export abstract class PinnedReader implements Reader {
   async *concepts(options: ConceptsOptions = {}): AsyncGenerator<Concept> {
     const started = nowUs()
     const pinned = this.pin()
-    pinned.snapshot.hold()
+    this.hold(pinned)
     let results = 0
     try {
       for await (const { concept, state } of listConcepts(pinned, options)) {
         if (options.include?.includes('vector') === true && state.revision > 0) {
-          concept.vector = await this.#vectorOf(state, pinned.position)
+          concept.vector = await this.#vectorOf(state, pinned)
         }
         results += 1
         yield concept
       }
     } finally {
-      await pinned.snapshot.release()
+      await this.letGo(pinned)
       this.#took('concepts', started, results)
     }
   }
@@ -233,11 +266,11 @@ export abstract class PinnedReader implements Reader {
   /** Keeps the tables' snapshot open for as long as the work takes. */
   async #held<T>(work: (pinned: Pinned) => Promise<T>): Promise<T> {
     const pinned = this.pin()
-    pinned.snapshot.hold()
+    this.hold(pinned)
     try {
       return await work(pinned)
     } finally {
-      await pinned.snapshot.release()
+      await this.letGo(pinned)
     }
   }
 
@@ -310,14 +343,15 @@ export abstract class PinnedReader implements Reader {
     }
   }
 
-  async #withVector(state: ConceptState): Promise<Concept> {
+  async #withVector(state: ConceptState, pinned: Pinned): Promise<Concept> {
     const concept = toConcept(state)
-    if (state.revision > 0) concept.vector = await this.#vectorOf(state, this.position)
+    if (state.revision > 0) concept.vector = await this.#vectorOf(state, pinned)
     return concept
   }
 
-  async #vectorOf(state: ConceptState, position: number): Promise<Float32Array> {
-    const [vector] = await this.host.vectorIndex('vector').vectors([state.revision], position)
+  async #vectorOf(state: ConceptState, pinned: Pinned): Promise<Float32Array> {
+    const index = this.vectorIndex('vector', pinned)
+    const [vector] = await index.vectors([state.revision], pinned.position)
     if (vector !== undefined) return vector
     throw new StoreError('VECTORS_UNAVAILABLE', 'The index lacks a vector that a concept names', {
       reason: `revision ${state.revision} of concept ${state.id} is missing`
@@ -330,59 +364,68 @@ export abstract class PinnedReader implements Reader {
     return async (revisions) =>
       revisions.length === 0
         ? []
-        : this.host.vectorIndex('vectors').vectors(revisions, pinned.position)
+        : this.vectorIndex('vectors', pinned).vectors(revisions, pinned.position)
   }
 
-  async #toVector(
-    query: SearchQuery,
+  /** What to be near to, and the ordinal of the concept that was asked about; 0 for none. */
+  async #toVector(pinned: Pinned, asked: Asked): Promise<{ vector: Float32Array; except: number }> {
+    if ('vector' in asked) return { vector: asked.vector, except: 0 }
+    const { like } = asked
+    const state = this.#existing(pinned, toId(like), like)
+    if (state.revision === 0) throw queryInvalid('like', like, 'a concept with a vector')
+    return { vector: await this.#vectorOf(state, pinned), except: state.ordinal }
+  }
+
+  async #toMatches(
     pinned: Pinned,
-    index: VectorIndexReader,
-    signal: AbortSignal | undefined
-  ): Promise<{ vector: Float32Array; except: number }> {
-    const { limits, embed } = this.host
-    const shape = this.host.vectorShape()
-    if (typeof query === 'string') return this.#toVector({ text: query }, pinned, index, signal)
-    if (query instanceof Float32Array || Array.isArray(query)) {
-      return { vector: checkQueryVector(query, shape, limits), except: 0 }
+    { hits }: Found,
+    { include, expand, signal }: SearchRequest
+  ): Promise<Match[]> {
+    const pace = new ReadPace(signal, 'search')
+    const matches: Match[] = []
+    for (const hit of hits) {
+      matches.push(toMatch(hit, include.concept || include.vector))
+      if (pace.step()) await pace.rest()
     }
-    if (typeof query !== 'object' || query === null) {
-      throw new TypeError(`'query' must be a vector, a text or an object, received ${query}`)
+    const states = hits.map(({ state }) => state)
+    if (include.vector) {
+      await this.#addVectors(
+        pinned,
+        states,
+        matches.map(({ concept }) => concept)
+      )
     }
-    const { vector, like, text, ...rest } = query as Exclude<SearchQuery, string | Float32Array> & {
-      vector?: Float32Array
-      like?: IdInput
-      text?: string
-    }
-    const [unknown] = Object.keys(rest)
-    if (unknown !== undefined) throw queryInvalid(unknown, 'present', 'absent: no such query')
-    if ([vector, like, text].filter((one) => one !== undefined).length !== 1) {
-      throw queryInvalid('query', 'several or none', 'one of vector, like, text')
-    }
-    if (vector !== undefined) return { vector: checkQueryVector(vector, shape, limits), except: 0 }
-    if (like !== undefined) {
-      const state = this.#existing(pinned, toId(like))
-      if (state.revision === 0) throw queryInvalid('like', state.id, 'a concept with a vector')
-      return { vector: await this.#vectorOf(state, pinned.position), except: state.ordinal }
-    }
-    if (typeof text !== 'string') {
-      throw new TypeError(`'text' must be a string, received ${typeof text}`)
-    }
-    const [embedded] = await embedTexts(embed, [text], signal)
-    return { vector: checkQueryVector(embedded, shape, limits), except: 0 }
+    if (expand === undefined) return matches
+    const related = await expandFrom(pinned, states, expand, { concept: include.concept, signal })
+    for (const [i, match] of matches.entries()) match.related = related[i] ?? []
+    return matches
   }
 
-  #existing(pinned: Pinned, id: ConceptId): ConceptState {
+  #existing(pinned: Pinned, id: ConceptId, asked: IdInput): ConceptState {
     const state = pinned.conceptById(id)
     if (state !== undefined) return state
-    throw new StoreError('CONCEPT_NOT_FOUND', `There is no concept ${id}`, { id })
+    const named = keyOf(asked)
+    const message = `There is no concept ${named.key === undefined ? id : `'${named.key}'`}`
+    throw new StoreError('CONCEPT_NOT_FOUND', message, { id, ...named })
   }
 
-  #took(kind: Operation, started: number, results: number): void {
+  #took(kind: Operation, started: number, results: number, details: SearchDetails = {}): void {
     const us = nowUs() - started
     this.host.latency.record(kind, us)
     const { hub } = this.host
-    if (hub.active) hub.emit({ type: 'query', time: Date.now(), kind, us, results })
+    if (hub.active) hub.emit({ type: 'query', time: Date.now(), kind, us, results, ...details })
   }
+}
+
+type SearchDetails = Pick<Extract<TelemetryEvent, { type: 'query' }>, 'k' | 'strategy' | 'ef'>
+
+function searchDetails(
+  { k, ef }: SearchRequest,
+  { strategy, fetched }: Found,
+  { expansionSearch }: ReaderHost
+): SearchDetails {
+  if (fetched === undefined) return { k, strategy }
+  return { k, strategy, ef: Math.max(fetched, ef ?? expansionSearch) }
 }
 
 export function notDeclared(operation: string): StoreError<'VECTORS_NOT_DECLARED'> {

@@ -3,6 +3,9 @@ import { setPriority } from 'node:os'
 import { parentPort, type Transferable, Worker } from 'node:worker_threads'
 import { StoreError, type StoreErrorCode, type StoreErrorDetails } from '../errors.ts'
 
+/** In place of the number of a question: nobody asked, or nobody waits. */
+const UNASKED = 0
+
 interface Request {
   id: number
   body: unknown
@@ -11,7 +14,7 @@ interface Request {
 type Reply =
   | { id: number; body: unknown }
   | { id: number; failure: Failure }
-  | { id: 0; notice: unknown }
+  | { id: typeof UNASKED; notice: unknown }
 
 /** An error as it travels: classes do not survive the way between threads. */
 interface Failure {
@@ -66,6 +69,11 @@ export class WorkerLink {
     })
   }
 
+  /** Tells the thread something that needs no answer, before what is asked next. */
+  tell(body: unknown): void {
+    if (this.#death === undefined) this.#worker.postMessage({ id: UNASKED, body })
+  }
+
   /** Resolves when the thread has ended by itself, after a request that told it to. */
   async ended(): Promise<void> {
     this.#worker.ref()
@@ -105,27 +113,35 @@ const BACKGROUND_NICENESS = 10
  * Lets the program's own threads go first. Only Linux knows a priority of single threads; what a
  * thread starts inherits it, LevelDB's and usearch's threads too, so this comes before anything else.
  */
-export function runInBackground(): void {
+export function runInBackground(niceness: number = BACKGROUND_NICENESS): void {
   if (process.platform !== 'linux') return
   try {
     // Without a process id the call is about the calling thread.
-    setPriority(BACKGROUND_NICENESS)
+    setPriority(niceness)
   } catch {
     // A sandbox may forbid it. It is a courtesy and changes no result.
   }
 }
 
-/** The worker's end: answers each request with what `handle` resolves to or rejects with. */
-export function serve(handle: (body: unknown) => Promise<unknown>): void {
+/**
+ * The worker's end: answers each request with what `handle` resolves to or rejects with.
+ *
+ * @param onTold Takes what needs no answer. An error of it ends the thread.
+ */
+export function serve(
+  handle: (body: unknown) => Promise<unknown>,
+  onTold: (body: unknown) => void = () => {}
+): void {
   const port = workerPort()
   port.on('message', (request: Request) => {
-    void answer(request, handle)
+    if (request.id === UNASKED) onTold(request.body)
+    else void answer(request, handle)
   })
 }
 
 /** Tells the main thread something it did not ask for. */
 export function notify(notice: unknown): void {
-  const reply: Reply = { id: 0, notice }
+  const reply: Reply = { id: UNASKED, notice }
   workerPort().postMessage(reply)
 }
 

@@ -9,6 +9,7 @@ import { throwIfAborted } from '../errors.ts'
 import { checkSealed, type FileSeal, IndexDamage } from '../projections/vectors/index-files.ts'
 import {
   emptyManifest,
+  filesOf,
   type Manifest,
   publishManifest,
   readManifest
@@ -183,11 +184,7 @@ function keyOf(name: string, { bytes, blocks }: FileSeal): string {
 }
 
 function sealedFiles({ segments }: Manifest): SealedFile[] {
-  return segments.flatMap(({ name, graph, vectors, ids }) => [
-    { name: `${name}.usearch`, seal: graph },
-    { name: `${name}.f32`, seal: vectors },
-    { name: `${name}.ids`, seal: ids }
-  ])
+  return segments.flatMap(filesOf)
 }
 
 function noteDamage(engine: Engine): (error: unknown) => undefined {

@@ -21,15 +21,18 @@ export async function closeEngine(
   }
   const isSound = log.poison === undefined && !options.readOnly
   await step(async () => engine.stop())
+  const stopped = engine.pipeline.stop()
+  // What is being built is built again by the next open: closing takes no longer for it.
+  engine.parts.vectors?.interrupt()
+  await step(async () => stopped)
   // A rebuild ends where it is, or takes over whole: the tables are one generation then.
   await step(async () => engine.settled())
   const { tables, vectors } = engine.parts
-  await step(async () => engine.pipeline.stop())
   if (isSound) {
     await step(async () => log.checkpoint())
     await step(async () => finishTables(engine))
     // What the graphs lack yet is found in the log again by the next open.
-    if (vectors !== undefined) await step(async () => vectors.save(log.durableHead))
+    if (vectors !== undefined) await step(async () => vectors.saveQuickly(log.durableHead))
   }
   await step(async () => vectors?.close())
   await step(releaseViews)

@@ -1,6 +1,8 @@
 /** The parts of one open store and how they hold together. What callers see is in store.ts. */
 
 import type { Stage } from '../append/stage.ts'
+import type { WaitingCommit } from '../append/staged-commit.ts'
+import type { ValidCommand } from '../append/valid-command.ts'
 import type { AppendedGroup } from '../append/writer.ts'
 import { Writer } from '../append/writer.ts'
 import type { VectorShape } from '../checks/vector.ts'
@@ -21,11 +23,16 @@ import type { VectorIndexReader } from '../query/search.ts'
 import type { Ownership } from '../storage/owner.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
-import type { TelemetryEvent } from '../telemetry/types.ts'
+import type { RecallReport, TelemetryEvent } from '../telemetry/types.ts'
 import { DiskGuard } from './disk-guard.ts'
+import { EventTimes } from './event-times.ts'
 import type { StoreFormat } from './format.ts'
 import { IntervalSync } from './interval-sync.ts'
+import { restartVectors } from './rebuild.ts'
+import { RecallFile } from './recall-file.ts'
 import { Scrub } from './scrub.ts'
+import { type HeldIndex, VectorAccess } from './vector-access.ts'
+import { censusOf, vectorsAt } from './vector-census.ts'
 
 /** What `openParts` found and opened. */
 export interface EngineParts {
@@ -47,7 +54,7 @@ export interface EngineParts {
   /** The snapshot that reads begin at; replaced after every batch. */
   live: { snapshot: TablesSnapshot }
   /** What was met while opening. */
-  findings: readonly TelemetryEvent[]
+  findings: TelemetryEvent[]
 }
 
 export class Engine implements ReaderHost {
@@ -56,6 +63,8 @@ export class Engine implements ReaderHost {
   readonly writer: Writer
   readonly diskGuard: DiskGuard
   readonly scrub: Scrub
+  /** The last check of the vectors; absent where none are declared. */
+  readonly recall: RecallFile | undefined
   /** Told of damage that was met in the tables; may be called for every read of them. */
   onDamaged: (error: Error) => void = () => {}
   /** Fires when the store begins to close. */
@@ -66,14 +75,18 @@ export class Engine implements ReaderHost {
     frames: 0
   }
   readonly #intervalSync: IntervalSync
+  readonly #times: EventTimes
   #filling: Promise<void> = Promise.resolve()
   #turn: Promise<unknown> = Promise.resolve()
+  #replacing: Promise<void> | undefined
   /** Generations of the tables that were replaced and end with the last view that reads them. */
   readonly #retired = new Set<Promise<void>>()
 
   constructor(parts: EngineParts) {
     const { options, log, tables, vectors, hub, latency, stage } = parts
     this.parts = parts
+    this.#times = new EventTimes(log)
+    this.recall = this.#recallFile()
     this.diskGuard = new DiskGuard(parts.directory, options.diskReserveBytes, hub)
     this.scrub = new Scrub(this, options.scrubBytesPerSec)
     this.#intervalSync = new IntervalSync(log, options.durabilityIntervalMs, (error) =>
@@ -100,6 +113,7 @@ export class Engine implements ReaderHost {
       onPoisoned: (error) => this.poisoned(error)
     })
     this.adopt(tables)
+    if (vectors !== undefined) this.#watch(vectors)
   }
 
   get limits(): Readonly<Limits> {
@@ -116,6 +130,19 @@ export class Engine implements ReaderHost {
 
   get embed(): Embed | undefined {
     return this.parts.options.embed
+  }
+
+  get expansionSearch(): number {
+    const { declaration, options } = this.parts
+    return options.vectors?.expansionSearch ?? declaration?.expansionSearch ?? 0
+  }
+
+  lastRecall(): RecallReport | undefined {
+    return this.recall?.last
+  }
+
+  async timeAt(position: number): Promise<number> {
+    return this.#times.at(position)
   }
 
   /** Starts what works by itself: the pipeline, and filling the id table. */
@@ -135,17 +162,76 @@ export class Engine implements ReaderHost {
     return this.parts.declaration
   }
 
-  vectorIndex(operation: string): VectorIndexReader {
-    const { declaration, vectors, vectorsError } = this.parts
+  /** @param held What a view reads, unless the index is made anew. */
+  vectorIndex(operation: string, held?: HeldIndex): VectorIndexReader {
+    const { declaration, vectorsError } = this.parts
     if (declaration === undefined) throw notDeclared(operation)
-    if (vectors !== undefined) return vectors
-    const reason = vectorsError?.message ?? 'the index is not open'
-    throw new StoreError(
-      'VECTORS_UNAVAILABLE',
-      `Vectors cannot be used: ${reason}`,
-      { reason },
-      { cause: vectorsError }
-    )
+    if (vectorsError !== undefined) throw vectorsUnavailable(vectorsError)
+    return new VectorAccess(this, held)
+  }
+
+  /** Ends when no other index is taking the place of the one there was. */
+  async vectorsReplaced(): Promise<void> {
+    await this.#replacing
+  }
+
+  /** The index; while another takes its place, the new one. */
+  async vectorsClient(): Promise<VectorsClient> {
+    await this.#replacing
+    const { vectors, vectorsError } = this.parts
+    if (vectors === undefined) throw vectorsUnavailable(vectorsError)
+    return vectors
+  }
+
+  /** Reads wait for the new index. If there is none, they are told why. */
+  async replaceVectors(make: () => Promise<VectorsClient>): Promise<void> {
+    if (this.closing.signal.aborted) throw storeClosed('replaceVectors')
+    // Whoever meets the same damage finds that it is seen to.
+    this.parts.vectors = undefined
+    const replacing = this.#takeOver(make)
+    this.#replacing = replacing
+    this.retire(replacing)
+    await replacing
+  }
+
+  async #takeOver(make: () => Promise<VectorsClient>): Promise<void> {
+    const { parts, closing } = this
+    try {
+      const vectors = await make()
+      parts.vectors = vectors
+      parts.vectorsError = undefined
+      this.#watch(vectors)
+      // A store that closes meanwhile closes this one.
+      if (!closing.signal.aborted) this.pipeline.add(vectors)
+    } catch (error) {
+      parts.vectors = undefined
+      parts.vectorsError = vectorsUnavailable(error)
+    }
+  }
+
+  /** Vectors that wait for their graph are many: who brings more waits. `undefined`: go on. */
+  roomFor(commit: WaitingCommit): Promise<void> | undefined {
+    const { vectors } = this.parts
+    if (vectors === undefined || !commit.commands.some(bringsVector)) return undefined
+    return vectors.room(commit.signal)
+  }
+
+  /** What readers that stay at this position hold on to. */
+  holdVectors(): HeldIndex | undefined {
+    const { vectors } = this.parts
+    return vectors === undefined ? undefined : { client: vectors, pin: vectors.pin() }
+  }
+
+  /** Damage that nobody met who could ask again: it heals all the same. */
+  #watch(vectors: VectorsClient): void {
+    vectors.whenDamaged(() => {
+      if (this.closing.signal.aborted) return
+      this.retire(restartVectors(this, vectors))
+    })
+    vectors.follow({
+      vectors: () => vectorsAt(this.pin()),
+      census: async (segment) => censusOf(this, segment)
+    })
   }
 
   /** Takes a generation of the tables as the live one: reads follow its checkpoints from now on. */
@@ -164,7 +250,7 @@ export class Engine implements ReaderHost {
         if (this.parts.tables !== tables) return
         // What the sweep erased is gone from a snapshot taken now, but not from the one in use.
         await this.#moveTo(tables.snapshot())
-        this.parts.overlay.swept(ordinal)
+        if (ordinal !== undefined) this.parts.overlay.swept(ordinal)
       }
     )
   }
@@ -190,6 +276,7 @@ export class Engine implements ReaderHost {
   /** Ends when no rebuild and no comparison is under way. */
   async settled(): Promise<void> {
     await this.#turn
+    await this.#replacing
   }
 
   /** Keeps track of work that ends by itself, for `closeRetired`. */
@@ -220,6 +307,14 @@ export class Engine implements ReaderHost {
     await this.#filling
   }
 
+  #recallFile(): RecallFile | undefined {
+    const { directory, format, declaration, hub } = this.parts
+    if (declaration === undefined) return undefined
+    return new RecallFile(directory, format.storeId, declaration, (reason) => {
+      if (hub.active) hub.emit({ type: 'damage-found', time: Date.now(), part: 'recall', reason })
+    })
+  }
+
   /** From now on reads begin at this snapshot. Views that hold the old one keep it. */
   async #moveTo(snapshot: TablesSnapshot): Promise<void> {
     const { live } = this.parts
@@ -238,7 +333,8 @@ export class Engine implements ReaderHost {
   #appended(group: AppendedGroup): void {
     const { first, last, bytes, commits, us } = group
     const events = last - first + 1
-    this.counters.commits += commits
+    this.counters.commits += commits.length
+    this.parts.vectors?.appended(commits, first, last)
     this.counters.events += events
     this.counters.frames += 1
     this.pipeline.appended({ head: last, events, bytes })
@@ -246,7 +342,9 @@ export class Engine implements ReaderHost {
     if (group.isPending) this.#intervalSync.schedule()
     const { hub } = this.parts
     if (!hub.active) return
-    hub.emit({ type: 'group-commit', time: Date.now(), commits, events, bytes, us, first, last })
+    const time = Date.now()
+    const size = { commits: commits.length, events, bytes }
+    hub.emit({ type: 'group-commit', time, ...size, us, first, last })
   }
 
   async #fillIds(): Promise<void> {
@@ -273,4 +371,18 @@ export class Engine implements ReaderHost {
       await snapshot.release()
     }
   }
+}
+
+function vectorsUnavailable(cause: unknown): StoreError<'VECTORS_UNAVAILABLE'> {
+  const reason = cause instanceof Error ? cause.message : 'the index is not open'
+  const message = `Vectors cannot be used: ${reason}`
+  return new StoreError('VECTORS_UNAVAILABLE', message, { reason }, { cause })
+}
+
+function storeClosed(operation: string): StoreError<'STORE_CLOSED'> {
+  return new StoreError('STORE_CLOSED', 'The store is closed', { operation })
+}
+
+function bringsVector(command: ValidCommand): boolean {
+  return 'fields' in command && command.fields.vector instanceof Float32Array
 }

@@ -11,6 +11,7 @@ import { type ResolvedOptions, resolveOptions, type StoreOptions } from '../opti
 import { IdTable } from '../projections/id-table.ts'
 import { Overlay } from '../projections/overlay.ts'
 import { Tables } from '../projections/tables/client.ts'
+import { agreeOnIndexes } from '../projections/tables/declared-indexes.ts'
 import {
   createGeneration,
   currentGeneration,
@@ -19,13 +20,13 @@ import {
   removeOtherGenerations,
   tablesDamaged
 } from '../projections/tables/generation.ts'
-import { VectorsClient } from '../projections/vectors/client.ts'
 import { Ownership } from '../storage/owner.ts'
 import { TelemetryHub } from '../telemetry/hub.ts'
 import { LatencyRecorder } from '../telemetry/latency.ts'
 import type { TelemetryEvent } from '../telemetry/types.ts'
 import type { EngineParts } from './engine.ts'
 import { createStore, inspectDirectory, notFound, readFormat, type StoreFormat } from './format.ts'
+import { startVectors } from './start-vectors.ts'
 import { agreeOnVectors } from './vector-declaration.ts'
 
 /** Events between checkpoint and head that open reads into the overlay; more is projected first. */
@@ -111,13 +112,16 @@ async function openOwned(
     declared: parts.declared,
     options
   })
-  const { vectors, vectorsError } = await openVectors(directory, format, declaration, options, hub)
+  const findings = findingsOf(reason, tornTail)
+  const setting = { directory, format, declaration, options, hub, log, findings }
+  const { vectors, vectorsError } = await openVectors(setting)
   if (vectors !== undefined) {
     cleanups.push(async () => vectors.close())
     if (vectors.savedPosition > log.head) throw behind('vectors', vectors.savedPosition, log.head)
   }
   if (!options.readOnly) await removeOtherGenerations(directory, tables.generation)
   const { overlay, ids, stage, live, recovered } = parts
+  findings.push(openedEvent(log.head, recovered, started))
   return {
     directory,
     format,
@@ -134,7 +138,7 @@ async function openOwned(
     declaration,
     vectors,
     vectorsError,
-    findings: [...findingsOf(reason, tornTail), openedEvent(log.head, recovered, started)]
+    findings
   }
 }
 
@@ -165,6 +169,7 @@ async function openTables(
   hub: TelemetryHub,
   distrust: Error | undefined
 ): Promise<{ tables: Tables; reason: string | undefined }> {
+  const indexes = await agreeOnIndexes(directory, options.indexes, options.readOnly)
   const open = async (generation: number): Promise<Tables> =>
     Tables.open({
       directory,
@@ -173,6 +178,7 @@ async function openTables(
       batchEventsMax: options.pipeline.batchEventsMax,
       cacheBytes: Math.floor(options.cacheBytes * BLOCK_CACHE_SHARE),
       readOnly: options.readOnly,
+      indexes,
       onTelemetry: (event) => emit(hub, event)
     })
   const live = await currentGeneration(directory)
@@ -268,22 +274,12 @@ async function overlayParts(
 }
 
 async function openVectors(
-  directory: string,
-  format: StoreFormat,
-  declaration: VectorsDeclared | undefined,
-  options: ResolvedOptions,
-  hub: TelemetryHub
+  setting: Omit<Parameters<typeof startVectors>[0], 'isTrusted'>
 ): Promise<Pick<EngineParts, 'vectors' | 'vectorsError'>> {
+  const { declaration } = setting
   if (declaration === undefined) return { vectors: undefined, vectorsError: undefined }
   try {
-    const vectors = await VectorsClient.start({
-      directory,
-      storeId: format.storeId,
-      declaration,
-      readOnly: options.readOnly,
-      expansionSearch: options.vectors?.expansionSearch ?? declaration.expansionSearch,
-      onTelemetry: (event) => emit(hub, event)
-    })
+    const vectors = await startVectors({ ...setting, isTrusted: true })
     return { vectors, vectorsError: undefined }
   } catch (error) {
     // The graph and the tables work without; whoever searches is told.

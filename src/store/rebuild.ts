@@ -7,18 +7,19 @@
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { aborted, ioFailed, StoreError, throwIfAborted } from '../errors.ts'
+import { aborted, ioFailed, throwIfAborted } from '../errors.ts'
 import { Tables } from '../projections/tables/client.ts'
 import {
   createGeneration,
   generationPath,
   publishGeneration
 } from '../projections/tables/generation.ts'
-import { VectorsClient } from '../projections/vectors/client.ts'
+import type { VectorsClient } from '../projections/vectors/client.ts'
 import { checkOptions, queryInvalid } from '../query/read-options.ts'
 import type { LongOptions } from '../types.ts'
 import type { Engine } from './engine.ts'
 import { VECTORS_DIRECTORY } from './format.ts'
+import { startVectors } from './start-vectors.ts'
 
 const PROJECTIONS = ['tables', 'vectors']
 
@@ -89,6 +90,7 @@ export async function projectAside(
     batchEventsMax: engine.parts.options.pipeline.batchEventsMax,
     cacheBytes: 8 * 1024 * 1024,
     readOnly: false,
+    indexes: engine.parts.tables.indexes,
     onTelemetry: () => {}
   })
   try {
@@ -116,35 +118,13 @@ export async function discard(directory: string, tables: Tables): Promise<void> 
 
 async function rebuildVectors(engine: Engine, options: LongOptions): Promise<void> {
   const { parts } = engine
-  const { declaration, hub, log } = parts
-  if (declaration === undefined) return
+  if (parts.declaration === undefined) return
+  const { hub, log } = parts
   const started = performance.now()
   announce(engine, 'vectors')
-  const old = parts.vectors
-  if (old !== undefined) {
-    await engine.pipeline.remove('vectors')
-    parts.vectors = undefined
-    parts.vectorsError = new StoreError('VECTORS_UNAVAILABLE', 'The index is being rebuilt', {
-      reason: 'rebuild'
-    })
-    await old.close()
-  }
-  // If the process dies here, the next open finds no index and builds it from the log.
-  await rm(join(parts.directory, VECTORS_DIRECTORY), { recursive: true, force: true })
-  const vectors = await VectorsClient.start({
-    directory: parts.directory,
-    storeId: parts.format.storeId,
-    declaration,
-    readOnly: false,
-    expansionSearch: parts.options.vectors?.expansionSearch ?? declaration.expansionSearch,
-    onTelemetry: (event) => {
-      if (hub.active) hub.emit(event)
-    }
-  })
-  // From here on searches answer again: what has no graph yet is scanned.
-  parts.vectors = vectors
-  parts.vectorsError = undefined
-  engine.pipeline.add(vectors)
+  await engine.vectorsReplaced()
+  await restartVectors(engine, parts.vectors)
+  const vectors = await engine.vectorsClient()
   const target = log.durableHead
   const report = (): void =>
     options.onProgress?.({ phase: 'vectors', done: vectors.position, total: target })
@@ -161,6 +141,30 @@ async function rebuildVectors(engine: Engine, options: LongOptions): Promise<voi
   if (hub.active) {
     hub.emit({ type: 'rebuilt', time: Date.now(), projection: 'vectors', position, ms })
   }
+}
+
+/**
+ * Puts an index without files in the place of one, unless somebody did so before. It answers at once:
+ * what is in no graph yet is compared. If the process dies here, the next open finds no index and
+ * makes it from the log.
+ */
+export async function restartVectors(
+  engine: Engine,
+  old: VectorsClient | undefined
+): Promise<void> {
+  if (engine.parts.vectors !== old) return
+  await engine.replaceVectors(async () => {
+    const { parts } = engine
+    const { options } = parts
+    if (old !== undefined) {
+      await engine.pipeline.remove('vectors')
+      await old.close()
+    }
+    if (!options.readOnly) {
+      await rm(join(parts.directory, VECTORS_DIRECTORY), { recursive: true, force: true })
+    }
+    return startVectors({ ...parts, isTrusted: false })
+  })
 }
 
 function announce(engine: Engine, projection: string): void {

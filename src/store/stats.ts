@@ -1,7 +1,11 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { isStoreError } from '../errors.ts'
 import { LOG_DIRECTORY } from '../log/level-log.ts'
+import type { Tables } from '../projections/tables/client.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
+import { type IndexState, isBuilt, progressOf } from '../projections/tables/index-states.ts'
+import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import { isMissing } from '../storage/files.ts'
 import type { Stats, VectorStats } from '../telemetry/types.ts'
 import type { Engine } from './engine.ts'
@@ -32,8 +36,13 @@ export class StatsReader {
       dimensions: declaration?.dimensions ?? 0,
       indexed: 0,
       pending: 0,
+      pendingMax: 0,
+      scanned: 0,
       segments: 0,
-      position: 0
+      position: 0,
+      savedPosition: 0,
+      readers: 0,
+      workerRestarts: 0
     }
     return {
       position: log.head,
@@ -41,7 +50,8 @@ export class StatsReader {
       poisoned: log.poison !== undefined,
       pipeline: pipeline.stats(),
       latency: latency.summary(),
-      vectors: vectors?.stats() ?? noVectors,
+      vectors: { ...(vectors?.stats() ?? noVectors), ...this.#lastRecall() },
+      indexes: indexStats(parts.tables, parts.live.snapshot),
       caches: {},
       disk: { ...this.#readDisk(), ...diskGuard.reading },
       scrub: scrub.stats,
@@ -56,6 +66,11 @@ export class StatsReader {
     }
   }
 
+  #lastRecall(): Pick<VectorStats, 'recall'> {
+    const recall = this.#engine.lastRecall()
+    return recall === undefined ? {} : { recall }
+  }
+
   #readDisk(): DiskBytes {
     const now = performance.now()
     if (now - this.#lookedAt < DISK_EVERY_MS) return this.#disk
@@ -67,6 +82,30 @@ export class StatsReader {
       vectorsBytes: bytesBelow(join(directory, 'vectors'))
     }
     return this.#disk
+  }
+}
+
+/** What is declared, as reads see it now: one that is not there yet is not built. */
+function indexStats(tables: Tables, snapshot: TablesSnapshot): Stats['indexes'] {
+  const states = statesOf(snapshot)
+  const entries = Object.entries(tables.indexes).map(([field, type]) => {
+    const state = states.find((one) => one.field === field && one.type === type && !one.dropping)
+    const seen = state === undefined ? 0 : progressOf(state)
+    const built = state !== undefined && isBuilt(state)
+    // The worker may be further than the last batch that reads see.
+    const progress = built ? 1 : Math.max(seen, tables.indexProgress[field] ?? 0)
+    return [field, { type, built, progress }] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+function statesOf(snapshot: TablesSnapshot): readonly IndexState[] {
+  try {
+    return snapshot.indexes()
+  } catch (error) {
+    // The tables heal from it, and are told of it by the snapshot; statistics go on meanwhile.
+    if (isStoreError(error, 'TABLES_DAMAGED')) return []
+    throw error
   }
 }
 

@@ -12,7 +12,7 @@ interface Agreement {
 }
 
 /** What may differ at every open: it steers searching, not what is stored. */
-const RUN_TIME: readonly string[] = ['expansionSearch']
+const RUN_TIME: readonly string[] = ['expansionSearch', 'cacheBytes']
 
 /**
  * Compares the options with what the log declares, and declares vectors where that is new.
@@ -54,7 +54,7 @@ async function declare({ log, stage }: Agreement, asked: VectorOptions): Promise
 function compare(declared: VectorsDeclared, asked: VectorOptions): void {
   for (const [name, received] of Object.entries(asked)) {
     if (RUN_TIME.includes(name)) continue
-    const before: unknown = declared[name as keyof VectorOptions]
+    const before: unknown = declared[name as keyof VectorOptions & keyof VectorsDeclared]
     if (before === received) continue
     if (name === 'model') {
       const message = `The vectors are of model '${declared.model}', received '${received}'`

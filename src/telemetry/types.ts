@@ -20,6 +20,9 @@ export type Operation =
   | 'concepts'
   | 'view'
 
+/** Through the graph, among the concepts that a filter selected, or over all vectors. */
+export type SearchStrategy = 'graph' | 'among' | 'scan'
+
 export type ProjectionState = 'running' | 'stopped' | 'rebuilding'
 
 export interface ProjectionStats {
@@ -50,11 +53,38 @@ export interface PipelineStats {
 export interface VectorStats {
   declared: boolean
   dimensions: number
-  /** Vectors in the graph, and those found by the exact scan until they are. */
+  /** Vectors in a graph, and those that wait to be; beyond `pendingMax` writers of vectors wait. */
   indexed: number
   pending: number
+  pendingMax: number
+  /** Vectors that each search compares one by one: graphs are written anew now and then. */
+  scanned: number
   segments: number
   position: number
+  /** Checkpoint of the files: a crash loses nothing, but what is behind it is read from the log. */
+  savedPosition: number
+  /** Threads that answer searches, and those of the process that died and were replaced. */
+  readers: number
+  workerRestarts: number
+  /** What `checkVectors` found the last time; absent before. */
+  recall?: RecallReport
+}
+
+/** How much of the exact answer a search through the index finds, and how fast. */
+export interface RecallReport {
+  /** The state that was searched. */
+  position: number
+  vectors: number
+  /** Stored vectors that were searched for, drawn in an order that follows from `seed`. */
+  sample: number
+  seed: number
+  k: number
+  /** By increasing `ef`. Times are those of whole searches, one after the other. */
+  recalls: { ef: number; recall: number; p50Us: number; p99Us: number }[]
+  /** The exact searches that these were compared with. */
+  exact: { p50Us: number; p99Us: number }
+  /** Milliseconds since 1970. */
+  checkedAt: number
 }
 
 export interface Stats {
@@ -64,6 +94,8 @@ export interface Stats {
   pipeline: PipelineStats
   latency: Record<Operation, LatencySummary>
   vectors: VectorStats
+  /** Indexes of metadata fields that are declared, by field. */
+  indexes: Record<string, FieldIndexStats>
   caches: Record<string, { entries: number; bytes: number; hits: number; misses: number }>
   disk: {
     logBytes: number
@@ -84,6 +116,14 @@ export interface Stats {
   }
   commits: { commits: number; events: number; frames: number; waiting: number }
   views: number
+}
+
+export interface FieldIndexStats {
+  type: 'string' | 'number' | 'boolean'
+  /** Filters use it. */
+  built: boolean
+  /** 0 to 1. */
+  progress: number
 }
 
 /** What the background check of the files has seen since the store was opened. */
@@ -130,8 +170,21 @@ export type TelemetryEvent =
   | (Base<'rebuilt'> & { projection: string; position: number; ms: number })
   | (Base<'index-loaded'> & { vectors: number; ms: number })
   | (Base<'index-saved'> & { vectors: number; bytes: number; ms: number })
+  | (Base<'index-merged'> & { segments: number; vectors: number; dropped: number; ms: number })
+  | (Base<'index-save-failed'> & { reason: string })
   | (Base<'index-built'> & { vectors: number; ms: number })
-  | (Base<'query'> & { kind: Operation; us: number; results: number })
+  | (Base<'fields-indexed'> & { fields: string[]; ms: number })
+  | (Base<'query'> & {
+      kind: Operation
+      us: number
+      results: number
+      /** Of a search, as are those below. */
+      k?: number
+      /** How the matches were found in the end. */
+      strategy?: SearchStrategy
+      /** Candidates that the graph considered the last time; absent where it was not asked. */
+      ef?: number
+    })
   | (Base<'health-changed'> & { healthScore: number; recommendation: string })
   | (Base<'poisoned'> & { durableHead: number; error: string })
   | (Base<'sweep'> & { ordinal: number; erased: number; done: boolean })

@@ -1,12 +1,13 @@
 /** A backup is the store at one position, whatever is written meanwhile. */
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { open, restore } from 'sutra-storage'
+import { type Command, open, restore } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { openTemporaryStore } from '../support/open-store.ts'
 import { changeRow, flipFile, flipped, logOf, rowsOf } from '../support/raw.ts'
 import { look, sampleStore, VECTORS, vectorOf } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
+import { expectRightAnswers, graphSample, settled } from '../vectors/graph-sample.ts'
 import { contentsAt, contentsOf, filesOf, type Learned, learnWave, lookInto } from './support.ts'
 
 describe('a backup', () => {
@@ -30,6 +31,29 @@ describe('a backup', () => {
     expect(await lookInto(restored)).toEqual(before)
     await using again = await open(restored)
     expect(await again.verify()).toMatchObject({ ok: true, position: before.position })
+  })
+
+  test('made without the hash of the state restores to the same state, which nobody vouches for', async () => {
+    const { directory, before } = await sampleStore()
+    const [target, restored] = [await temporaryPath('backup'), await temporaryPath()]
+    await using store = await open(directory)
+    const phases = new Set<string>()
+
+    const made = await store.backup(target, {
+      stateHash: false,
+      onProgress: ({ phase }) => phases.add(phase)
+    })
+    const report = await restore(target, restored)
+
+    expect(made).toMatchObject({ from: 0, position: before.position })
+    expect(made).not.toHaveProperty('stateHash')
+    expect(report).not.toHaveProperty('stateHash')
+    expect([...phases]).not.toContain('state hash')
+    expect(await lookInto(restored)).toEqual(before)
+    // The next one goes on with it, and knows.
+    expect(await store.backup(target)).toMatchObject({ events: 0, stateHash: before.stateHash })
+    const asked = { stateHash: 'no' } as unknown as { stateHash: boolean }
+    await expect(store.backup(target, asked)).rejects.toThrow(TypeError)
   })
 
   test('holds everything acknowledged before it, and some prefix of what is written on', async () => {
@@ -203,9 +227,12 @@ describe('vectors', () => {
     await using temporary = await openTemporaryStore(VECTORS)
     const { store } = temporary
     const [target, restored] = [await temporaryPath('backup'), await temporaryPath()]
-    for (let n = 0; n < 300; n++) {
-      const concept = { id: { key: `v${n}` }, content: `${n}`, embedding: vectorOf(n) }
-      await store.learn(concept, { durability: 'os' })
+    for (let done = 0; done < 1200; done += 100) {
+      const commands = Array.from({ length: 100 }, (_, at): Command => {
+        const n = done + at
+        return { do: 'learn', id: { key: `v${n}` }, content: `${n}`, embedding: vectorOf(n) }
+      })
+      await store.commit(commands, { durability: 'os' })
     }
     await store.caughtUp()
     await store.backup(target)
@@ -217,26 +244,57 @@ describe('vectors', () => {
       if (event.type === 'index-built') built.push(event)
     })
     const found = await again.search(vectorOf(7), { k: 20 })
-    const { indexed, pending } = again.stats().vectors
+    const { indexed, pending, scanned } = again.stats().vectors
     await again.caughtUp()
     watching.unsubscribe()
 
     expect(found).toEqual(await store.search(vectorOf(7), { k: 20 }))
-    expect({ indexed, pending, built }).toEqual({ indexed: 300, pending: 0, built: [] })
+    expect({ indexed, pending, scanned }).toEqual({ indexed: 1200, pending: 0, scanned: 0 })
+    expect(built).toEqual([])
   })
 
-  test('that are damaged in the backup are left out and indexed again', async () => {
-    const { directory, before } = await sampleStore()
+  test.each(['.f32', '.ids', '.usearch'])(
+    'of which %s is damaged in the backup are left out and indexed again',
+    async (end) => {
+      const { directory, stateHash, vectors } = await graphSample()
+      const [target, restored] = [await temporaryPath('backup'), await temporaryPath()]
+      await using store = await open(directory)
+      await store.backup(target)
+      const name = (await readdir(join(target, 'data'))).find((one) => one.endsWith(end))
+      await flipFile(join(target, 'data', name ?? ''), 100)
+
+      const report = await restore(target, restored)
+
+      expect(report).toMatchObject({ vectors: false, stateHash })
+      await using again = await open(restored)
+      await expectRightAnswers(again, vectors)
+      await settled(again)
+      await expectRightAnswers(again, vectors)
+    }
+  )
+
+  test('come with the rows and the graphs that were added since the last backup', async () => {
+    const { directory, vectors } = await graphSample()
     const [target, restored] = [await temporaryPath('backup'), await temporaryPath()]
     await using store = await open(directory)
-    await store.backup(target)
-    const name = (await readdir(join(target, 'data'))).find((one) => one.endsWith('.usearch'))
-    await flipFile(join(target, 'data', name ?? ''), 100)
+    const first = await store.backup(target)
+    const newest = new Map(vectors)
+    const commands = Array.from({ length: 1000 }, (_, n): Command => {
+      const embedding = vectorOf(n + 5000)
+      newest.set(`later${n}`, embedding)
+      return { do: 'learn', id: { key: `later${n}` }, content: `${n}`, embedding }
+    })
+    await store.commit(commands, { durability: 'os' })
+    await store.caughtUp()
 
+    const second = await store.backup(target)
     const report = await restore(target, restored)
 
-    expect(report).toMatchObject({ vectors: false, stateHash: before.stateHash })
-    expect(await lookInto(restored)).toEqual(before)
+    expect([first.vectors, second.vectors, report.vectors]).toEqual([true, true, true])
+    const files = await readdir(join(target, 'data'))
+    expect(files.filter((name) => /f32|ids|usearch/.test(name))).toHaveLength(3)
+    await using again = await open(restored)
+    await expectRightAnswers(again, newest)
   })
 
   test('that are damaged in the store are left out', async () => {
@@ -398,7 +456,7 @@ describe('a backup that cannot be finished', () => {
     await restore(target, restored)
 
     expect(await lookInto(restored)).toEqual(before)
-    expect(await readdir(join(target, 'data'))).toHaveLength(4)
+    expect(await readdir(join(target, 'data'))).toHaveLength(3)
   })
 
   test('stops when it is aborted, and when the store closes', async () => {

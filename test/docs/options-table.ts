@@ -25,6 +25,7 @@ const PURPOSE: Readonly<Record<keyof Rules, string>> = {
   'vectors.connectivity': 'neighbours of a node of the graph; fixed once declared',
   'vectors.expansionAdd': 'care taken when a vector is added; fixed once declared',
   'vectors.expansionSearch': 'care taken when searching; may differ at every open',
+  'vectors.cacheBytes': 'memory for exact vectors that are in files too; may differ at every open',
   'cache.bytes': 'memory for ids and blocks of the tables',
   'limits.contentBytes': 'of `content`, and of `data`',
   'limits.metadataBytes': 'of metadata, encoded; of the headers of a commit',

@@ -14,14 +14,16 @@ import { decodeFrame, encodeBody, frameKey, sealFrame, sealGap } from '#sutra/lo
 import { HeadFile } from '#sutra/log/head-file.js'
 import { toStoredEvent } from '#sutra/log/stored-event.js'
 import { currentGeneration } from '#sutra/projections/tables/generation.js'
-import { writeSealed } from '#sutra/projections/vectors/index-files.js'
+import { checkSealed, type FileSeal, readSeal } from '#sutra/projections/vectors/index-files.js'
+import { checkSizes } from '#sutra/projections/vectors/index-files-open.js'
 import {
   emptyManifest,
+  filesOf,
   publishManifest,
-  readManifest
+  readManifest,
+  type SegmentSeal
 } from '#sutra/projections/vectors/manifest.js'
 import { Pace } from '#sutra/projections/vectors/pace.js'
-import { checkSegment, segmentPath } from '#sutra/projections/vectors/segment.js'
 import { decodeCursor, encodeCursor } from '#sutra/query/cursor.js'
 import { pack, unpack } from '#sutra/storage/codec.js'
 import { readFormat } from '#sutra/store/format.js'
@@ -194,24 +196,32 @@ async function manifestDecoders(directory: string): Promise<Decoder[]> {
   const declared = EVENTS.find((event) => event.type === 'vectors-declared')
   if (declared?.type !== 'vectors-declared') throw new Error('No sample declares vectors')
   const expected = emptyManifest(STORE_ID.toString('hex'), declared)
-  const pace = new Pace(() => {})
+  const pace = new Pace()
   // Two vectors of two dimensions; the graph is not looked into here.
-  const [graph, vectors, ids] = await Promise.all(
-    (['usearch', 'f32', 'ids'] as const).map(async (file) =>
-      writeSealed(segmentPath(directory, '1', file), [Buffer.alloc(16, 1)], pace)
-    )
-  )
-  if (!graph || !vectors || !ids) throw new Error('Three files were written')
-  const seal = { count: 2, first: 1, last: 2, graph, vectors, ids }
-  const segments = [{ name: '1', ...seal }]
-  await publishManifest(directory, { ...expected, nextName: 2, position: 9, segments })
+  const sealOf = async (file: string, bytes: number): Promise<FileSeal> => {
+    await writeFile(join(directory, file), Buffer.alloc(bytes, 1))
+    return readSeal(join(directory, file), pace)
+  }
+  const dimensions = 2
+  const segment: SegmentSeal = {
+    ...{ name: '1', rows: 2, first: 1, last: 2 },
+    vectors: await sealOf('1.f32', 2 * 4 * dimensions),
+    ids: await sealOf('1.ids', 2 * 12),
+    graph: { name: '2', rows: 2, file: await sealOf('2.usearch', 100) }
+  }
+  const made = { ...expected, dimensions, nextName: 3, position: 9, segments: [segment] }
+  await publishManifest(directory, made)
   const path = join(directory, 'MANIFEST')
   const sample = await readFile(path)
   // As the index does when it opens: first the list, then the files that it names.
   const read = async (bytes: Buffer): Promise<void> => {
     await writeFile(path, bytes)
-    const manifest = await readManifest(directory, expected)
-    for (const one of manifest?.segments ?? []) await checkSegment(directory, one, 2, pace)
+    const manifest = await readManifest(directory, { ...expected, dimensions })
+    if (manifest === undefined) return
+    await checkSizes(directory, manifest)
+    for (const { name, seal } of manifest.segments.flatMap(filesOf)) {
+      await checkSealed(join(directory, name), seal, pace)
+    }
   }
   const isTyped = (error: unknown): boolean => isNamed(error, 'IndexDamage')
   const json = sample.subarray(0, sample.indexOf('\n'))

@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest'
 import type { VectorsDeclared } from '#sutra/log/event.js'
-import { catchUp, DECLARED, distance, VectorsFixture } from './vectors-fixture.js'
+import {
+  catchUp,
+  DECLARED,
+  distance,
+  expectRightAnswers,
+  VectorsFixture
+} from './vectors-fixture.ts'
 
 const QUERIES = 40
 const METRICS = ['cosine', 'ip', 'l2sq'] as const
@@ -11,12 +17,13 @@ test.each(
 )('the graph finds the nearest: $metric over $quantization', async (shape) => {
   await using fixture = await VectorsFixture.create()
   await fixture.learn(3000)
-  const client = await fixture.start({ declaration: { ...DECLARED, ...shape } })
+  const client = await fixture.start({ declaration: { ...DECLARED, ...shape }, segmentRows: 3000 })
   await catchUp(client, fixture.head)
+  await client.save(fixture.head)
 
   const recall = await measureRecall(fixture, client, shape.metric)
 
-  expect(client.stats()).toMatchObject({ indexed: 3000, pending: 0, segments: 1 })
+  expect(client.stats()).toMatchObject({ indexed: 3000, pending: 0, scanned: 0, segments: 1 })
   expect(recall).toBeGreaterThan(0.95)
 })
 
@@ -26,10 +33,12 @@ test('distances are exact, whatever the numbers of the graph', async () => {
   const declaration: VectorsDeclared = { ...DECLARED, quantization: 'i8' }
   const client = await fixture.start({ declaration })
   await catchUp(client, fixture.head)
+  await client.save(fixture.head)
   const query = fixture.randomVector()
 
   const found = await client.search(query, { k: 20, position: fixture.head })
 
+  expect(client.stats().scanned).toBe(0)
   expect(found.exhausted).toBe(false)
   expect([...found.distances]).toEqual([...found.distances].sort((a, b) => a - b))
   found.revisions.forEach((revision, at) => {
@@ -42,35 +51,99 @@ test('distances are exact, whatever the numbers of the graph', async () => {
   })
 })
 
-test('an exact search equals brute force over sealed, growing and unindexed rows', async () => {
-  await using fixture = await VectorsFixture.create()
-  const client = await fixture.start({ sealRows: 1000 })
-  await fixture.learn(2500)
-  await catchUp(client, fixture.head)
-  await fixture.learn(300)
-  const query = fixture.randomVector()
+test.each([{ cacheBytes: 0 }, { cacheBytes: 64 * 1024 * 1024 }])(
+  'an exact search equals brute force over graphs, files and memory: %o',
+  async (options) => {
+    await using fixture = await VectorsFixture.create()
+    const client = await fixture.start({ segmentRows: 1100, ...options })
+    await fixture.learn(2700)
+    await catchUp(client, fixture.head)
+    await client.save(fixture.head)
+    await fixture.learn(300)
+    const query = fixture.randomVector()
 
-  const found = await client.search(query, { k: 50, exact: true, position: fixture.head })
+    const found = await client.search(query, { k: 50, exact: true, position: fixture.head })
 
-  expect([...found.revisions]).toEqual(fixture.nearest(query, 50))
-  expect(client.stats()).toMatchObject({ indexed: 2500, pending: 300 })
-  expect(client.stats().segments).toBeGreaterThan(1)
-})
+    expect([...found.revisions]).toEqual(fixture.nearest(query, 50))
+    expect(client.stats()).toMatchObject({ indexed: 2200, pending: 800, scanned: 800, segments: 3 })
+    await expectRightAnswers(fixture, client)
+  }
+)
 
 test('a vector is found the moment its event is in the log, long before it is in a graph', async () => {
   await using fixture = await VectorsFixture.create()
-  await fixture.learn(1000)
+  await fixture.learn(2000)
   const client = await fixture.start()
   await catchUp(client, fixture.head)
+  await client.save(fixture.head)
   const fresh = fixture.randomVector()
   await fixture.append([fixture.learned(fresh)])
 
   const found = await client.search(fresh, { k: 1, position: fixture.head })
 
-  expect(found.revisions[0]).toBe(1001)
+  expect(found.revisions[0]).toBe(2001)
   expect(found.distances[0]).toBeCloseTo(0, 12)
-  expect(client.position).toBe(1000)
-  expect(client.stats().pending).toBe(1)
+  expect(client.position).toBe(2000)
+  expect(client.stats()).toMatchObject({ indexed: 2000, pending: 1, scanned: 1 })
+})
+
+test('a vector that the writer told of is found without reading the log', async () => {
+  await using fixture = await VectorsFixture.create()
+  await fixture.learn(100)
+  const client = await fixture.start()
+  // What was there before is read from the log; from then on nothing is.
+  await client.search(fixture.randomVector(), { k: 1, position: fixture.head })
+  fixture.tell(client)
+  const fresh = fixture.randomVector()
+
+  await fixture.append([fixture.learned(fresh), fixture.forgotten(3)])
+  const found = await client.search(fresh, { k: 1, position: fixture.head })
+  await fixture.learn(3000)
+
+  expect(found.revisions[0]).toBe(101)
+  expect(client.stats().pending).toBe(3101)
+  await expectRightAnswers(fixture, client)
+  await catchUp(client, fixture.head)
+  await expectRightAnswers(fixture, client)
+})
+
+test('a client that missed a commit reads it from the log', async () => {
+  await using fixture = await VectorsFixture.create()
+  const client = await fixture.start()
+  fixture.tell(client)
+  await fixture.learn(10, { perFrame: 1 })
+  fixture.untell(client)
+  await fixture.learn(5, { perFrame: 2 })
+  fixture.tell(client)
+  await fixture.learn(10, { perFrame: 3 })
+
+  const all = await client.search(fixture.randomVector(), { k: 100, position: fixture.head })
+  await fixture.learn(10, { perFrame: 3 })
+
+  expect(all.revisions).toHaveLength(25)
+  expect(client.stats().pending).toBe(35)
+  await expectRightAnswers(fixture, client)
+})
+
+test('a pin goes on reading what was there, while rows, graphs and files come and go', async () => {
+  await using fixture = await VectorsFixture.create()
+  const client = await fixture.start({ segmentRows: 700, cacheBytes: 0 })
+  fixture.tell(client)
+  await fixture.learn(900)
+  const position = fixture.head
+  const pin = client.pin()
+  const query = fixture.randomVector()
+  const before = fixture.nearest(query, 900)
+
+  await fixture.learn(2000)
+  await catchUp(client, fixture.head)
+  await client.save(fixture.head)
+  const { revisions } = await client.search(query, { k: 3000, exact: true, position, pin })
+  client.unpin(pin)
+
+  // Later ones may be among them: the view's own rows tell which count.
+  expect([...revisions].filter((revision) => revision <= 900)).toEqual(before)
+  await expectRightAnswers(fixture, client)
 })
 
 test('equal vectors come in the order of their revisions', async () => {
@@ -89,18 +162,21 @@ test('equal vectors come in the order of their revisions', async () => {
 
 test('a search says when there is nothing more to get', async () => {
   await using fixture = await VectorsFixture.create()
-  await fixture.learn(300)
+  await fixture.learn(1300)
   const client = await fixture.start()
   await catchUp(client, fixture.head)
+  await client.save(fixture.head)
   const query = fixture.randomVector()
   const position = fixture.head
 
-  const some = await client.search(query, { k: 299, position })
+  const few = await client.search(query, { k: 10, position })
+  const some = await client.search(query, { k: 1299, position })
   const all = await client.search(query, { k: 1e10, position })
 
-  expect(some).toMatchObject({ exhausted: false })
-  expect(all).toMatchObject({ exhausted: true })
-  expect([...all.revisions]).toEqual(fixture.nearest(query, 300))
+  expect(few.exhausted).toBe(false)
+  expect(some.exhausted).toBe(false)
+  expect(all.exhausted).toBe(true)
+  expect([...all.revisions]).toEqual(fixture.nearest(query, 1300))
 })
 
 test('an empty index answers', async () => {
@@ -114,7 +190,7 @@ test('an empty index answers', async () => {
 
 test('among compares with the given pairs alone', async () => {
   await using fixture = await VectorsFixture.create()
-  const client = await fixture.start({ sealRows: 500 })
+  const client = await fixture.start({ segmentRows: 500 })
   await fixture.learn(900)
   await catchUp(client, fixture.head)
   await fixture.learn(200)
@@ -137,7 +213,7 @@ test('among compares with the given pairs alone', async () => {
 
 test('vectors come back bit for bit', async () => {
   await using fixture = await VectorsFixture.create()
-  const client = await fixture.start({ sealRows: 500 })
+  const client = await fixture.start({ segmentRows: 500 })
   await fixture.learn(600)
   const odd = fixture.randomVector()
   odd.set([-0, 1e-45, -3.4e38, 1 / 3])
@@ -145,7 +221,7 @@ test('vectors come back bit for bit', async () => {
   await catchUp(client, fixture.head)
   await fixture.learn(10)
 
-  const found = await client.vectors([1, 601, 611, 612, 2], fixture.head)
+  const found = await client.vectors([1, 601, 611, 612, 2], { position: fixture.head })
 
   const expected = [1, 601, 611, 612, 2].map((revision) => fixture.rows[revision - 1]?.vector)
   expect(found.map(bits)).toEqual(expected.map(bits))
@@ -163,7 +239,7 @@ test('vectors of another space and events without vectors are passed over', asyn
   const batch = await client.project(fixture.head)
 
   expect(batch).toMatchObject({ from: 1, to: 3, events: 3 })
-  expect(client.stats()).toMatchObject({ indexed: 1, position: 3 })
+  expect(client.stats()).toMatchObject({ pending: 1, scanned: 1, position: 3 })
 })
 
 test('vectors of any finite size keep the graph usable', async () => {
@@ -173,8 +249,12 @@ test('vectors of any finite size keep the graph usable', async () => {
   const huge = fixture.rows.slice(0, 20).map(({ vector }) => fixture.learned(vector.slice()))
   await fixture.append(huge)
   for (const metric of METRICS) {
-    const client = await fixture.start({ declaration: { ...DECLARED, metric }, readOnly: true })
+    const client = await fixture.start({
+      declaration: { ...DECLARED, metric },
+      isTrusted: false
+    })
     await catchUp(client, fixture.head)
+    await client.save(fixture.head)
 
     const query = fixture.rows[700]?.vector ?? new Float32Array()
     const found = await client.search(query, { k: 5, position: fixture.head })

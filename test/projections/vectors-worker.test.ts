@@ -1,7 +1,9 @@
-import type { Worker } from 'node:worker_threads'
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { VectorPool } from '#sutra/projections/vectors/pool.js'
 import { GraphFactory } from '#sutra/projections/vectors/vector-index.js'
-import { catchUp, DECLARED, VectorsFixture } from './vectors-fixture.js'
+import { ALWAYS, dyingPool, watchWorkers } from '../vectors/dying-pool.ts'
+import { catchUp, DECLARED, expectRightAnswers, until, VectorsFixture } from './vectors-fixture.ts'
 
 const WIDE = { ...DECLARED, dimensions: 256, quantization: 'f32' as const }
 
@@ -11,11 +13,12 @@ test('a batch is bounded, and ends where a frame ends', async () => {
   const client = await fixture.start()
 
   const batch = await client.project(fixture.head)
-  const within = await client.project(batch.to + 1)
+  const next = await client.project(fixture.head)
 
-  expect(batch).toMatchObject({ from: 1, to: 2100, events: 2100 })
-  expect(within).toMatchObject({ from: 2101, to: 2400 })
-  expect(client.position).toBe(2400)
+  expect(batch).toMatchObject({ from: 1, to: 1800, events: 1800 })
+  expect(next.from).toBe(1801)
+  expect(next.to % 300 === 0 || next.to === 5000).toBe(true)
+  expect(client.stats().indexed).toBeGreaterThanOrEqual(next.to - 1024)
 })
 
 test('rows that searches brought in earlier are projected by position all the same', async () => {
@@ -24,9 +27,9 @@ test('rows that searches brought in earlier are projected by position all the sa
   const client = await fixture.start()
   await client.search(fixture.randomVector(), { k: 1, position: 3000 })
 
-  await client.project(500)
+  await catchUp(client, 1500)
 
-  expect(client.stats()).toMatchObject({ indexed: 500, pending: 2500, position: 500 })
+  expect(client.stats()).toMatchObject({ indexed: 1500, pending: 1500, position: 1500 })
 })
 
 test('a search is answered while a batch is being built', async () => {
@@ -45,13 +48,13 @@ test('a search is answered while a batch is being built', async () => {
 
 test('closing during a build takes less than a second and loses nothing that was saved', async () => {
   await using fixture = await VectorsFixture.create()
-  await fixture.learn(4000, { dimensions: WIDE.dimensions, perFrame: 500 })
+  await fixture.learn(6000, { dimensions: WIDE.dimensions, perFrame: 500 })
   const client = await fixture.start({ declaration: WIDE })
-  await client.project(500)
-  await client.save(500)
-  const building = client.project(fixture.head)
+  await catchUp(client, 2000)
+  await client.save(2000)
+  const building = catchUp(client, fixture.head)
   const outcome = expect(building).rejects.toMatchObject({ code: 'STORE_CLOSED' })
-  await client.search(fixture.randomVector(WIDE.dimensions), { k: 1, position: 500 })
+  await client.search(fixture.randomVector(WIDE.dimensions), { k: 1, position: fixture.head })
 
   const started = performance.now()
   await fixture.stop(client)
@@ -60,7 +63,24 @@ test('closing during a build takes less than a second and loses nothing that was
   await outcome
   await expect(client.project(1)).rejects.toMatchObject({ code: 'STORE_CLOSED' })
   const reopened = await fixture.start({ declaration: WIDE })
-  expect(reopened.savedPosition).toBeGreaterThanOrEqual(500)
+  expect(reopened.savedPosition).toBeGreaterThanOrEqual(2000)
+  await reopened.search(fixture.randomVector(WIDE.dimensions), { k: 1, position: 1 })
+  expect(reopened.stats().indexed).toBeGreaterThanOrEqual(2000)
+})
+
+test('what was not in a graph when an index was closed is built without a new vector', async () => {
+  await using fixture = await VectorsFixture.create()
+  await fixture.learn(3000)
+  const client = await fixture.start()
+  await client.search(fixture.randomVector(), { k: 1, position: fixture.head })
+  await client.save(fixture.head)
+  await fixture.stop(client)
+
+  const reopened = await fixture.start()
+
+  expect(reopened.stats()).toMatchObject({ pending: 3000, savedPosition: 3000 })
+  await until(() => reopened.stats().scanned <= 1024)
+  await expectRightAnswers(fixture, reopened)
 })
 
 test('closing twice is closing', async () => {
@@ -70,9 +90,12 @@ test('closing twice is closing', async () => {
   await Promise.all([client.close(), client.close()])
 
   await client.close()
+  await expect(client.search(fixture.randomVector(), { k: 1, position: 0 })).rejects.toMatchObject({
+    code: 'STORE_CLOSED'
+  })
 })
 
-test('an aborted search rejects at once, and the worker goes on', async () => {
+test('an aborted search rejects at once, and the workers go on', async () => {
   await using fixture = await VectorsFixture.create()
   await fixture.learn(2000)
   const client = await fixture.start()
@@ -94,7 +117,8 @@ test('an aborted search rejects at once, and the worker goes on', async () => {
 test('a hole in the log is an error, not a shorter answer', async () => {
   await using fixture = await VectorsFixture.create()
   await fixture.learn(10)
-  const client = await fixture.start()
+  // The log is said to be longer than it is.
+  const client = await fixture.start({ head: () => 11 })
   const query = fixture.randomVector()
 
   const search = client.search(query, { k: 1, position: 11 })
@@ -112,26 +136,131 @@ test('a vector of other dimensions stops the projection and is never indexed', a
   expect(client.stats()).toMatchObject({ indexed: 0, pending: 0, position: 0 })
 })
 
-test('a worker that dies rejects what it was asked, and all that comes later', async () => {
+test('a vector of other dimensions that a writer tells of fails no commit', async () => {
   await using fixture = await VectorsFixture.create()
-  await fixture.learn(3000, { dimensions: WIDE.dimensions })
-  const worker = spawned()
-  const client = await fixture.start({ declaration: WIDE })
-  const building = client.project(fixture.head)
-  const outcome = expect(building).rejects.toMatchObject({ code: 'VECTORS_UNAVAILABLE' })
+  const client = await fixture.start()
+  fixture.tell(client)
+  await fixture.learn(3)
 
-  await (await worker).terminate()
+  await fixture.append([fixture.learned(fixture.randomVector(8))])
+  await fixture.learn(1)
 
-  await outcome
-  const position = fixture.head
-  const query = fixture.randomVector(WIDE.dimensions)
-  await expect(client.search(query, { k: 1, position })).rejects.toMatchObject({
-    code: 'VECTORS_UNAVAILABLE'
-  })
-  expect(fixture.telemetry.at(-1)).toMatchObject({
-    type: 'projection-stopped',
-    projection: 'vectors'
-  })
+  await expect(client.project(5)).rejects.toThrow('Invariant broken')
+  expect(client.stats()).toMatchObject({ indexed: 0, pending: 3 })
+})
+
+test('a builder that is ended is replaced, and goes on from what was saved', async () => {
+  await using fixture = await VectorsFixture.create()
+  const dimensions = WIDE.dimensions
+  await fixture.learn(5000, { dimensions })
+  const workers = watchWorkers()
+  const pool = new VectorPool()
+  const client = await fixture.start({ declaration: WIDE, pool })
+  // A reader answers the greeting; the builder comes with the first row.
+  await client.search(fixture.randomVector(dimensions), { k: 1, position: fixture.head })
+  const builder = workers.find((_, at) => at > 0)
+  const started = client.stats().workerRestarts
+  const building = catchUp(client, fixture.head)
+  await setTimeout(100)
+  expect(client.stats().indexed).toBeLessThan(5000)
+
+  await Promise.all(workers.filter((one) => one === builder).map((one) => one.terminate()))
+
+  await building
+  await client.save(fixture.head)
+  await until(() => client.stats().scanned <= 512)
+  expect(client.stats().workerRestarts).toBe(started + 1)
+  const query = fixture.randomVector(dimensions)
+  const { revisions } = await client.search(query, { k: 10, ef: 1000, position: fixture.head })
+  const expected = fixture.nearest(query, 10)
+  expect(revisions.filter((one) => expected.includes(one)).length).toBeGreaterThan(7)
+})
+
+test('readers that are ended while they search are replaced, and nobody hears of it', async () => {
+  await using fixture = await VectorsFixture.create()
+  await fixture.learn(3000)
+  const workers = watchWorkers()
+  const client = await fixture.start({ pool: new VectorPool() })
+  await catchUp(client, fixture.head)
+  await client.save(fixture.head)
+  const before = client.stats().workerRestarts
+
+  for (let round = 0; round < 3; round++) {
+    const queries = Array.from({ length: 20 }, () => fixture.randomVector())
+    const position = fixture.head
+    const answers = queries.map(async (query) => {
+      const { revisions } = await client.search(query, { k: 5, exact: true, position })
+      expect([...revisions]).toEqual(fixture.nearest(query, 5))
+    })
+    await Promise.resolve()
+    const [victim] = workers.splice(0, 1)
+    await victim?.terminate()
+    await Promise.all(answers)
+  }
+
+  expect(client.stats().workerRestarts).toBeGreaterThanOrEqual(before + 3)
+  await expectRightAnswers(fixture, client)
+})
+
+const KINDS = [
+  ...(['search', 'among', 'vectors', 'ingest', 'flush', 'seal'] as const),
+  ...(['build', 'save-graph', 'check'] as const)
+]
+
+test.each(KINDS)('a worker that dies once over %s is asked again, unnoticed', async (kind) => {
+  await using fixture = await VectorsFixture.create()
+  await fixture.learn(1500)
+  const { pool, die } = dyingPool(fixture.directory, kind, 1)
+  const client = await fixture.start({ pool })
+  await catchUp(client, fixture.head)
+  await client.save(fixture.head)
+  await expectRightAnswers(fixture, client)
+  const ordinals = Uint32Array.from([3])
+  const revisions = Uint32Array.from([4])
+  await client.among(fixture.randomVector(), { ordinals, revisions, k: 1, position: 1500 })
+  expect((await client.check()).problems).toEqual([])
+
+  await until(() => client.stats().scanned === 0)
+
+  expect(client.stats().workerRestarts).toBe(1)
+  expect(fixture.types()).not.toContain('damage-found')
+  die(0)
+  await expectRightAnswers(fixture, client)
+})
+
+test.each(['search', 'among', 'vectors', 'ingest', 'build', 'seal'] as const)(
+  'workers that always die over %s fail that request alone',
+  async (kind) => {
+    await using fixture = await VectorsFixture.create()
+    await fixture.learn(1500)
+    const { pool, die } = dyingPool(fixture.directory, kind, ALWAYS)
+    const client = await fixture.start({ pool })
+    const position = fixture.head
+    const query = fixture.randomVector()
+    const pair = { ordinals: Uint32Array.from([3]), revisions: Uint32Array.from([4]) }
+    const requests = {
+      search: async () => client.search(query, { k: 1, position }),
+      among: async () => client.among(query, { ...pair, k: 1, position }),
+      vectors: async () => client.vectors([4], { position }),
+      ingest: async () => client.search(query, { k: 1, position }),
+      build: async () => catchUp(client, position),
+      seal: async () => client.save(position)
+    }
+    if (kind === 'seal') await client.search(query, { k: 1, position })
+
+    await expect(requests[kind]()).rejects.toMatchObject({ code: 'VECTORS_UNAVAILABLE' })
+
+    expect(client.stats().workerRestarts).toBe(2)
+    die(0)
+    await expectRightAnswers(fixture, client)
+  }
+)
+
+test('where no worker lives, an index does not open, and says why', async () => {
+  await using fixture = await VectorsFixture.create()
+  const { pool } = dyingPool(fixture.directory, 'hello', ALWAYS)
+
+  await expect(fixture.start({ pool })).rejects.toMatchObject({ code: 'VECTORS_UNAVAILABLE' })
 })
 
 test('a system without usearch is told so, by code', async () => {
@@ -145,22 +274,60 @@ test('a system without usearch is told so, by code', async () => {
   })
 })
 
-test('one store can have an index that is rebuilt beside another that is followed', async () => {
+test('stores share the threads of the process, and each closes by itself', async () => {
   await using fixture = await VectorsFixture.create()
   await using other = await VectorsFixture.create(2)
-  await fixture.learn(400)
-  await other.learn(600)
+  const workers = watchWorkers()
+  await fixture.learn(1400)
+  await other.learn(1600)
 
   const [one, two] = await Promise.all([fixture.start(), other.start()])
-  await Promise.all([catchUp(one, 400), catchUp(two, 600)])
+  await Promise.all([catchUp(one, 1400), catchUp(two, 1600)])
+  await Promise.all([expectRightAnswers(fixture, one), expectRightAnswers(other, two)])
+  const started = workers.length
+  await fixture.stop(one)
 
-  expect(one.stats().indexed).toBe(400)
-  expect(two.stats().indexed).toBe(600)
+  expect(started).toBeLessThanOrEqual(one.stats().readers + 1)
+  expect(one.stats().indexed).toBe(1400)
+  expect(two.stats().indexed).toBe(1600)
+  await expectRightAnswers(other, two)
+  expect(workers).toHaveLength(started)
 })
 
-/** The worker thread that is started next. */
-async function spawned(): Promise<Worker> {
-  return new Promise((resolve) => {
-    process.once('worker', resolve)
-  })
-}
+test('writers of vectors wait while too many of them are in no graph', async () => {
+  await using fixture = await VectorsFixture.create()
+  const declaration = { ...DECLARED, dimensions: 4096, connectivity: 4, expansionAdd: 8 }
+  const client = await fixture.start({ declaration })
+  fixture.tell(client)
+  const { pendingMax } = client.stats()
+  await fixture.learn(pendingMax, { dimensions: 4096, perFrame: 64 })
+  expect(client.room()).toBeUndefined()
+  await fixture.learn(1, { dimensions: 4096 })
+  const abort = new AbortController()
+
+  const room = client.room()
+  const aborted = client.room(abort.signal)
+  abort.abort()
+
+  await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(room).toBeInstanceOf(Promise)
+  expect(await Promise.race([room, setTimeout(50, 'waiting')])).toBe('waiting')
+  void catchUp(client, fixture.head).catch(() => undefined)
+  await room
+  expect(client.stats().pending).toBeLessThan(pendingMax)
+  expect(client.room()).toBeUndefined()
+})
+
+test('writers that wait go on when the index is closed: the store decides about them', async () => {
+  await using fixture = await VectorsFixture.create()
+  const declaration = { ...DECLARED, dimensions: 4096, connectivity: 4, expansionAdd: 8 }
+  const client = await fixture.start({ declaration })
+  fixture.tell(client)
+  await fixture.learn(client.stats().pendingMax + 1, { dimensions: 4096, perFrame: 64 })
+
+  const room = client.room()
+  expect(room).toBeInstanceOf(Promise)
+  await fixture.stop(client)
+
+  await room
+})

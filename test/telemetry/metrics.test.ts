@@ -29,7 +29,20 @@ function stats(): Stats {
       }
     },
     latency: latency.summary(),
-    vectors: { declared: true, dimensions: 384, indexed: 5, pending: 2, segments: 1, position: 9 },
+    vectors: {
+      declared: true,
+      dimensions: 384,
+      indexed: 5,
+      pending: 2,
+      pendingMax: 1000,
+      scanned: 3,
+      segments: 1,
+      position: 9,
+      savedPosition: 8,
+      readers: 2,
+      workerRestarts: 0
+    },
+    indexes: { lang: { type: 'string', built: true, progress: 1 } },
     caches: { blocks: { entries: 3, bytes: 4096, hits: 100, misses: 4 } },
     scrub: { rounds: 0, files: 0, bytes: 0, finishedAt: 0, problems: [] },
     disk: {

@@ -1,85 +1,98 @@
-import { aborted, StoreError, throwIfAborted } from '../../errors.ts'
-import type { VectorsDeclared } from '../../log/event.ts'
-import { WorkerLink } from '../../storage/worker-link.ts'
-import type { TelemetryEvent, VectorStats } from '../../telemetry/types.ts'
+import { join } from 'node:path'
+import { StoreError, throwIfAborted } from '../../errors.ts'
+import type { LogCommit } from '../../log/frame.ts'
+import type { VectorStats } from '../../telemetry/types.ts'
 import type { BatchApplied, Projection } from '../projection.ts'
+import type { VectorChoice, VectorSearch, VectorsPin, VectorsStart } from './client-types.ts'
+import { IndexBuilder } from './index-builder.ts'
+import { IndexDamage } from './index-files.ts'
+import { openIndex } from './index-files-open.ts'
+import type { Liveness } from './index-merger.ts'
+import { amongSet, type Scope, searchSet, vectorsOf } from './index-reader.ts'
+import type { IndexSaver } from './index-saver.ts'
+import type { IndexState } from './index-state.ts'
+import { LogFeed } from './log-feed.ts'
+import { filesOf } from './manifest.ts'
 import type { Candidates } from './nearest.ts'
-import type {
-  Answer,
-  EngineReport,
-  FilesChecked,
-  QuestionKind,
-  Questions,
-  VectorsWorkerData
-} from './protocol.ts'
+import { CancelFlag } from './pace.ts'
+import { VectorPool } from './pool.ts'
+import { ProgressSignal } from './progress.ts'
+import type { FilesChecked } from './protocol.ts'
+import { WriterRoom } from './writer-room.ts'
 
+export type { VectorChoice, VectorSearch, VectorsPin, VectorsStart } from './client-types.ts'
 export type { Candidates } from './nearest.ts'
 
-export interface VectorsStart {
-  /** Of the store, spelled as it was when the log was opened in this process. */
-  directory: string
-  storeId: Buffer
-  declaration: VectorsDeclared
-  readOnly: boolean
-  /** Candidates that a search considers in each graph unless it asks for another number. */
-  expansionSearch: number
-  /** Vectors after which a segment is sealed; by default, chosen by their size. */
-  sealRows?: number
-  onTelemetry(event: TelemetryEvent): void
-}
+/** Written at most when a store closes. */
+const CLOSE_SAVE_MS = 400
 
-export interface VectorSearch {
-  k: number
-  ef?: number
-  /** Compares with every vector instead of asking the graphs. */
-  exact?: boolean
-  /** Vectors of acknowledged events up to here are found. Later ones may be, too. */
-  position: number
-  signal?: AbortSignal
-}
-
-export interface VectorChoice {
-  /** Pairs: the vector of an ordinal that has this revision. */
-  ordinals: Uint32Array
-  revisions: Uint32Array
-  k: number
-  position: number
-  signal?: AbortSignal
-}
-
-const NOTHING: EngineReport = {
-  position: 0,
-  savedPosition: 0,
-  indexed: 0,
-  pending: 0,
-  segments: 0,
-  diskBytes: 0
-}
-
-// A worker in the middle of one long call of the graph engine cannot answer; then it is cut off.
-const CLOSE_PATIENCE_MS = 5_000
-
-/** The vector index as the main thread sees it. The work is done in a worker of its own. */
+/**
+ * The vector index of one store. Vectors lie in segments; a search asks the graph of each and
+ * compares the rows that are in none, so a vector is found as soon as it is appended. Everything that
+ * takes time is done by the threads of the pool.
+ */
 export class VectorsClient implements Projection {
   readonly name = 'vectors'
-  readonly #link: WorkerLink
-  readonly #dimensions: number
-  readonly #onTelemetry: (event: TelemetryEvent) => void
-  #report: EngineReport = NOTHING
-  #nextTicket = 1
-  #closing = false
-  #death: Error | undefined
+  readonly #options: VectorsStart
+  readonly #pool: VectorPool
+  readonly #state: IndexState
+  readonly #saver: IndexSaver
+  readonly #builder: IndexBuilder
+  readonly #cancel = new CancelFlag()
+  readonly #room: WriterRoom
+  readonly #feed: LogFeed
+  readonly #progress = new ProgressSignal()
+  #position: number
+  #running = 0
+  #idle: (() => void) | undefined
+  #closing: Promise<void> | undefined
+  #onDamaged: () => void = () => {}
+  #isDamageTold = false
+  /** Graphs of the files are compared with their checksums before they are mapped. */
+  #ready: Promise<void>
 
-  private constructor(options: VectorsStart) {
-    this.#dimensions = options.declaration.dimensions
-    this.#onTelemetry = (event) => options.onTelemetry(event)
-    this.#link = new WorkerLink(
-      new URL('./worker.js', import.meta.url),
-      workerDataOf(options),
-      // The worker sends nothing else of its own accord.
-      (notice) => this.#onTelemetry(notice as TelemetryEvent),
-      (error) => this.#onDeath(error)
-    )
+  private constructor(options: VectorsStart, opened: Awaited<ReturnType<typeof openIndex>>) {
+    const { pool, state, saver, checked } = opened
+    this.#options = options
+    this.#pool = pool
+    this.#state = state
+    this.#saver = saver
+    this.#position = saver.position
+    this.#ready = checked
+    const { directory, storeId, declaration, readOnly } = options
+    const { space, dimensions } = declaration
+    this.#feed = new LogFeed({
+      pool,
+      state,
+      saver,
+      directory,
+      storeId,
+      space,
+      dimensions,
+      readOnly,
+      cancel: this.#cancel,
+      head: () => options.head()
+    })
+    this.#builder = new IndexBuilder({
+      pool,
+      state,
+      saver,
+      shape: options.declaration,
+      readOnly: options.readOnly,
+      ready: checked,
+      emit: (event) => options.onTelemetry(event),
+      onProgress: () => this.#progress.notify(),
+      onDamaged: (error) => {
+        if (!(error instanceof IndexDamage)) return
+        this.#tellDamage(error)
+        this.#onDamaged()
+      }
+    })
+    this.#room = new WriterRoom(dimensions, this.#builder, this.#progress, this.#cancel)
+    // A graph that is gone, or was not written when the store closed, is made without a new vector.
+    if (!options.readOnly) {
+      this.#ready = checked.then(() => this.#builder.buildUpTo(this.#saver.position))
+    }
   }
 
   /**
@@ -88,174 +101,256 @@ export class VectorsClient implements Projection {
    * @throws StoreError `VECTORS_UNAVAILABLE` where the graph engine does not load.
    */
   static async start(options: VectorsStart): Promise<VectorsClient> {
-    const client = new VectorsClient(options)
+    const pool = options.pool?.hold() ?? VectorPool.hold()
     try {
-      await client.#ask('open', undefined)
-      return client
+      await pool.run('hello', { shape: options.declaration }, { role: 'read' })
+      return new VectorsClient(options, await openIndex(pool, options))
     } catch (error) {
-      client.#closing = true
-      await client.#link.ended()
+      await pool.release()
       throw error
     }
   }
 
-  /** Every vector up to here is in a graph, in memory or on disk. */
+  /** Every vector up to here is in a graph, but for a few that are compared one by one. */
   get position(): number {
-    return this.#report.position
+    return this.#position
   }
 
   /** Checkpoint of the files. */
   get savedPosition(): number {
-    return this.#report.savedPosition
+    return this.#saver.position
   }
 
   get diskBytes(): number {
-    return this.#report.diskBytes
+    const files = this.#saver.manifest.segments.flatMap(filesOf)
+    return files.reduce((sum, { seal }) => sum + seal.bytes, 0)
   }
 
   stats(): VectorStats {
-    const { indexed, pending, segments, position } = this.#report
-    return { declared: true, dimensions: this.#dimensions, indexed, pending, segments, position }
+    const { pending, scanned } = this.#builder
+    return {
+      declared: true,
+      dimensions: this.#options.declaration.dimensions,
+      indexed: this.#state.rows - pending,
+      pending,
+      pendingMax: this.#room.max,
+      scanned,
+      segments: this.#state.segments.length,
+      position: this.#position,
+      savedPosition: this.savedPosition,
+      readers: this.#pool.readers,
+      workerRestarts: this.#pool.restarts
+    }
   }
 
-  /** Ends where a frame ends, so slightly behind a `to` that is within one. */
+  /** Takes the vectors of commits that were just written, before anybody is told of them. */
+  appended(commits: readonly LogCommit[], first: number, last: number): void {
+    this.#feed.appended(commits, first, last)
+  }
+
+  /** Resolves when writers of vectors need not wait; `undefined` when they need not now. */
+  room(signal?: AbortSignal): Promise<void> | undefined {
+    return this.#room.wait(signal)
+  }
+
+  /** Brings the graphs up to a position, or some of the way. */
   async project(to: number): Promise<BatchApplied> {
-    return this.#ask('project', { to })
+    const started = performance.now()
+    const from = this.#position + 1
+    await this.#use(async () => {
+      await this.#ready
+      await this.#feed.upTo(to, () => this.#throwIfBroken('project'))
+      const target = Math.min(to, this.#state.ingested)
+      const before = this.#builder.pending
+      this.#builder.buildUpTo(target)
+      for (;;) {
+        this.#throwIfBroken('project')
+        if (this.#builder.isDone(target)) {
+          this.#position = target
+          return
+        }
+        const reached = this.#state.timeline.positionAt(this.#builtRows())
+        if (reached > this.#position && before - this.#builder.pending > 0) {
+          this.#position = Math.min(reached, target)
+          return
+        }
+        await this.#progress.next
+      }
+    })
+    const ms = performance.now() - started
+    return { from, to: this.#position, events: this.#position - from + 1, ms }
   }
 
   async search(query: Float32Array, options: VectorSearch): Promise<Candidates> {
-    const { k, ef, exact = false, position, signal } = options
-    const own = query.slice()
-    const ask = { query: own, k, ef, exact, position }
-    return this.#ask('search', ask, [own.buffer], signal)
+    const { k, ef, exact = false } = options
+    const wanted = Math.max(k, ef ?? this.#options.expansionSearch)
+    return this.#read('search', options, async (scope) =>
+      searchSet(scope, query, { k, wanted, exact })
+    )
   }
 
   /** Compares with the given vectors alone, exactly. */
   async among(query: Float32Array, options: VectorChoice): Promise<Candidates> {
-    const { k, position, signal } = options
-    const own = query.slice()
-    const ordinals = options.ordinals.slice()
-    const revisions = options.revisions.slice()
-    const ask = { query: own, ordinals, revisions, k, position }
-    return this.#ask('among', ask, [own.buffer, ordinals.buffer, revisions.buffer], signal)
+    return this.#read('among', options, async (scope) => amongSet(scope, query, options))
   }
 
   /** The vectors bit for bit as they were given; `undefined` for a revision that is unknown. */
   async vectors(
     revisions: readonly number[],
-    position: number
+    options: { position: number; pin?: VectorsPin }
   ): Promise<(Float32Array | undefined)[]> {
-    const own = Uint32Array.from(revisions)
-    const ask = { revisions: own, position }
-    const { vectors, found } = await this.#ask('vectors', ask, [own.buffer])
-    return revisions.map((_, at) => {
-      if (found[at] !== 1) return undefined
-      return vectors.slice(at * this.#dimensions, (at + 1) * this.#dimensions)
-    })
+    return this.#read('vectors', options, async (scope) => vectorsOf(scope, revisions))
   }
 
-  /** Makes the index durable up to its position, unless that is beyond the durable head. */
+  /** Holds what is there now, for a view. Each pin is let go of once. */
+  pin(): VectorsPin {
+    const { keeper, merges } = this.#state
+    const set = keeper.hold(this.#state.current())
+    return { set, rows: set.rows(), merges }
+  }
+
+  unpin({ set }: VectorsPin): void {
+    this.#state.keeper.release(set)
+  }
+
+  /** From now on vectors that nobody needs are dropped when they become many. */
+  follow(liveness: Liveness): void {
+    this.#builder.follow(liveness)
+    this.#builder.kick()
+  }
+
+  /** @param onDamaged Told when a build meets files that are not what was written. */
+  whenDamaged(onDamaged: () => void): void {
+    this.#onDamaged = onDamaged
+  }
+
+  /** Makes the index durable, with its graphs, as far as the log is. */
   async save(durableHead: number): Promise<void> {
-    await this.#ask('save', { durableHead })
+    await this.#save(durableHead, Number.POSITIVE_INFINITY)
+  }
+
+  /** As `save`, without what would take long: the next open builds it again. */
+  async saveQuickly(durableHead: number): Promise<void> {
+    await this.#save(durableHead, CLOSE_SAVE_MS)
   }
 
   /** Checks every file of the saved index. */
   async check(): Promise<FilesChecked> {
-    return this.#ask('check', undefined)
+    const { directory } = this.#options
+    return this.#use(async () => {
+      await this.#ready
+      const checked: FilesChecked = { bytes: 0, problems: [] }
+      for (const { name, seal } of this.#saver.manifest.segments.flatMap(filesOf)) {
+        const ask = { path: join(directory, 'vectors', name), seal }
+        try {
+          await this.#pool.run('check', ask, { role: 'build' })
+          checked.bytes += seal.bytes
+        } catch (error) {
+          if (!(error instanceof IndexDamage)) throw error
+          // A save that ended meanwhile has put another file in its place.
+          const named = this.#saver.manifest.segments.flatMap(filesOf)
+          if (named.some((file) => file.name === name)) checked.problems.push(error.message)
+        }
+      }
+      return checked
+    })
   }
 
-  /** What is going on is cut off; it loses nothing that a save has promised. */
+  /** What is being built ends early. Nothing that a save has promised is lost. */
+  interrupt(): void {
+    this.#cancel.raise()
+    // Whoever waits for a batch hears of it; what the builder does ends by itself.
+    void this.#builder.stop()
+    this.#progress.notify()
+  }
+
   async close(): Promise<void> {
-    if (this.#closing || this.#death !== undefined) {
-      await this.#link.ended()
-      return
-    }
-    const answer = this.#ask('close', undefined)
-    this.#closing = true
-    const patience = setTimeout(() => void this.#link.terminate(), CLOSE_PATIENCE_MS)
-    try {
-      await answer
-    } finally {
-      await this.#link.ended()
-      clearTimeout(patience)
-    }
+    this.#closing ??= this.#close()
+    await this.#closing
   }
 
-  async #ask<K extends QuestionKind>(
-    kind: K,
-    ask: Questions[K]['ask'],
-    transfer: ArrayBuffer[] = [],
-    signal?: AbortSignal
-  ): Promise<Questions[K]['reply']> {
-    throwIfAborted(signal, kind)
-    if (this.#closing) {
-      throw new StoreError('STORE_CLOSED', `The ${kind} came after close`, { operation: kind })
+  async #close(): Promise<void> {
+    this.interrupt()
+    await this.#builder.stop()
+    await this.#ready
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve
+      })
     }
-    if (this.#death !== undefined) throw workerDied(this.#death)
-    const ticket = this.#nextTicket++
-    const answer = this.#link.request({ do: kind, ticket, ask }, transfer)
-    try {
-      // The worker answers each kind of question as the protocol says.
-      const { reply, report } = (await this.#unlessAborted(
-        answer,
-        ticket,
-        kind,
-        signal
-      )) as Answer<K>
-      this.#report = report
-      return reply
-    } catch (error) {
-      const death = this.#death
-      throw death !== undefined && error === death ? workerDied(death) : error
-    }
+    this.#state.close()
+    await this.#pool.release()
   }
 
-  async #unlessAborted(
-    answer: Promise<unknown>,
-    ticket: number,
-    kind: QuestionKind,
-    signal: AbortSignal | undefined
-  ): Promise<unknown> {
-    if (signal === undefined) return answer
-    let onAbort = (): void => {}
-    const abortion = new Promise<never>((_, reject) => {
-      onAbort = () => {
-        reject(aborted(signal, kind))
-        // Its answer tells nothing; that it comes too late, or never, does not matter either.
-        this.#ask('cancel', { ticket }).catch(() => undefined)
+  async #save(durableHead: number, withinMs: number): Promise<void> {
+    if (this.#options.readOnly) return
+    await this.#use(async () => {
+      await this.#ready
+      const position = Math.min(durableHead, this.#state.ingested)
+      await this.#builder.save(position, withinMs)
+    })
+  }
+
+  /** Reads what there is at a position, from files and memory that stay while it does. */
+  async #read<T>(
+    operation: string,
+    { position, pin, signal }: { position: number; pin?: VectorsPin; signal?: AbortSignal },
+    work: (scope: Scope) => Promise<T>
+  ): Promise<T> {
+    if (this.#closing !== undefined) throw storeClosed(operation)
+    throwIfAborted(signal, operation)
+    return this.#use(async () => {
+      await this.#ready
+      await this.#feed.upTo(position, () => {
+        throwIfAborted(signal, operation)
+        if (this.#cancel.raised) throw storeClosed(operation)
+      })
+      const isCurrent = pin === undefined || pin.merges === this.#state.merges
+      const { keeper } = this.#state
+      const set = keeper.hold(isCurrent ? this.#state.current() : pin.set)
+      try {
+        const rows = isCurrent ? set.rows() : pin.rows
+        return await work({ pool: this.#pool, set, rows, signal })
+      } catch (error) {
+        if (error instanceof IndexDamage) this.#tellDamage(error)
+        throw error
+      } finally {
+        keeper.release(set)
       }
     })
-    signal.addEventListener('abort', onAbort, { once: true })
+  }
+
+  #builtRows(): number {
+    return this.#state.counted - this.#builder.pending
+  }
+
+  #tellDamage({ message: reason }: IndexDamage): void {
+    // Many may meet it at once; it is one damage.
+    if (this.#isDamageTold) return
+    this.#isDamageTold = true
+    const time = Date.now()
+    this.#options.onTelemetry({ type: 'damage-found', time, part: 'vectors', reason })
+  }
+
+  #throwIfBroken(operation: string): void {
+    if (this.#cancel.raised) throw storeClosed(operation)
+    const { error } = this.#builder
+    if (error !== undefined) throw error
+  }
+
+  /** Counts what uses threads and files, so that closing waits for it. */
+  async #use<T>(work: () => Promise<T>): Promise<T> {
+    this.#running += 1
     try {
-      return await Promise.race([answer, abortion])
+      return await work()
     } finally {
-      signal.removeEventListener('abort', onAbort)
+      this.#running -= 1
+      if (this.#running === 0) this.#idle?.()
     }
   }
-
-  #onDeath(error: Error): void {
-    this.#death = error
-    if (this.#closing) return
-    const { position } = this.#report
-    const event = { projection: this.name, position, error: error.message }
-    this.#onTelemetry({ type: 'projection-stopped', time: Date.now(), ...event })
-  }
 }
 
-function workerDataOf(options: VectorsStart): VectorsWorkerData {
-  const { directory, storeId, declaration, readOnly, expansionSearch, sealRows } = options
-  return {
-    directory,
-    storeId: Uint8Array.from(storeId),
-    declaration,
-    readOnly,
-    expansionSearch,
-    sealRows
-  }
-}
-
-function workerDied(cause: Error): StoreError<'VECTORS_UNAVAILABLE'> {
-  const reason = cause.message
-  const message = `The worker of the vector index died: ${reason}`
-  return new StoreError('VECTORS_UNAVAILABLE', message, { reason }, { cause })
+function storeClosed(operation: string): StoreError<'STORE_CLOSED'> {
+  const message = `The store was closed before '${operation}' was done`
+  return new StoreError('STORE_CLOSED', message, { operation })
 }

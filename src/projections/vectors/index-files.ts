@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import type { Pace } from './pace.ts'
 
@@ -15,27 +15,6 @@ export class IndexDamage extends Error {
   override readonly name = 'IndexDamage'
 }
 
-/** Writes a new file and seals it. The caller names it in the manifest, or nobody ever reads it. */
-export async function writeSealed(
-  path: string,
-  pieces: Iterable<Uint8Array>,
-  pace: Pace
-): Promise<FileSeal> {
-  const seal = new SealBuilder()
-  const file = await open(path, 'wx')
-  try {
-    for (const piece of pieces) {
-      await writeFully(file, piece)
-      seal.add(piece)
-      if (pace.due) await pace.breathe()
-    }
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  return seal.finish()
-}
-
 /** Forces a file that somebody else wrote onto the disk. */
 export async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r+')
@@ -46,31 +25,42 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** Reads a whole file, block by block, and tells what it is. */
+/** A file whose first bytes are sealed already: what is whole of it is not read again. */
+export interface SealRange {
+  /** The seal covers the first so many bytes; by default, all there are. */
+  bytes?: number
+  known?: FileSeal | undefined
+}
+
+/** Reads a file, block by block, and tells what it is. */
 export async function readSeal(
   path: string,
   pace: Pace,
+  { bytes = Number.POSITIVE_INFINITY, known }: SealRange = {},
   onBlock?: (block: Uint8Array) => void
 ): Promise<FileSeal> {
-  const seal = new SealBuilder()
+  const seal = new SealBuilder(known)
   const block = Buffer.allocUnsafe(BLOCK_BYTES)
   const file = await open(path, 'r')
   try {
-    for (;;) {
-      const { bytesRead } = await file.read(block, 0, BLOCK_BYTES)
-      if (bytesRead === 0) return seal.finish()
-      const bytes = block.subarray(0, bytesRead)
-      seal.add(bytes)
-      onBlock?.(bytes)
+    while (seal.bytes < bytes) {
+      const wanted = Math.min(BLOCK_BYTES, bytes - seal.bytes)
+      const { bytesRead } = await file.read(block, 0, wanted, seal.bytes)
+      if (bytesRead === 0) break
+      const read = block.subarray(0, bytesRead)
+      seal.add(read)
+      onBlock?.(read)
       if (pace.due) await pace.breathe()
     }
+    return seal.finish()
   } finally {
     await file.close()
   }
 }
 
 /**
- * Checks every block of a file.
+ * Checks every block of a file. What lies behind the sealed bytes was never named by a manifest and
+ * means nothing.
  *
  * @param onBlock Gets the bytes on the way. Use them only once this has resolved.
  * @throws IndexDamage
@@ -81,7 +71,8 @@ export async function checkSealed(
   pace: Pace,
   onBlock?: (block: Uint8Array) => void
 ): Promise<void> {
-  const found = await readSeal(path, pace, onBlock).catch((cause: unknown) => {
+  const range = { bytes: expected.bytes }
+  const found = await readSeal(path, pace, range, onBlock).catch((cause: unknown) => {
     // What the system refused, and not that the reading was cut off by close.
     if (!(cause instanceof Error) || !('syscall' in cause)) throw cause
     throw new IndexDamage(`${path} cannot be read: ${cause.message}`, { cause })
@@ -97,6 +88,17 @@ class SealBuilder {
   #bytes = 0
   #crc = 0
   readonly #blocks: number[] = []
+
+  /** @param known Of a file that has only grown since: its whole blocks are taken over. */
+  constructor(known?: FileSeal) {
+    const whole = Math.floor((known?.bytes ?? 0) / BLOCK_BYTES)
+    this.#blocks.push(...(known?.blocks.slice(0, whole) ?? []))
+    this.#bytes = whole * BLOCK_BYTES
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
 
   add(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
@@ -117,12 +119,5 @@ class SealBuilder {
   #endBlock(): void {
     this.#blocks.push(this.#crc)
     this.#crc = 0
-  }
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.length - at)
-    at += bytesWritten
   }
 }

@@ -5,18 +5,21 @@ import type { VectorsDeclared } from '../../log/event.ts'
 import { isMissing, namesIn, replaceFile } from '../../storage/files.ts'
 import { type FileSeal, IndexDamage } from './index-files.ts'
 
-/** One immutable piece of the index: three files of one name. */
+/**
+ * One piece of the index. Rows are only ever added to its files, each of which has a name that is
+ * never used twice; a graph that has grown is a new file.
+ */
 export interface SegmentSeal {
-  /** Digits. Never used twice, so that a mapped file is never overwritten. */
+  /** Digits. `.f32`: the exact vectors. `.ids`: ordinal, revision and checksum of each. */
   name: string
   /** Vectors, and the first and the last of their revisions, which increase. */
-  count: number
+  rows: number
   first: number
   last: number
-  /** `.usearch`: the graph. `.f32`: the exact vectors. `.ids`: pairs of ordinal and revision. */
-  graph: FileSeal
   vectors: FileSeal
   ids: FileSeal
+  /** `.usearch`: the graph of the first rows. */
+  graph?: { name: string; rows: number; file: FileSeal }
 }
 
 /**
@@ -24,7 +27,7 @@ export interface SegmentSeal {
  * and the CRC-32 of that in hex.
  */
 export interface Manifest {
-  format: 1
+  format: 2
   storeId: string
   space: string
   dimensions: number
@@ -33,7 +36,7 @@ export interface Manifest {
   connectivity: number
   /** Checkpoint: the segments hold every vector of the log up to here, and none beyond. */
   position: number
-  /** The next segment gets this number as its name. */
+  /** The next file gets this number as its name. */
   nextName: number
   segments: SegmentSeal[]
 }
@@ -45,7 +48,7 @@ const NAME = /^[0-9]{1,15}$/
 export function emptyManifest(storeId: string, declared: VectorsDeclared): Manifest {
   const { space, dimensions, metric, quantization, connectivity } = declared
   return {
-    format: 1,
+    format: 2,
     storeId,
     space,
     dimensions,
@@ -115,10 +118,13 @@ function parse(json: string): Manifest {
 
 function isSeal(value: Partial<SegmentSeal> | null): boolean {
   if (typeof value !== 'object' || value === null || !NAME.test(String(value.name))) return false
-  const { count, first, last, graph, vectors, ids } = value
+  const { rows, first, last, graph, vectors, ids } = value
   const isFile = (file: Partial<FileSeal> | undefined): boolean =>
     Number.isSafeInteger(file?.bytes) && Array.isArray(file?.blocks)
-  return [count, first, last].every(Number.isSafeInteger) && [graph, vectors, ids].every(isFile)
+  if (![rows, first, last].every(Number.isSafeInteger)) return false
+  if (![vectors, ids].every(isFile)) return false
+  if (graph === undefined) return true
+  return NAME.test(String(graph.name)) && Number.isSafeInteger(graph.rows) && isFile(graph.file)
 }
 
 /** After this, the index on disk is the one that the manifest describes: all of it or the old. */
@@ -127,16 +133,33 @@ export async function publishManifest(directory: string, manifest: Manifest): Pr
   await replaceFile(join(directory, FILE), `${json}\n${checksum(json)}\n`)
 }
 
-/** Deletes what a crash or an older manifest left behind. */
+/** Deletes what a crash or an older manifest left behind: before anything new is written there. */
 export async function sweep(directory: string, segments: readonly SegmentSeal[]): Promise<void> {
-  const named = new Set(segments.map((segment) => segment.name))
-  for (const name of await namesIn(directory)) {
-    if (!OURS.test(name) || named.has(name.slice(0, name.indexOf('.')))) continue
+  const named = new Set(segments.flatMap(filesOf).map(({ name }) => name))
+  const stray = (await namesIn(directory)).filter((name) => OURS.test(name) && !named.has(name))
+  await removeFiles(directory, stray)
+}
+
+/** Deletes files that no manifest names any more. */
+export async function removeFiles(directory: string, names: readonly string[]): Promise<void> {
+  for (const name of names) {
     // A system that does not delete mapped files keeps it; the sweep of the next open gets it.
     await rm(join(directory, name), { force: true }).catch(ignoreBusy)
   }
 }
 
+/** The files of a segment, each with what it must be. */
+export function filesOf(segment: SegmentSeal): { name: string; seal: FileSeal }[] {
+  const { name, vectors, ids, graph } = segment
+  const files = [
+    { name: `${name}.f32`, seal: vectors },
+    { name: `${name}.ids`, seal: ids }
+  ]
+  if (graph !== undefined) files.push({ name: `${graph.name}.usearch`, seal: graph.file })
+  return files
+}
+
+/** The next open finds no index and makes one from the log. */
 export async function discardManifest(directory: string): Promise<void> {
   await rm(join(directory, FILE), { force: true })
 }

@@ -22,6 +22,11 @@ export class Nearest {
     this.#distances = new Float64Array(k)
   }
 
+  /** Nothing that is farther will be kept. */
+  get farthest(): number {
+    return this.#size < this.#k ? Number.POSITIVE_INFINITY : (this.#distances[0] as number)
+  }
+
   offer(ordinal: number, revision: number, distance: number): void {
     if (this.#size < this.#k) {
       this.#rise(this.#size++, ordinal, revision, distance)

@@ -1,40 +1,69 @@
-/** What the main thread and the worker of the vector index say to each other. */
-import type { VectorsDeclared } from '../../log/event.ts'
-import type { BatchApplied } from '../projection.ts'
+/** What the main thread and the workers of the pool say to each other about vectors. */
+import type { FileSeal } from './index-files.ts'
 import type { Candidates } from './nearest.ts'
+import type { GraphShape } from './vector-index.ts'
 
-/** `workerData`. */
-export interface VectorsWorkerData {
-  /** Of the store, spelled as the main thread spells it: LevelDB is shared by that name. */
-  directory: string
-  storeId: Uint8Array
-  declaration: VectorsDeclared
-  readOnly: boolean
-  expansionSearch: number
-  sealRows: number | undefined
+/** A segment as workers see it. */
+export interface PartDescription {
+  /** Number of the segment in this process, never used twice. */
+  segment: number
+  /** Of its files, without their extensions. */
+  path: string
+  ids: SharedArrayBuffer
+  /** By slab: memory with its rows or with room for them; `null`: they are read from the file. */
+  slabs: readonly (SharedArrayBuffer | null)[]
+  /** The first rows are in the graph. */
+  graph: GraphDescription | undefined
 }
 
-export interface SearchRequest {
+export interface GraphDescription {
+  /** Number of the graph in this process, never used twice. */
+  graph: number
+  path: string
+  rows: number
+}
+
+/** Everything that a search may read. Does not change: another one takes its place. */
+export interface SetDescription {
+  /** Never used twice in this process. */
+  set: number
+  shape: GraphShape
+  parts: readonly PartDescription[]
+}
+
+/** One piece of a search: the graph of a part, or some of its rows, which are compared exactly. */
+export type Item = { part: number; graph: true } | { part: number; from: number; to: number }
+
+export interface SearchTask {
+  set: number
   query: Float32Array
+  items: readonly Item[]
+  /** Candidates wanted back. */
   k: number
-  ef: number | undefined
-  exact: boolean
-  /** Vectors up to here are found. */
-  position: number
+  /** Candidates that each graph is asked for. */
+  wanted: number
 }
 
-export interface AmongRequest {
+export interface AmongTask {
+  set: number
+  /** Rows that count, by part. */
+  rows: readonly number[]
   query: Float32Array
   ordinals: Uint32Array
   revisions: Uint32Array
   k: number
-  position: number
 }
 
-/** What reading the files of the index from one end to the other found. */
-export interface FilesChecked {
-  bytes: number
-  problems: string[]
+export interface AmongFound {
+  candidates: Candidates
+  /** How many of the pairs exist. */
+  found: number
+}
+
+export interface VectorsTask {
+  set: number
+  rows: readonly number[]
+  revisions: Uint32Array
 }
 
 export interface VectorsReply {
@@ -44,37 +73,123 @@ export interface VectorsReply {
   found: Uint8Array
 }
 
-/** Each question, what goes with it and what comes back. */
-export interface Questions {
-  open: { ask: undefined; reply: undefined }
-  project: { ask: { to: number }; reply: BatchApplied }
-  search: { ask: SearchRequest; reply: Candidates }
-  among: { ask: AmongRequest; reply: Candidates }
-  vectors: { ask: { revisions: Uint32Array; position: number }; reply: VectorsReply }
-  save: { ask: { durableHead: number }; reply: undefined }
-  check: { ask: undefined; reply: FilesChecked }
-  /** Stops the question that was asked under this ticket. */
-  cancel: { ask: { ticket: number }; reply: undefined }
-  close: { ask: undefined; reply: undefined }
+/** Rows that were ingested from the log go to this place. */
+export interface IngestTask {
+  /** `log/` of the store, spelled as the main thread spells it: LevelDB is shared by that name. */
+  log: string
+  storeId: Uint8Array
+  space: string
+  dimensions: number
+  /** The first position wanted, and the last. */
+  from: number
+  to: number
+  ids: SharedArrayBuffer
+  /** The first row free, and the row behind the last one that there is room for. */
+  row: number
+  end: number
+  /** Memory of the slab that `row` lies in. */
+  slab: SharedArrayBuffer
+  cancel: SharedArrayBuffer
 }
 
-export type QuestionKind = keyof Questions
-
-export type Question = {
-  [K in QuestionKind]: { do: K; ticket: number; ask: Questions[K]['ask'] }
-}[QuestionKind]
-
-/** The worker's figures. */
-export interface EngineReport {
+export interface Ingested {
+  /** Every vector up to here was taken. */
   position: number
-  savedPosition: number
-  indexed: number
-  pending: number
-  segments: number
-  diskBytes: number
+  row: number
+  /** In turns: a position, and the row that follows the vectors up to there. */
+  ends: Float64Array
 }
 
-export interface Answer<K extends QuestionKind = QuestionKind> {
-  reply: Questions[K]['reply']
-  report: EngineReport
+export interface FlushTask {
+  path: string
+  ids: SharedArrayBuffer
+  dimensions: number
+  slabs: readonly { slab: SharedArrayBuffer; from: number; to: number }[]
 }
+
+/** Which files of a segment a manifest is about to name, and what is known of their seals. */
+export interface SealTask {
+  path: string
+  rows: number
+  dimensions: number
+  /** Of the first rows, as the manifest before had them. */
+  vectors: FileSeal | undefined
+  /** A directory whose names are to be durable. */
+  directory: string
+}
+
+export interface Sealed {
+  vectors: FileSeal
+  ids: FileSeal
+}
+
+export interface BuildTask {
+  set: number
+  part: number
+  /** The graph in memory is told apart by its segment; it goes on from this file if it is gone. */
+  rows: number
+  cancel: SharedArrayBuffer
+}
+
+export interface Built {
+  /** The first rows are in the graph in memory: fewer than asked for if it was cancelled. */
+  rows: number
+}
+
+export interface SaveGraphTask {
+  segment: number
+  shape: GraphShape
+  path: string
+}
+
+export interface SavedGraph {
+  rows: number
+  seal: FileSeal
+}
+
+export interface MergeTask {
+  set: number
+  part: number
+  rows: number
+  /** A bit for each row: whether it goes along. */
+  keep: Uint8Array
+  to: { path: string; ids: SharedArrayBuffer; row: number }
+  cancel: SharedArrayBuffer
+}
+
+/** What reading the files of the index from one end to the other found. */
+export interface FilesChecked {
+  bytes: number
+  problems: string[]
+}
+
+/** Each task, what goes with it and what comes back. */
+export interface Tasks {
+  /** Loads the graph engine. */
+  hello: { ask: { shape: GraphShape }; reply: undefined }
+  search: { ask: SearchTask; reply: Candidates }
+  among: { ask: AmongTask; reply: AmongFound }
+  vectors: { ask: VectorsTask; reply: VectorsReply }
+  ingest: { ask: IngestTask; reply: Ingested }
+  flush: { ask: FlushTask; reply: undefined }
+  seal: { ask: SealTask; reply: Sealed }
+  build: { ask: BuildTask; reply: Built }
+  'save-graph': { ask: SaveGraphTask; reply: SavedGraph }
+  merge: { ask: MergeTask; reply: { row: number } }
+  /** Compares a file with its seal; `ids` takes its bytes. */
+  check: { ask: { path: string; seal: FileSeal; ids?: SharedArrayBuffer }; reply: undefined }
+}
+
+export type TaskKind = keyof Tasks
+
+export type Task = { [K in TaskKind]: { do: K; ask: Tasks[K]['ask'] } }[TaskKind]
+
+/** Told without an answer, before the tasks that need it and after those that did. */
+export type Notice =
+  | { do: 'set'; set: SetDescription }
+  | {
+      do: 'forget'
+      sets: readonly number[]
+      segments: readonly number[]
+      graphs: readonly number[]
+    }

@@ -1,220 +1,181 @@
-import { closeSync, openSync, readSync } from 'node:fs'
-import { join } from 'node:path'
 import { assert } from '../../assert.ts'
-import { syncDirectory } from '../../storage/files.ts'
-import { type FlatRows, findRevision } from './flat-rows.ts'
-import type { Growing } from './growing.ts'
-import { checkSealed, IndexDamage, readSeal, syncFile, writeSealed } from './index-files.ts'
+import { ID_BYTES, newIds, newSlab, RowIds, Slab, slabRows } from './layout.ts'
 import type { SegmentSeal } from './manifest.ts'
-import type { Pace } from './pace.ts'
-import type { GraphSource, RowCursor } from './scan.ts'
-import type { GraphFactory, VectorGraph } from './vector-index.ts'
+import type { FlushTask, GraphDescription, PartDescription } from './protocol.ts'
+import type { GraphShape } from './vector-index.ts'
 
-const SCAN_BYTES = 128 * 1024
-const ID_BYTES = 8
+/** About what the graph of a full segment takes: in the builder's memory, and on every search. */
+const GRAPH_BYTES = 256 * 1024 * 1024
+const ROWS_MAX = 1_000_000
+const SCALAR_BYTES = { f32: 4, f16: 2, bf16: 2, i8: 1 } as const
 
-export type SegmentFile = 'usearch' | 'f32' | 'ids'
+/** Numbers of segments, graphs and sets: they are never used twice in a process. */
+let numbers = 0
+export function nextNumber(): number {
+  numbers += 1
+  return numbers
+}
 
-export function segmentPath(directory: string, name: string, file: SegmentFile): string {
-  return join(directory, `${name}.${file}`)
+/** Bytes of a graph, about: numbers, edges of the lowest level and what there is above it. */
+export function graphBytes(shape: GraphShape, rows: number): number {
+  const { dimensions, quantization, connectivity } = shape
+  return rows * (dimensions * SCALAR_BYTES[quantization] + connectivity * 8 * 1.1 + 32)
+}
+
+/** Rows after which a segment takes no more. */
+export function segmentRows(shape: GraphShape): number {
+  return Math.min(ROWS_MAX, Math.floor(GRAPH_BYTES / graphBytes(shape, 1)))
+}
+
+/** A graph that was saved, or is on its way into the manifest. */
+export interface SavedGraphFile extends GraphDescription {
+  name: string
+  seal: { bytes: number; blocks: number[] }
 }
 
 /**
- * An immutable segment: its graph is mapped, its ids are in memory (8 bytes a vector), its exact
- * vectors stay on disk and are read where a query needs them.
+ * A segment as the main thread keeps it: where its rows lie, and how far its files and its graph
+ * have come.
  */
-export class Segment implements GraphSource {
-  readonly seal: SegmentSeal
-  readonly graph: VectorGraph
-  readonly #ids: Uint32Array
-  readonly #vectors: number
+export class Segment {
+  readonly number: number = nextNumber()
+  /** Of its files. */
+  readonly name: string
+  readonly path: string
+  readonly capacity: number
+  readonly ids: RowIds
+  /** Rows there are, those in the files, and those in the graph that the builder has in memory. */
+  rows = 0
+  flushed = 0
+  built = 0
+  /** The graph that searches use. */
+  graph: SavedGraphFile | undefined
+  /** What the manifest on disk says of it. */
+  saved: SegmentSeal | undefined
   readonly #dimensions: number
-  readonly #single: FileCursor
+  readonly #slabRows: number
+  readonly #slabs: (SharedArrayBuffer | null)[] = []
+  #last: Slab | undefined
+  #isClosed = false
 
-  private constructor(seal: SegmentSeal, graph: VectorGraph, ids: Uint32Array, vectors: number) {
-    this.seal = seal
-    this.graph = graph
-    this.#ids = ids
-    this.#vectors = vectors
-    this.#dimensions = seal.vectors.bytes / seal.count / 4
-    this.#single = this.#cursorOver(1)
-  }
-
-  /** @param seal Its files were checked. */
-  static open(
-    directory: string,
-    seal: SegmentSeal,
-    parts: { graph: VectorGraph; ids: Uint32Array }
-  ): Segment {
-    const vectors = openSync(segmentPath(directory, seal.name, 'f32'), 'r')
-    return new Segment(seal, parts.graph, parts.ids, vectors)
-  }
-
-  get from(): number {
-    return 0
-  }
-
-  get to(): number {
-    return this.seal.count
-  }
-
-  ordinalAt(row: number): number {
-    return this.#ids[2 * row] ?? 0
-  }
-
-  rowOf(revision: number): number {
-    if (revision < this.seal.first || revision > this.seal.last) return -1
-    return findRevision(0, this.seal.count, revision, (row) => this.#ids[2 * row + 1] ?? 0)
-  }
-
-  /** Reads one row at a time: for the hits of a graph. Shared, so use it without awaiting. */
-  single(): RowCursor {
-    return this.#single
-  }
-
-  /** @param near Whether most rows in between are wanted too; it then reads ahead. */
-  cursor(near: boolean): RowCursor {
-    const ahead = Math.max(1, Math.floor(SCAN_BYTES / (4 * this.#dimensions)))
-    return this.#cursorOver(near ? Math.min(ahead, this.seal.count) : 1)
-  }
-
-  close(): void {
-    closeSync(this.#vectors)
-  }
-
-  #cursorOver(rows: number): FileCursor {
-    return new FileCursor(this.#vectors, this.#ids, this.#dimensions, rows)
-  }
-}
-
-/** Keeps a window of rows in memory and moves it forward by reading. */
-class FileCursor implements RowCursor {
-  readonly vectors: Float32Array
-  readonly inverseNorm: number = Number.NaN
-  readonly #file: number
-  readonly #ids: Uint32Array
-  readonly #dimensions: number
-  readonly #windowRows: number
-  #windowStart = 0
-  #windowEnd = 0
-  #row = 0
-
-  constructor(file: number, ids: Uint32Array, dimensions: number, windowRows: number) {
-    this.#file = file
-    this.#ids = ids
+  constructor(path: string, name: string, capacity: number, dimensions: number) {
+    this.path = path
+    this.name = name
+    this.capacity = capacity
+    this.ids = new RowIds(newIds(capacity))
     this.#dimensions = dimensions
-    this.#windowRows = windowRows
-    this.vectors = new Float32Array(windowRows * dimensions)
+    this.#slabRows = slabRows(dimensions)
   }
 
-  seek(row: number): void {
-    this.#row = row
-    if (row >= this.#windowStart && row < this.#windowEnd) return
-    const rows = Math.min(this.#windowRows, this.#ids.length / 2 - row)
-    const rowBytes = 4 * this.#dimensions
-    const bytes = new Uint8Array(this.vectors.buffer, 0, rows * rowBytes)
-    this.#windowEnd = 0
-    const read = readSync(this.#file, bytes, 0, bytes.length, row * rowBytes)
-    assert(read === bytes.length, 'a checked file of vectors is read in full')
-    this.#windowStart = row
-    this.#windowEnd = row + rows
+  /** It takes no more rows. */
+  get isFull(): boolean {
+    return this.#isClosed || this.rows === this.capacity
   }
 
-  get offset(): number {
-    return (this.#row - this.#windowStart) * this.#dimensions
+  /** Rows to come go into another segment. */
+  close(): void {
+    this.#isClosed = true
   }
 
-  get ordinal(): number {
-    return this.#ids[2 * this.#row] ?? 0
+  /** Slabs in memory, or with room to come into it. */
+  get residentSlabs(): number {
+    return this.#slabs.reduce((count, slab) => count + (slab === null ? 0 : 1), 0)
   }
 
-  get revision(): number {
-    return this.#ids[2 * this.#row + 1] ?? 0
+  /** Bytes of rows that are in no file yet. */
+  get unflushedBytes(): number {
+    return (this.rows - this.flushed) * 4 * this.#dimensions
   }
-}
 
-/** Writes rows and their graph as a new segment, synced, and checks what was written. */
-export async function writeSegment(
-  directory: string,
-  name: string,
-  from: { growing: Growing; factory: GraphFactory },
-  pace: Pace
-): Promise<SegmentSeal> {
-  const { growing, factory } = from
-  const { rows, graph, graphed, graphCount: count } = growing
-  const path = (file: SegmentFile): string => segmentPath(directory, name, file)
-  // usearch ignores a failed close: only reading back tells whether the graph is all there.
-  graph.save(path('usearch'))
-  await syncFile(path('usearch'))
-  const seal: SegmentSeal = {
-    name,
-    count,
-    first: rows.revisionAt(rows.from),
-    last: rows.revisionAt(graphed - 1),
-    graph: await readSeal(path('usearch'), pace),
-    vectors: await writeSealed(path('f32'), vectorBytes(growing), pace),
-    ids: await writeSealed(path('ids'), [new Uint8Array(growing.ids().buffer)], pace)
-  }
-  await checkSealed(path('f32'), seal.vectors, pace)
-  await checkSealed(path('ids'), seal.ids, pace)
-  factory.view(path('usearch'), count)
-  // The names of the files must be there before a manifest names them.
-  await syncDirectory(directory)
-  return seal
-}
-
-/**
- * Checks every block of a segment's files before a byte of them is used: usearch does not
- * survive a flipped bit.
- *
- * @returns The ids: ordinal, revision, ordinal, …
- * @throws IndexDamage
- */
-export async function checkSegment(
-  directory: string,
-  seal: SegmentSeal,
-  dimensions: number,
-  pace: Pace
-): Promise<Uint32Array> {
-  const { name, count, graph, vectors, ids } = seal
-  if (vectors.bytes !== count * dimensions * 4 || ids.bytes !== count * ID_BYTES || count === 0) {
-    throw new IndexDamage(`segment ${name}: sizes of its files differ from its count`)
-  }
-  await checkSealed(segmentPath(directory, name, 'usearch'), graph, pace)
-  await checkSealed(segmentPath(directory, name, 'f32'), vectors, pace)
-  const bytes = new Uint8Array(ids.bytes)
-  let at = 0
-  await checkSealed(segmentPath(directory, name, 'ids'), ids, pace, (block) => {
-    bytes.set(block.subarray(0, bytes.length - at), at)
-    at += block.length
-  })
-  return new Uint32Array(bytes.buffer)
-}
-
-/** Copies the rows of a checked segment into memory. */
-export function loadRows(
-  directory: string,
-  seal: SegmentSeal,
-  ids: Uint32Array,
-  rows: FlatRows
-): void {
-  const rowBytes = seal.vectors.bytes / seal.count
-  const file = openSync(segmentPath(directory, seal.name, 'f32'), 'r')
-  try {
-    const window = Math.min(seal.count, Math.ceil(SCAN_BYTES / rowBytes))
-    const cursor = new FileCursor(file, ids, rowBytes / 4, window)
-    for (let row = 0; row < seal.count; row++) {
-      cursor.seek(row)
-      const bytes = new Uint8Array(cursor.vectors.buffer, 4 * cursor.offset, rowBytes)
-      rows.append(cursor.ordinal, cursor.revision, bytes)
+  /** Takes the place of rows that are in the files, with memory for those that are read. */
+  adopt(seal: SegmentSeal, resident: number): void {
+    this.rows = seal.rows
+    this.flushed = seal.rows
+    this.saved = seal
+    const slabs = Math.ceil(seal.rows / this.#slabRows)
+    for (let slab = 0; slab < slabs; slab++) {
+      this.#slabs.push(slab < resident ? newSlab(this.#dimensions) : null)
     }
-  } finally {
-    closeSync(file)
   }
-}
 
-function* vectorBytes({ rows, graphed }: Growing): Generator<Uint8Array> {
-  for (const { vectors } of rows.pieces(rows.from, graphed)) {
-    yield new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength)
+  /** Its rows were written into its files by somebody else. They are read from there. */
+  adoptFlushed(rows: number): void {
+    this.rows = rows
+    this.flushed = rows
+    for (let row = 0; row < rows; row += this.#slabRows) this.#slabs.push(null)
+  }
+
+  /** @returns Whether a slab came with it, which searches must be told of. */
+  append(ordinal: number, revision: number, bytes: Uint8Array): boolean {
+    assert(bytes.length === 4 * this.#dimensions, 'a vector has the declared dimensions')
+    const { slab, isNew } = this.#slabToFill()
+    slab.fill(this.rows % this.#slabRows, bytes)
+    this.ids.set(this.rows, ordinal, revision)
+    this.rows += 1
+    return isNew
+  }
+
+  /** Memory that the next rows go to, and the row behind the last one that has room in it. */
+  room(): { slab: SharedArrayBuffer; end: number; isNew: boolean } {
+    const { slab, isNew } = this.#slabToFill()
+    const end = (Math.floor(this.rows / this.#slabRows) + 1) * this.#slabRows
+    return { slab: slab.buffer, end: Math.min(end, this.capacity), isNew }
+  }
+
+  /** Rows of the slabs that are to be written, up to a row. */
+  toFlush(upTo: number): FlushTask {
+    const slabs: FlushTask['slabs'][number][] = []
+    for (let from = this.flushed; from < upTo; ) {
+      const at = Math.floor(from / this.#slabRows)
+      const slab = this.#slabs[at]
+      assert(slab !== undefined && slab !== null, 'rows that are in no file are in memory')
+      const to = Math.min(upTo, (at + 1) * this.#slabRows)
+      slabs.push({ slab, from, to })
+      from = to
+    }
+    const { path, ids } = this
+    return { path, ids: ids.buffer, dimensions: this.#dimensions, slabs }
+  }
+
+  /** Lets go of memory for rows that are in the files, until so few slabs are left. */
+  evict(count: number): number {
+    let left = count
+    const whole = Math.floor(this.flushed / this.#slabRows)
+    for (let slab = 0; slab < whole && left > 0; slab++) {
+      if (this.#slabs[slab] === null) continue
+      this.#slabs[slab] = null
+      left -= 1
+    }
+    return count - left
+  }
+
+  describe(): PartDescription {
+    const { number, path, ids, graph } = this
+    return {
+      segment: number,
+      path,
+      ids: ids.buffer,
+      slabs: [...this.#slabs],
+      graph: graph && { graph: graph.graph, path: graph.path, rows: graph.rows }
+    }
+  }
+
+  /** Bytes of its files. */
+  get diskBytes(): number {
+    return this.flushed * (4 * this.#dimensions + ID_BYTES) + (this.graph?.seal.bytes ?? 0)
+  }
+
+  #slabToFill(): { slab: Slab; isNew: boolean } {
+    assert(!this.isFull, 'a full segment takes no more rows')
+    const at = Math.floor(this.rows / this.#slabRows)
+    let buffer = this.#slabs[at]
+    const isNew = buffer === undefined || buffer === null
+    if (isNew) {
+      buffer = newSlab(this.#dimensions)
+      this.#slabs[at] = buffer
+    }
+    assert(buffer !== undefined && buffer !== null, 'there is memory for the next row')
+    if (this.#last?.buffer !== buffer) this.#last = new Slab(buffer, this.#dimensions)
+    return { slab: this.#last, isNew }
   }
 }

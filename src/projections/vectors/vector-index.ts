@@ -96,6 +96,15 @@ export class GraphFactory {
   }
 }
 
+/** Revisions of the rows found, nearest first by the distances of the graph. */
+export interface GraphHits {
+  keys: BigUint64Array
+  distances: Float32Array
+}
+
+/** Of cosine distances, by the last bit of a number at most 1: with room to spare. */
+const TOLERANCE = { f32: 1e-4, f16: 4e-3, bf16: 3e-2, i8: 6e-2 } as const
+
 /** One HNSW graph. Finds candidates; their order is settled with the exact vectors. */
 export class VectorGraph {
   readonly #index: UsearchIndex
@@ -118,11 +127,20 @@ export class VectorGraph {
    * Revisions of about the nearest rows. To widen the search, ask for more than is needed: that
    * is the only way in which usearch's expansion can be raised for one query.
    */
-  nearest(query: Float32Array, wanted: number): BigUint64Array {
+  nearest(query: Float32Array, wanted: number): GraphHits {
     // A huge number would abort the process: usearch takes memory for it at once.
     const clamped = Math.min(wanted, this.#index.size())
-    if (clamped === 0) return new BigUint64Array(0)
-    return this.#index.search(this.#fit(query), clamped, 1).keys
+    if (clamped === 0) return { keys: new BigUint64Array(0), distances: new Float32Array(0) }
+    const { keys, distances } = this.#index.search(this.#fit(query), clamped, 1)
+    return { keys, distances }
+  }
+
+  /**
+   * How far the distances of the graph may be from the exact ones: its numbers are rounded. Only
+   * known where all of them are of one size.
+   */
+  get tolerance(): number {
+    return this.#shape.metric === 'cosine' ? TOLERANCE[this.#shape.quantization] : Infinity
   }
 
   /** Writes in place, without fsync, and may return although the file is cut short. */

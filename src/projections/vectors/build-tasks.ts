@@ -1,0 +1,233 @@
+/** What the building worker does: graphs, files, and rows of merged segments. */
+import { open } from 'node:fs/promises'
+import { crc32 } from 'node:zlib'
+import { syncDirectory } from '../../storage/files.ts'
+import { checkSealed, readSeal, syncFile } from './index-files.ts'
+import { ID_BYTES, RowIds, Slab, slabRows } from './layout.ts'
+import { CancelFlag, Pace } from './pace.ts'
+import type {
+  BuildTask,
+  Built,
+  FlushTask,
+  MergeTask,
+  SavedGraph,
+  SaveGraphTask,
+  Sealed,
+  SealTask,
+  Tasks
+} from './protocol.ts'
+import { type OpenSets, readGraph } from './read-tasks.ts'
+import type { GraphFactory, VectorGraph } from './vector-index.ts'
+
+// Rows are added in pieces of about this long, so that a cancelled build ends soon.
+const PIECE_MS = 50
+const PIECE_ROWS_MIN = 16
+const PIECE_ROWS_MAX = 2_048
+
+/** A graph that grows in the memory of this worker. */
+interface Growing {
+  graph: VectorGraph
+  rows: number
+}
+
+export class Builder {
+  readonly #sets: OpenSets
+  readonly #growing = new Map<number, Growing>()
+  #pieceRows = 128
+
+  constructor(sets: OpenSets) {
+    this.#sets = sets
+  }
+
+  /** Segments that will not grow any more, or whose store is closed. */
+  forget(segments: readonly number[]): void {
+    for (const segment of segments) this.#growing.delete(segment)
+  }
+
+  /**
+   * Brings the first rows of a part into its graph. If this worker died meanwhile, the new one goes
+   * on from the graph that was saved last.
+   *
+   * @throws IndexDamage
+   */
+  async build(task: BuildTask, factory: GraphFactory): Promise<Built> {
+    const { shape, parts } = this.#sets.get(task.set)
+    const part = parts[task.part]
+    if (part === undefined) throw new RangeError(`there is no part ${task.part}`)
+    const { description, rows } = part
+    const growing = this.#growing.get(description.segment) ?? load(description.graph, factory)
+    this.#growing.set(description.segment, growing)
+    const cancel = new CancelFlag(task.cancel)
+    const pace = new Pace()
+    while (growing.rows < task.rows && !cancel.raised) {
+      const started = performance.now()
+      const to = Math.min(task.rows, growing.rows + this.#pieceRows)
+      const cursor = rows.cursor(to)
+      const count = to - growing.rows
+      const revisions = new Uint32Array(count)
+      const vectors = new Float32Array(count * shape.dimensions)
+      for (let i = 0; i < count; i++) {
+        const row = growing.rows + i
+        cursor.seek(row)
+        const { offset } = cursor
+        vectors.set(
+          cursor.vectors.subarray(offset, offset + shape.dimensions),
+          i * shape.dimensions
+        )
+        revisions[i] = rows.ids.revisionAt(row)
+      }
+      growing.graph.add(revisions, vectors)
+      growing.rows = to
+      this.#adaptPiece(count, performance.now() - started)
+      await pace.breathe()
+    }
+    return { rows: growing.rows }
+  }
+
+  /** Writes the graph as it is into a new file, synced, and reads back what was written. */
+  async saveGraph({ segment, path }: SaveGraphTask, factory: GraphFactory): Promise<SavedGraph> {
+    const growing = this.#growing.get(segment)
+    // It went with its worker, or was let go of because another save has just written it.
+    if (growing === undefined) return { rows: 0, seal: { bytes: 0, blocks: [] } }
+    const { graph, rows } = growing
+    graph.save(path)
+    await syncFile(path)
+    // usearch ignores a failed close: only reading back tells whether the graph is all there.
+    const seal = await readSeal(path, new Pace())
+    factory.view(path, rows)
+    return { rows, seal }
+  }
+
+  /** The time per row grows with the graph and with what else the machine does. */
+  #adaptPiece(rows: number, ms: number): void {
+    const fitting = (rows * PIECE_MS) / Math.max(ms, 0.1)
+    const next = Math.min(fitting, 2 * this.#pieceRows)
+    this.#pieceRows = Math.round(Math.max(PIECE_ROWS_MIN, Math.min(PIECE_ROWS_MAX, next)))
+  }
+}
+
+function load(saved: { path: string; rows: number } | undefined, factory: GraphFactory): Growing {
+  if (saved === undefined) return { graph: factory.create(), rows: 0 }
+  return { graph: readGraph(() => factory.load(saved.path, saved.rows)), rows: saved.rows }
+}
+
+/** Writes rows from memory into the files of their segment, each with its checksum. Not synced. */
+export async function flush({ path, ids: buffer, dimensions, slabs }: FlushTask): Promise<void> {
+  const ids = new RowIds(buffer)
+  const size = 4 * dimensions
+  const vectors = await openForWriting(`${path}.f32`)
+  const idFile = await openForWriting(`${path}.ids`)
+  try {
+    for (const { slab: memory, from, to } of slabs) {
+      const slot = from % slabRows(dimensions)
+      const bytes = new Slab(memory, dimensions).bytesOf(slot, to - from)
+      for (let row = from; row < to; row++) {
+        const at = (row - from) * size
+        ids.setChecksum(row, crc32(bytes.subarray(at, at + size)))
+      }
+      await writeFully(vectors, bytes, from * size)
+      await writeFully(idFile, ids.bytesOf(from, to), from * ID_BYTES)
+    }
+  } finally {
+    await vectors.close()
+    await idFile.close()
+  }
+}
+
+/** Makes the first rows of a segment's files durable and tells what they are. */
+export async function seal(task: SealTask): Promise<Sealed> {
+  const { path, rows, dimensions, vectors: known, directory } = task
+  await syncFile(`${path}.f32`)
+  await syncFile(`${path}.ids`)
+  const pace = new Pace()
+  const vectors = { bytes: rows * 4 * dimensions, known }
+  const sealed = {
+    vectors: await readSeal(`${path}.f32`, pace, vectors),
+    ids: await readSeal(`${path}.ids`, pace, { bytes: rows * ID_BYTES })
+  }
+  if (sealed.vectors.bytes !== vectors.bytes || sealed.ids.bytes !== rows * ID_BYTES) {
+    throw new Error(`${path}: the files hold less than what was written`)
+  }
+  // The names of the files must be there before a manifest names them.
+  await syncDirectory(directory)
+  return sealed
+}
+
+/** @throws IndexDamage */
+export async function check({ path, seal, ids }: Tasks['check']['ask']): Promise<void> {
+  if (ids === undefined) {
+    await checkSealed(path, seal, new Pace())
+    return
+  }
+  const bytes = new Uint8Array(ids)
+  let at = 0
+  await checkSealed(path, seal, new Pace(), (block) => {
+    bytes.set(block.subarray(0, bytes.length - at), at)
+    at += block.length
+  })
+}
+
+/** Copies the rows to keep of one part behind those that a new segment has already. */
+export async function merge(sets: OpenSets, task: MergeTask): Promise<{ row: number }> {
+  const { shape, parts } = sets.get(task.set)
+  const part = parts[task.part]
+  if (part === undefined) throw new RangeError(`there is no part ${task.part}`)
+  const { rows } = part
+  const size = 4 * shape.dimensions
+  const ids = new RowIds(task.to.ids)
+  const cancel = new CancelFlag(task.cancel)
+  const pace = new Pace()
+  const vectors = await openForWriting(`${task.to.path}.f32`)
+  const idFile = await openForWriting(`${task.to.path}.ids`)
+  let next = task.to.row
+  try {
+    const cursor = rows.cursor(task.rows)
+    const windowRows = Math.max(1, Math.floor((1024 * 1024) / size))
+    const window = new Float32Array(windowRows * shape.dimensions)
+    const bytes = new Uint8Array(window.buffer)
+    let filled = 0
+    const write = async (): Promise<void> => {
+      const from = next - filled
+      await writeFully(vectors, bytes.subarray(0, filled * size), from * size)
+      await writeFully(idFile, ids.bytesOf(from, next), from * ID_BYTES)
+      filled = 0
+    }
+    for (let row = 0; row < task.rows && !cancel.raised; row++) {
+      if (((task.keep[row >> 3] ?? 0) & (1 << (row & 7))) === 0) continue
+      cursor.seek(row)
+      const { offset } = cursor
+      const at = filled * shape.dimensions
+      window.set(cursor.vectors.subarray(offset, offset + shape.dimensions), at)
+      ids.set(next, rows.ids.ordinalAt(row), rows.ids.revisionAt(row))
+      ids.setChecksum(next, crc32(bytes.subarray(filled * size, (filled + 1) * size)))
+      next += 1
+      filled += 1
+      if (filled === windowRows) await write()
+      if (pace.due) await pace.breathe()
+    }
+    await write()
+  } finally {
+    await vectors.close()
+    await idFile.close()
+  }
+  return { row: next }
+}
+
+type FileHandle = Awaited<ReturnType<typeof open>>
+
+/** Never cut: what was written before stays, and rows are written where they belong. */
+async function openForWriting(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r+')
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error
+    return open(path, 'wx+')
+  }
+}
+
+async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
+    at += bytesWritten
+  }
+}

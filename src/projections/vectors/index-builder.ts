@@ -1,0 +1,309 @@
+import type { TelemetryEvent } from '../../telemetry/types.ts'
+import { IndexMerger, type Liveness } from './index-merger.ts'
+import type { IndexSaver } from './index-saver.ts'
+import type { IndexState } from './index-state.ts'
+import { CancelFlag } from './pace.ts'
+import type { VectorPool } from './pool.ts'
+import { graphBytes, nextNumber, type Segment } from './segment.ts'
+import type { GraphShape } from './vector-index.ts'
+
+/** So few rows wait for others before they go into a graph: a search compares them in no time. */
+const LEFT_NUMBERS = 2 ** 17
+const LEFT_ROWS = { min: 64, max: 1024 }
+/** Rows that one task of the builder takes: a cancelled one ends sooner. */
+const BATCH_ROWS = 2_000
+/** A graph is written anew when it has grown by a quarter, or when there is nothing else to do. */
+const GROWTH = 1.25
+/** Writing graphs takes at most this part of the time. */
+const SAVE_SHARE = 1 / 10
+/** A graph that grew by less is not written just because somebody asks, or because nothing is to do. */
+const WORTH_SAVING = 1 / 16
+/** After a save that failed, on a full disk perhaps. */
+const RETRY_AFTER_MS = 10_000
+/** Rows that are in no file yet are written when they take so much memory. */
+const FLUSH_BYTES = 4 * 1024 * 1024
+
+export interface BuilderSetup {
+  pool: VectorPool
+  state: IndexState
+  saver: IndexSaver
+  shape: GraphShape
+  readOnly: boolean
+  /** Ends when the graphs of the files were checked. */
+  ready: Promise<void>
+  emit(event: TelemetryEvent): void
+  /** Something was built, or will not be. */
+  onProgress(): void
+  /** The files are not what was written. */
+  onDamaged(error: unknown): void
+}
+
+/** Brings rows into graphs, one step after the other, and makes the graphs that searches use. */
+export class IndexBuilder {
+  readonly #setup: BuilderSetup
+  readonly #cancel = new CancelFlag()
+  readonly #left: number
+  readonly #merger: IndexMerger
+  #running: Promise<void> | undefined
+  #isAskedAgain = false
+  #timer: NodeJS.Timeout | undefined
+  #limit = 0
+  #error: Error | undefined
+  #nextSaveAt = 0
+  #retryAt = 0
+  #bytesPerMs = 100_000
+  #unreported = { vectors: 0, ms: 0 }
+
+  constructor(setup: BuilderSetup) {
+    this.#setup = setup
+    const rows = Math.floor(LEFT_NUMBERS / setup.shape.dimensions)
+    this.#left = Math.min(LEFT_ROWS.max, Math.max(LEFT_ROWS.min, rows))
+    const { pool, state, saver, shape } = setup
+    this.#merger = new IndexMerger({
+      pool,
+      state,
+      saver,
+      shape,
+      cancel: this.#cancel,
+      emit: (event) => setup.emit(event),
+      saveGraph: async (segment) => this.#saveGraph(segment),
+      limit: () => this.#limit
+    })
+  }
+
+  /** Why it stopped: nothing is built any more. */
+  get error(): Error | undefined {
+    return this.#error
+  }
+
+  /** Rows that are in no graph. */
+  get pending(): number {
+    return this.#setup.state.segments.reduce((sum, { rows, built }) => sum + rows - built, 0)
+  }
+
+  /** Rows that searches compare one by one. */
+  get scanned(): number {
+    const { segments } = this.#setup.state
+    return segments.reduce((sum, { rows, graph }) => sum + rows - (graph?.rows ?? 0), 0)
+  }
+
+  /** From now on segments with many dead vectors are merged. */
+  follow(liveness: Liveness): void {
+    this.#merger.follow(liveness)
+  }
+
+  /** Whether the vectors up to a position need nothing more: the few that are left are compared. */
+  isDone(position: number): boolean {
+    return this.#nextToBuild(position) === undefined
+  }
+
+  /** Builds up to a position, in the background. */
+  buildUpTo(position: number): void {
+    this.#limit = Math.max(this.#limit, position)
+    this.kick()
+  }
+
+  /** Looks whether there is something to do. */
+  kick(): void {
+    if (this.#cancel.raised || this.#error !== undefined) return
+    if (this.#running !== undefined) {
+      // It may have looked for the last time already.
+      this.#isAskedAgain = true
+      return
+    }
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      if (!this.#isAskedAgain) return
+      this.#isAskedAgain = false
+      this.kick()
+    })
+  }
+
+  /** Lets the piece that is being built end, and starts no other. */
+  async stop(): Promise<void> {
+    this.#cancel.raise()
+    clearTimeout(this.#timer)
+    await this.#running
+    this.#merger.stop()
+  }
+
+  /** Makes graphs of what is built, and all of it durable up to a position. */
+  async save(position: number, withinMs: number = Number.POSITIVE_INFINITY): Promise<void> {
+    for (const segment of this.#setup.state.segments) {
+      // A little more is built again by the next open sooner than a large graph is written.
+      if (!isWorthSaving(segment)) continue
+      const ms = graphBytes(this.#setup.shape, segment.built) / this.#bytesPerMs
+      // What is not saved is built again by the next open: the rows are in the files.
+      if (ms < withinMs) await this.#saveGraph(segment)
+    }
+    await this.#setup.saver.save(position)
+  }
+
+  async #run(): Promise<void> {
+    try {
+      // Graphs that were saved are gone on with, once they are known to be whole.
+      await this.#setup.ready
+      while (!this.#cancel.raised && (await this.#step())) this.#setup.onProgress()
+    } catch (error) {
+      this.#error = error instanceof Error ? error : new Error(String(error))
+      this.#setup.onDamaged(error)
+    }
+    this.#reportBuilt()
+    this.#setup.onProgress()
+  }
+
+  /** @returns Whether anything was done. */
+  async #step(): Promise<boolean> {
+    const { state, readOnly } = this.#setup
+    const unflushed = state.segments.reduce((sum, segment) => sum + segment.unflushedBytes, 0)
+    if (!readOnly && unflushed >= FLUSH_BYTES && performance.now() >= this.#retryAt) {
+      return this.#trySaving(async () => this.#setup.saver.flush())
+    }
+    const grown = state.segments.find((segment) => isGrown(segment))
+    if (!readOnly && grown !== undefined && this.#maySave()) {
+      return this.#trySaving(async () => this.#saveAll([grown]))
+    }
+    const next = this.#nextToBuild(this.#limit)
+    if (next !== undefined) {
+      await this.#build(next.segment, next.rows)
+      return true
+    }
+    const changed = state.segments.filter(({ built, graph }) => built > (graph?.rows ?? 0))
+    if (readOnly) return false
+    // Each save of a graph that has grown so much is paid for by what searches need not compare.
+    const mayTry = performance.now() >= this.#retryAt
+    if (changed.length > 0 && mayTry && (this.#maySave() || changed.some(isWorthSaving))) {
+      return this.#trySaving(async () => this.#saveAll(changed))
+    }
+    if (changed.length > 0) this.#kickLater()
+    return this.#merge()
+  }
+
+  /** The first segment of which enough rows are in no graph. */
+  #nextToBuild(position: number): { segment: Segment; rows: number } | undefined {
+    const { state } = this.#setup
+    const allowed = state.rowsUpTo(Math.min(position, state.ingested))
+    for (const [at, segment] of state.segments.entries()) {
+      const rows = allowed[at] ?? 0
+      const isRest = segment.isFull && rows === segment.rows && rows > segment.built
+      const isEnough = rows - segment.built >= this.#left || (isRest && segment.rows >= this.#left)
+      if (isEnough) return { segment, rows }
+    }
+    return undefined
+  }
+
+  async #build(segment: Segment, upTo: number): Promise<void> {
+    const { pool, state } = this.#setup
+    const set = state.keeper.hold(state.current())
+    try {
+      const started = performance.now()
+      const part = set.segments.indexOf(segment)
+      const rows = Math.min(upTo, segment.built + BATCH_ROWS)
+      const ask = { set: set.description.set, part, rows, cancel: this.#cancel.buffer }
+      const built = await pool.run('build', ask, { role: 'build', set: set.description })
+      this.#unreported.vectors += built.rows - segment.built
+      this.#unreported.ms += performance.now() - started
+      segment.built = built.rows
+    } finally {
+      state.keeper.release(set)
+    }
+  }
+
+  async #saveAll(segments: readonly Segment[]): Promise<void> {
+    const started = performance.now()
+    for (const segment of segments) await this.#saveGraph(segment)
+    await this.#setup.saver.save(this.#limit)
+    const ms = performance.now() - started
+    this.#nextSaveAt = performance.now() + ms / SAVE_SHARE
+    for (const segment of segments) {
+      // The builder's own copy is not needed any more.
+      if (segment.isFull && segment.graph?.rows === segment.rows) this.#letGo(segment)
+    }
+  }
+
+  /** Writes a graph as it is now; searches use it from then on. */
+  async #saveGraph(segment: Segment): Promise<void> {
+    const { pool, state, shape, saver } = this.#setup
+    const started = performance.now()
+    const name = state.takeName()
+    const path = `${segment.path.slice(0, -segment.name.length)}${name}.usearch`
+    const ask = { segment: segment.number, shape, path }
+    const saving = pool.run('save-graph', ask, { role: 'build' })
+    const { rows, seal } = await saving.catch((error: unknown) => {
+      // Not before: another save that ends meanwhile would take it away as a leftover.
+      saver.retire(`${name}.usearch`)
+      throw error
+    })
+    if (rows === 0) {
+      // It went with its worker: the next build goes on from the graph that was saved before.
+      segment.built = segment.graph?.rows ?? 0
+      return
+    }
+    this.#bytesPerMs = seal.bytes / Math.max(1, performance.now() - started)
+    if (segment.graph !== undefined) saver.retire(`${segment.graph.name}.usearch`)
+    segment.graph = { graph: nextNumber(), path, name, rows, seal }
+    segment.built = Math.max(segment.built, rows)
+    state.changed()
+  }
+
+  async #merge(): Promise<boolean> {
+    if (performance.now() < this.#retryAt) return false
+    let worked = false
+    const isTried = await this.#trySaving(async () => {
+      worked = await this.#merger.step()
+    })
+    return isTried && worked
+  }
+
+  #letGo(segment: Segment): void {
+    this.#setup.pool.forget({ do: 'forget', sets: [], segments: [segment.number], graphs: [] })
+  }
+
+  /** What is not saved is in the log: a full disk stops no search. It is told, and tried again. */
+  async #trySaving(work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work()
+      return true
+    } catch (error) {
+      if (isDamage(error)) throw error
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#setup.emit({ type: 'index-save-failed', time: Date.now(), reason })
+      this.#retryAt = performance.now() + RETRY_AFTER_MS
+      this.#nextSaveAt = this.#retryAt
+      this.#kickLater()
+      return true
+    }
+  }
+
+  #maySave(): boolean {
+    return performance.now() >= this.#nextSaveAt
+  }
+
+  #kickLater(): void {
+    clearTimeout(this.#timer)
+    const wait = Math.max(1, this.#nextSaveAt - performance.now())
+    this.#timer = setTimeout(() => this.kick(), wait)
+    this.#timer.unref()
+  }
+
+  #reportBuilt(): void {
+    if (this.#unreported.vectors === 0) return
+    this.#setup.emit({ type: 'index-built', time: Date.now(), ...this.#unreported })
+    this.#unreported = { vectors: 0, ms: 0 }
+  }
+}
+
+function isGrown({ built, graph, rows, isFull }: Segment): boolean {
+  const before = graph?.rows ?? 0
+  if (isFull && built === rows) return built > before
+  return built - before >= 4 * BATCH_ROWS && built >= before * GROWTH
+}
+
+function isWorthSaving({ built, graph }: Segment): boolean {
+  const before = graph?.rows ?? 0
+  return built - before > before * WORTH_SAVING
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof Error && error.name === 'IndexDamage'
+}

@@ -1,0 +1,217 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { TelemetryEvent } from '../../telemetry/types.ts'
+import type { IndexSaver } from './index-saver.ts'
+import type { IndexState } from './index-state.ts'
+import type { CancelFlag } from './pace.ts'
+import type { VectorPool } from './pool.ts'
+import type { Segment } from './segment.ts'
+import { SharedSet } from './shared-set.ts'
+import type { GraphShape } from './vector-index.ts'
+
+/** Part of the vectors that may be dead, of the whole index and of a segment. */
+const DEAD_SHARE = 0.25
+/** Fewer dead ones than this slow no search down. */
+const DEAD_MIN = 1_000
+/** A segment that is closed with fewer rows than this part of what it could hold is small. */
+const SMALL_SHARE = 1 / 4
+const SMALL_MAX = 4
+/** Rows added to a graph in one step; then whatever else waits has its turn. */
+const STEP_ROWS = 1_000
+/** A merge rests as long as it worked: nobody waits for it. */
+const REST = 1
+
+/** What the index cannot know by itself: which of its vectors are still of use. */
+export interface Liveness {
+  /** How many vectors the newest state has. */
+  vectors(): number
+  /** A bit for each row: whether its concept still has that revision. */
+  census(segment: Segment): Promise<Uint8Array>
+}
+
+export interface MergerSetup {
+  pool: VectorPool
+  state: IndexState
+  saver: IndexSaver
+  shape: GraphShape
+  cancel: CancelFlag
+  emit(event: TelemetryEvent): void
+  saveGraph(segment: Segment): Promise<void>
+  /** Up to which position the index may be saved. */
+  limit(): number
+}
+
+/** Segments that are being made into one. */
+interface Merge {
+  old: readonly Segment[]
+  next: Segment
+  set: SharedSet
+  started: number
+}
+
+/**
+ * Makes segments with many dead vectors, or several small ones, into one, in small steps. Nothing
+ * changes for readers until the new one is complete; views from before go on reading the old ones.
+ */
+export class IndexMerger {
+  readonly #setup: MergerSetup
+  #liveness: Liveness | undefined
+  #merge: Merge | undefined
+  /** Rows there were when the dead were counted and found to be few. */
+  #censusAt = 0
+
+  constructor(setup: MergerSetup) {
+    this.#setup = setup
+  }
+
+  follow(liveness: Liveness): void {
+    this.#liveness = liveness
+  }
+
+  /** @returns Whether anything was done. */
+  async step(): Promise<boolean> {
+    const started = performance.now()
+    const worked = this.#merge === undefined ? await this.#begin() : await this.#goOn(this.#merge)
+    const ms = (performance.now() - started) * REST
+    if (worked && !this.#setup.cancel.raised)
+      await sleep(Math.min(ms, 200), undefined, { ref: false })
+    return worked
+  }
+
+  /** Lets go of what was not finished; the next open sweeps its files. */
+  stop(): void {
+    if (this.#merge !== undefined) this.#setup.state.keeper.release(this.#merge.set)
+    this.#merge = undefined
+  }
+
+  async #begin(): Promise<boolean> {
+    const chosen = (await this.#chooseDead()) ?? this.#chooseSmall()
+    if (chosen === undefined || this.#setup.cancel.raised) return false
+    const { state, saver, pool, shape, cancel } = this.#setup
+    const started = performance.now()
+    const keeps: Uint8Array[] = []
+    for (const segment of chosen) keeps.push(await this.#keep(segment))
+    const rows = keeps.reduce((sum, keep) => sum + countBits(keep), 0)
+    if (rows === 0) {
+      this.#replace(chosen, undefined)
+      await saver.save(this.#setup.limit())
+      return true
+    }
+    const next = state.newSegment(rows)
+    next.close()
+    const source = state.keeper.hold(state.current())
+    try {
+      let row = 0
+      for (const [at, segment] of chosen.entries()) {
+        const to = { path: next.path, ids: next.ids.buffer, row }
+        const part = source.segments.indexOf(segment)
+        const common = { set: source.description.set, part, rows: segment.rows }
+        const ask = { ...common, keep: keeps[at] ?? new Uint8Array(0), to, cancel: cancel.buffer }
+        const merged = await pool.run('merge', ask, { role: 'build', set: source.description })
+        row = merged.row
+      }
+      if (cancel.raised) return false
+      next.adoptFlushed(row)
+    } catch (error) {
+      // Not before: a save that ends meanwhile would take them away as leftovers.
+      for (const kind of ['f32', 'ids']) saver.retire(`${next.name}.${kind}`)
+      throw error
+    } finally {
+      state.keeper.release(source)
+    }
+    const set = state.keeper.hold(new SharedSet(shape, [next]))
+    this.#merge = { old: chosen, next, set, started }
+    return true
+  }
+
+  async #goOn(merge: Merge): Promise<boolean> {
+    const { pool, state, saver, cancel, emit } = this.#setup
+    const { old, next, set, started } = merge
+    if (next.built < next.rows) {
+      const rows = Math.min(next.rows, next.built + STEP_ROWS)
+      const ask = { set: set.description.set, part: 0, rows, cancel: cancel.buffer }
+      const built = await pool.run('build', ask, { role: 'build', set: set.description })
+      next.built = built.rows
+      return true
+    }
+    await this.#setup.saveGraph(next)
+    // Its graph went with its worker: built again from the beginning.
+    if (next.graph === undefined) return true
+    this.#merge = undefined
+    this.#replace(old, next)
+    state.keeper.release(set)
+    // If the process dies before, the older manifest and the older segments are whole.
+    await saver.save(this.#setup.limit())
+    const before = old.reduce((sum, { rows }) => sum + rows, 0)
+    const ms = performance.now() - started
+    const counts = { segments: old.length, vectors: next.rows, dropped: before - next.rows }
+    emit({ type: 'index-merged', time: Date.now(), ...counts, ms })
+    return true
+  }
+
+  #replace(old: readonly Segment[], next: Segment | undefined): void {
+    const { state, saver } = this.#setup
+    state.replace(old, next)
+    for (const { name, graph } of old) {
+      saver.retire(`${name}.f32`)
+      saver.retire(`${name}.ids`)
+      if (graph !== undefined) saver.retire(`${graph.name}.usearch`)
+    }
+  }
+
+  /** A segment with too many dead vectors, if the index as a whole has many. */
+  async #chooseDead(): Promise<Segment[] | undefined> {
+    const { state } = this.#setup
+    if (this.#liveness === undefined || state.rows < this.#censusAt * (1 + DEAD_SHARE / 2)) {
+      return undefined
+    }
+    const dead = state.rows - this.#liveness.vectors()
+    if (dead < DEAD_MIN || dead < state.rows * DEAD_SHARE) return undefined
+    for (const segment of [...state.segments]) {
+      const live = countBits(await this.#keep(segment))
+      if (segment.rows - live < segment.rows * DEAD_SHARE) continue
+      if (state.filling === segment) continue
+      // Rows to come go into another one; those here must be in the files first.
+      segment.close()
+      if (await this.#isSaved(segment)) return [segment]
+    }
+    this.#censusAt = state.rows
+    return undefined
+  }
+
+  /** Several small segments that follow each other. */
+  #chooseSmall(): Segment[] | undefined {
+    const run: Segment[] = []
+    let rows = 0
+    for (const segment of this.#setup.state.segments) {
+      const isSmall = segment.isFull && segment.rows < segment.capacity * SMALL_SHARE
+      if (!isSmall || segment.saved?.rows !== segment.rows) {
+        run.length = 0
+        rows = 0
+        continue
+      }
+      run.push(segment)
+      rows += segment.rows
+      if (run.length >= SMALL_MAX && rows <= segment.capacity) return [...run]
+    }
+    return undefined
+  }
+
+  async #isSaved(segment: Segment): Promise<boolean> {
+    if (segment.saved?.rows !== segment.rows) await this.#setup.saver.save(this.#setup.limit())
+    return segment.saved?.rows === segment.rows
+  }
+
+  async #keep(segment: Segment): Promise<Uint8Array> {
+    if (this.#liveness !== undefined) return this.#liveness.census(segment)
+    const keep = new Uint8Array(Math.ceil(segment.rows / 8))
+    for (let row = 0; row < segment.rows; row++)
+      keep[row >> 3] = (keep[row >> 3] ?? 0) | (1 << (row & 7))
+    return keep
+  }
+}
+
+function countBits(bits: Uint8Array): number {
+  let count = 0
+  for (let byte of bits) for (; byte !== 0; byte &= byte - 1) count += 1
+  return count
+}

@@ -1,0 +1,106 @@
+import { join } from 'node:path'
+import type { LogCommit } from '../../log/frame.ts'
+import { LOG_DIRECTORY } from '../../log/level-log.ts'
+import type { IndexSaver } from './index-saver.ts'
+import type { IndexState } from './index-state.ts'
+import { vectorOf } from './ingest-task.ts'
+import type { CancelFlag } from './pace.ts'
+import type { VectorPool } from './pool.ts'
+
+export interface FeedSetup {
+  pool: VectorPool
+  state: IndexState
+  saver: IndexSaver
+  /** Of the store, spelled as it was when the log was opened in this process. */
+  directory: string
+  storeId: Buffer
+  space: string
+  dimensions: number
+  readOnly: boolean
+  cancel: CancelFlag
+  /** The last position in the log now. */
+  head(): number
+}
+
+/**
+ * Brings the vectors of the log into rows: of commits as they are written, which costs a copy, and of
+ * those from before, which a thread reads from the log.
+ */
+export class LogFeed {
+  readonly #setup: FeedSetup
+  /** Whether every commit is told as it is acknowledged: nothing is to be read from the log. */
+  #isLive = false
+  #reading: Promise<void> | undefined
+
+  constructor(setup: FeedSetup) {
+    this.#setup = setup
+    this.#goLive()
+  }
+
+  /** Takes the vectors of commits that were just written, before anybody is told of them. */
+  appended(commits: readonly LogCommit[], first: number, last: number): void {
+    const { state, space } = this.#setup
+    // Whatever was not told, while the index was made anew perhaps, is read from the log.
+    if (first !== state.ingested + 1) this.#isLive = false
+    if (!this.#isLive) return
+    const vectors = commits.flatMap(({ events }) =>
+      events.flatMap((one) => vectorOf(one, space) ?? [])
+    )
+    if (vectors.some(({ bytes }) => bytes.length !== 4 * this.#setup.dimensions)) {
+      // The commit is written and must not fail for the index. The projection meets the same when it
+      // reads the log, and stops there, visibly.
+      this.#isLive = false
+      return
+    }
+    for (const { ordinal, revision, bytes } of vectors) state.append(ordinal, revision, bytes)
+    state.passed(last)
+  }
+
+  /**
+   * @param check Throws once nobody waits any more.
+   * @throws StoreError `LOG_DAMAGED`
+   */
+  async upTo(position: number, check: () => void): Promise<void> {
+    while (this.#setup.state.ingested < position) {
+      check()
+      this.#reading ??= this.#read().finally(() => {
+        this.#reading = undefined
+      })
+      await this.#reading
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { pool, state, saver, directory, storeId, space, dimensions, readOnly } = this.#setup
+    const segment = state.segmentToFill()
+    const { slab, end, isNew } = segment.room()
+    if (isNew) state.changed()
+    state.filling = segment
+    try {
+      const ask = {
+        log: join(directory, LOG_DIRECTORY),
+        storeId: Uint8Array.from(storeId),
+        space,
+        dimensions,
+        from: state.ingested + 1,
+        to: this.#setup.head(),
+        ids: segment.ids.buffer,
+        row: segment.rows,
+        end,
+        slab,
+        cancel: this.#setup.cancel.buffer
+      }
+      const { position, row, ends } = await pool.run('ingest', ask, { role: 'build' })
+      state.filled(segment, row, ends, position)
+      this.#goLive()
+      // Rows of a large log must not all be in memory before the first of them are in the files.
+      if (row === end && !readOnly) await saver.flush()
+    } finally {
+      state.filling = undefined
+    }
+  }
+
+  #goLive(): void {
+    if (this.#setup.state.ingested === this.#setup.head()) this.#isLive = true
+  }
+}

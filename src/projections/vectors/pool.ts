@@ -1,0 +1,226 @@
+/**
+ * Worker threads for the vectors of all stores of the process. Readers answer searches, one builder
+ * makes graphs and files. All of them work on memory that is shared and on files that do not
+ * change, so whatever a thread that died was asked can be asked of another one.
+ */
+import { availableParallelism } from 'node:os'
+import { aborted, StoreError } from '../../errors.ts'
+import { WorkerLink } from '../../storage/worker-link.ts'
+import { IndexDamage } from './index-files.ts'
+import type { Outcome, PoolWorkerData } from './pool-worker.ts'
+import type { Notice, SetDescription, TaskKind, Tasks } from './protocol.ts'
+
+export type Role = 'read' | 'build'
+
+export interface RunOptions {
+  role: Role
+  /** What the task reads: told to the thread before it. */
+  set?: SetDescription
+  signal?: AbortSignal
+}
+
+/** Tasks that a thread is given at once, so that the next one need not wait for the main thread. */
+const AT_ONCE: Readonly<Record<Role, number>> = { read: 2, build: 16 }
+/** Whoever waits for an answer goes before what is built; the program's own threads before both. */
+const NICENESS: Readonly<Record<Role, number>> = { read: 5, build: 10 }
+const ATTEMPTS = 2
+
+interface Job {
+  kind: TaskKind
+  ask: unknown
+  options: RunOptions
+  attempts: number
+  resolve: (reply: unknown) => void
+  reject: (error: unknown) => void
+  done: boolean
+}
+
+export class VectorPool {
+  static #shared: VectorPool | undefined
+  readonly #script: URL
+  readonly #members: Member[] = []
+  readonly #queues: Record<Role, Job[]> = { read: [], build: [] }
+  #holders = 0
+  #restarts = 0
+
+  /** @param script Of the worker; another one in tests. */
+  constructor(script: URL = new URL('./pool-worker.js', import.meta.url)) {
+    this.#script = script
+  }
+
+  /** The pool that all stores of the process share. Each `hold` has its `release`. */
+  static hold(): VectorPool {
+    VectorPool.#shared ??= new VectorPool()
+    return VectorPool.#shared.hold()
+  }
+
+  hold(): this {
+    this.#holders += 1
+    return this
+  }
+
+  /** Threads of the last holder end. */
+  async release(): Promise<void> {
+    this.#holders -= 1
+    if (this.#holders > 0) return
+    if (VectorPool.#shared === this) VectorPool.#shared = undefined
+    await Promise.all(this.#members.splice(0).map((member) => member.end()))
+  }
+
+  /** Threads that answer searches. */
+  get readers(): number {
+    return Math.max(1, availableParallelism())
+  }
+
+  /** Threads that died and were replaced. */
+  get restarts(): number {
+    return this.#restarts
+  }
+
+  /**
+   * Asks a thread. One that dies is replaced and the task given to another one, once.
+   *
+   * @throws IndexDamage
+   * @throws StoreError `VECTORS_UNAVAILABLE` where two threads died over it; `ABORTED`.
+   */
+  async run<K extends TaskKind>(
+    kind: K,
+    ask: Tasks[K]['ask'],
+    options: RunOptions
+  ): Promise<Tasks[K]['reply']> {
+    const { signal, role } = options
+    if (signal?.aborted === true) throw aborted(signal, kind)
+    let onAbort = (): void => {}
+    const answer = new Promise<unknown>((resolve, reject) => {
+      const job: Job = { kind, ask, options, attempts: 0, resolve, reject, done: false }
+      onAbort = () => {
+        // Waiting, it is left out; under way, its answer tells nothing.
+        job.done = true
+        if (signal !== undefined) reject(aborted(signal, kind))
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#queues[role].push(job)
+    })
+    this.#dispatch(role)
+    try {
+      // The worker answers each task as the protocol says.
+      return (await answer) as Tasks[K]['reply']
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** Sets, segments and graphs that nobody asks for any more: threads let go of them. */
+  forget(notice: Extract<Notice, { do: 'forget' }>): void {
+    for (const member of this.#members) member.forget(notice)
+  }
+
+  #dispatch(role: Role): void {
+    const queue = this.#queues[role]
+    while (queue.length > 0) {
+      if (queue[0]?.done === true) {
+        queue.shift()
+        continue
+      }
+      const member = this.#freeMember(role)
+      if (member === undefined) return
+      const job = queue.shift()
+      if (job !== undefined) void this.#give(member, job)
+    }
+  }
+
+  /** An idle one, a new one, or the one with the least to do. */
+  #freeMember(role: Role): Member | undefined {
+    let best: Member | undefined
+    let count = 0
+    for (const member of this.#members) {
+      if (member.role !== role) continue
+      count += 1
+      if (best === undefined || member.running < best.running) best = member
+    }
+    const max = role === 'build' ? 1 : this.readers
+    if (count < max && (best === undefined || best.running > 0)) {
+      best = new Member(role, this.#script, (dead) => this.#remove(dead))
+      this.#members.push(best)
+    }
+    return best !== undefined && best.running < AT_ONCE[role] ? best : undefined
+  }
+
+  async #give(member: Member, job: Job): Promise<void> {
+    job.attempts += 1
+    try {
+      const outcome = await member.ask(job)
+      if ('damage' in outcome) job.reject(new IndexDamage(outcome.damage))
+      else job.resolve(outcome.reply)
+    } catch (error) {
+      if (!member.isDead) job.reject(error)
+      else if (job.attempts >= ATTEMPTS) job.reject(workersDied(job.kind, error))
+      else this.#queues[member.role].unshift(job)
+    }
+    this.#dispatch(member.role)
+  }
+
+  #remove(member: Member): void {
+    const at = this.#members.indexOf(member)
+    if (at === -1) return
+    this.#members.splice(at, 1)
+    this.#restarts += 1
+  }
+}
+
+/** One thread of the pool and what it was told. */
+class Member {
+  readonly role: Role
+  running = 0
+  isDead = false
+  readonly #link: WorkerLink
+  readonly #sets = new Set<number>()
+
+  constructor(role: Role, script: URL, onDeath: (member: Member) => void) {
+    this.role = role
+    const data: PoolWorkerData = { niceness: NICENESS[role] }
+    this.#link = new WorkerLink(
+      script,
+      data,
+      () => {},
+      () => {
+        this.isDead = true
+        onDeath(this)
+      }
+    )
+  }
+
+  async ask({ kind, ask, options: { set } }: Job): Promise<Outcome> {
+    this.running += 1
+    try {
+      if (set !== undefined && !this.#sets.has(set.set)) {
+        this.#sets.add(set.set)
+        this.#link.tell({ do: 'set', set } satisfies Notice)
+      }
+      return (await this.#link.request({ do: kind, ask })) as Outcome
+    } finally {
+      this.running -= 1
+    }
+  }
+
+  forget(notice: Extract<Notice, { do: 'forget' }>): void {
+    for (const set of notice.sets) this.#sets.delete(set)
+    this.#link.tell(notice)
+  }
+
+  /** Waits for what it still does. */
+  async end(): Promise<void> {
+    try {
+      await this.#link.request('end')
+    } catch {
+      // It died before it was told to end, which is as good.
+    }
+    await this.#link.ended()
+  }
+}
+
+function workersDied(kind: TaskKind, cause: unknown): StoreError<'VECTORS_UNAVAILABLE'> {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const message = `Two workers died over '${kind}' of the vector index: ${reason}`
+  return new StoreError('VECTORS_UNAVAILABLE', message, { reason }, { cause })
+}

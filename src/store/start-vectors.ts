@@ -1,0 +1,46 @@
+import { StoreError } from '../errors.ts'
+import type { VectorsDeclared } from '../log/event.ts'
+import type { LevelLog } from '../log/level-log.ts'
+import type { ResolvedOptions } from '../options.ts'
+import { NUMBER_RULES } from '../options.ts'
+import { VectorsClient } from '../projections/vectors/client.ts'
+import type { TelemetryHub } from '../telemetry/hub.ts'
+import type { TelemetryEvent } from '../telemetry/types.ts'
+import type { StoreFormat } from './format.ts'
+
+interface Setting {
+  directory: string
+  format: StoreFormat
+  declaration: VectorsDeclared | undefined
+  options: ResolvedOptions
+  hub: TelemetryHub
+  log: LevelLog
+  /** Damage is told to whoever subscribes later, too. */
+  findings: TelemetryEvent[]
+  /** Whether the files there may be used. */
+  isTrusted: boolean
+}
+
+/** @throws StoreError `VECTORS_UNAVAILABLE` where the graph engine does not load. */
+export async function startVectors(setting: Setting): Promise<VectorsClient> {
+  const { directory, format, declaration, options, hub, log, findings, isTrusted } = setting
+  if (declaration === undefined) {
+    const operation = 'vectors'
+    throw new StoreError('VECTORS_NOT_DECLARED', 'No vectors are declared', { operation })
+  }
+  const asked = options.vectors
+  return VectorsClient.start({
+    directory,
+    storeId: format.storeId,
+    declaration,
+    readOnly: options.readOnly,
+    isTrusted,
+    expansionSearch: asked?.expansionSearch ?? declaration.expansionSearch,
+    cacheBytes: asked?.cacheBytes ?? NUMBER_RULES['vectors.cacheBytes'].value,
+    head: () => log.head,
+    onTelemetry: (event) => {
+      if (event.type === 'damage-found') findings.push(event)
+      if (hub.active) hub.emit(event)
+    }
+  })
+}
