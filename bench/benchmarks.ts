@@ -4,6 +4,10 @@ import { hub } from './hub.ts'
 import { ingestConcepts, ingestGraph } from './ingest.ts'
 import { durableHead, proofs } from './integrity.ts'
 import { readLargeStore } from './reads.ts'
+import { searchWords } from './vectors.ts'
+import { besideIndexing } from './vectors-beside.ts'
+import { memory } from './vectors-memory.ts'
+import { searchWhere } from './vectors-where.ts'
 
 /** Every benchmark, by the name that `npm run bench -- <name>` takes. */
 export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
@@ -14,5 +18,9 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   reads: readLargeStore,
   hub,
   head: durableHead,
-  proofs
+  proofs,
+  vectors: searchWords,
+  'vectors-where': searchWhere,
+  'vectors-memory': memory,
+  'vectors-384': besideIndexing
 }

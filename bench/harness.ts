@@ -23,7 +23,9 @@ export interface Lane {
   /** Adds a stretch of work to the lane's clock, and a number of operations to its count. */
   run<T>(work: () => Promise<T>, operations?: number): Promise<T>
   /** Adds a stretch that was timed elsewhere: one phase of something longer. */
-  took(ms: number, operations: number): void
+  took(ms: number, operations: number, cpuUs?: number): void
+  /** Counts one operation that was timed elsewhere, such as in another thread. */
+  timed(ms: number): void
   /** Times one operation and counts it. Beside `run` when several are under way at once. */
   measure<T>(operation: () => Promise<T>): Promise<T>
   /** As `measure`, for an operation that takes less time than a promise would. */
@@ -176,9 +178,14 @@ class TimedLane implements Lane {
     return value
   }
 
-  took(ms: number, operations: number): void {
+  took(ms: number, operations: number, cpuUs = 0): void {
     this.#runMs += ms
+    this.#cpuUs += cpuUs
     this.#operations += operations
+  }
+
+  timed(ms: number): void {
+    this.#record(ms)
   }
 
   async measure<T>(operation: () => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 /**
  * Runs benchmarks and prints what they measured.
  *
- *   npm run bench                  all of them, at their full sizes: twenty minutes
+ *   npm run bench                  all of them, at their full sizes: about an hour
  *   npm run bench -- reads hub     those two
  *   npm run bench -- --smoke       at the sizes of the tests, to see that they work
  */

@@ -1,0 +1,116 @@
+/** What does an index cost in memory, and what does a smaller number in its graph save? */
+import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { open } from 'sutra-storage'
+import { BareUsearch, CONNECTIVITY, EXPANSION_ADD, type Quantization } from './bare-usearch.ts'
+import type { BenchContext } from './harness.ts'
+import { scratch } from './support.ts'
+import type { VectorData } from './vector-data.ts'
+import {
+  EFS,
+  indexed,
+  K,
+  queriesIn,
+  RECALL,
+  recallOf,
+  rowsIn,
+  THREADS,
+  titleOf,
+  vectorOptions,
+  vectorRecords,
+  vectorsFor
+} from './vectors-support.ts'
+
+const CHILD = fileURLToPath(new URL('vectors-memory-child.mjs', import.meta.url))
+const run = promisify(execFile)
+
+interface Measured {
+  kind: 'store' | 'usearch'
+  quantization: Quantization
+  path: string
+}
+
+interface Searched {
+  data: VectorData
+  queriesPath: string
+  truth: Uint32Array
+  /** Tried one after the other. */
+  efs: readonly number[]
+}
+
+interface Answer {
+  /** Bytes of resident memory behind the searches, less those before the index was opened. */
+  grown: number
+  found: number[][]
+  ms: number[]
+}
+
+export async function memory(bench: BenchContext): Promise<void> {
+  const data = await vectorsFor(bench)
+  bench.title(titleOf('Resident memory of a process that searches', data))
+  await using folder = await scratch()
+  const queriesPath = folder.path('queries.f32')
+  const few = Math.min(queriesIn(data), bench.size(20, 250))
+  await writeFile(queriesPath, data.queries.subarray(0, few * data.dimensions))
+  await using bare = new BareUsearch(data)
+  const truth = await bare.truth(few, K)
+  const measured: Measured[] = []
+  for (const quantization of ['f32', 'i8'] as const) {
+    const path = folder.path(`${quantization}.usearch`)
+    await bare.build(quantization, THREADS)
+    await bare.save(path)
+    measured.push({ kind: 'usearch', quantization, path })
+  }
+  for (const quantization of ['f32', 'f16', 'i8'] as const) {
+    const path = folder.path(quantization)
+    await fill(bench, path, data, quantization)
+    measured.push({ kind: 'store', quantization, path })
+  }
+  const sizes = new Map<string, number>()
+  // Each is a process of its own: one will do to see that it works.
+  const efs = bench.mode === 'smoke' ? [64] : EFS
+  for (const one of measured) {
+    const name = `${one.kind}, ${one.quantization}`
+    const { grown, ef, recall, ms } = await measure(one, { data, queriesPath, truth, efs })
+    const lane = bench.lane(`${name}, ef ${ef}, recall ${recall.toFixed(4)}`)
+    for (const each of ms) lane.timed(each)
+    sizes.set(name, grown)
+    bench.note(`${name}: ${(grown / 1e6).toFixed(0)} MB, recall@${K} ${recall.toFixed(4)}`)
+  }
+  const ratio = (sizes.get('store, i8') ?? 0) / (sizes.get('store, f32') ?? 1)
+  bench.note(`store, i8 against f32: ${ratio.toFixed(2)} of the memory`)
+  bench.fingerprint(rowsIn(data))
+}
+
+async function fill(
+  bench: BenchContext,
+  path: string,
+  data: VectorData,
+  quantization: Quantization
+): Promise<void> {
+  await using store = await open(path, vectorOptions(data, quantization))
+  await store.import(vectorRecords(data))
+  await indexed(bench, store)
+}
+
+/** With the smallest `ef` that reaches the recall, or else the largest. */
+async function measure(
+  { kind, quantization, path }: Measured,
+  { data, queriesPath, truth, efs }: Searched
+): Promise<Answer & { ef: number; recall: number }> {
+  const { dimensions } = data
+  const shape = { dimensions, connectivity: CONNECTIVITY, expansionAdd: EXPANSION_ADD, k: K }
+  let last: (Answer & { ef: number; recall: number }) | undefined
+  for (const ef of efs) {
+    const asked = JSON.stringify({ kind, quantization, path, queriesPath, ...shape, ef })
+    const { stdout } = await run(process.execPath, [CHILD, asked], { maxBuffer: 64 * 1024 * 1024 })
+    const answer = JSON.parse(stdout) as Answer
+    const recall = recallOf(new Map(answer.found.entries()), truth)
+    last = { ...answer, ef, recall }
+    if (recall >= RECALL) break
+  }
+  if (last === undefined) throw new Error('There is no ef to try')
+  return last
+}
