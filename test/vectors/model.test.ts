@@ -1,4 +1,4 @@
-import { cp, rm } from 'node:fs/promises'
+import { cp, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Command, open, type Reader, type Store, type View } from 'sutra-storage'
 import { expect, test } from 'vitest'
@@ -202,24 +202,38 @@ class Run {
   /** Goes on with what was on disk while the store was open, as if its process had died. */
   async #crash(): Promise<void> {
     const store = this.#open
-    // A copy takes a while: it is what a crash leaves only while nothing is written.
     await store.caughtUp()
-    await until(() => store.stats().vectors.scanned < 1024)
-    let saved = -1
-    await until(() => {
-      const before = saved
-      saved = store.stats().vectors.savedPosition
-      return saved === before
-    })
     this.#crashes += 1
     const copy = join(dirname(this.#directory), `crash-${this.#crashes}`)
-    await cp(this.#directory, copy, {
-      recursive: true,
-      filter: (path) => !path.endsWith('OWNER') && !path.endsWith('LOCK')
+    // A copy takes a while: it is what a crash leaves only if nothing was written meanwhile.
+    await until(async () => {
+      const before = await this.#written()
+      await rm(copy, { recursive: true, force: true })
+      await cp(this.#directory, copy, { recursive: true, filter: isCopied }).catch(ignoreGone)
+      return (await this.#written()) === before
     })
     await this.#closeAll()
     await rm(this.#directory, { recursive: true })
     this.#directory = copy
     this.#store = await open(copy)
   }
+
+  /** Tells apart what the files were at two instants. */
+  async #written(): Promise<string> {
+    const names = (await readdir(this.#directory, { recursive: true })).sort()
+    const files = names.map(async (name) => {
+      const found = await stat(join(this.#directory, name)).catch(ignoreGone)
+      return [name, found?.ino, found?.size, found?.mtimeMs].join(' ')
+    })
+    return (await Promise.all(files)).join('\n')
+  }
+}
+
+function isCopied(path: string): boolean {
+  return !path.endsWith('OWNER') && !path.endsWith('LOCK')
+}
+
+function ignoreGone(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+  return undefined
 }

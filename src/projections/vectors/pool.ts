@@ -117,15 +117,13 @@ export class VectorPool {
 
   #dispatch(role: Role): void {
     const queue = this.#queues[role]
-    while (queue.length > 0) {
-      if (queue[0]?.done === true) {
-        queue.shift()
-        continue
+    for (let job = queue[0]; job !== undefined; job = queue[0]) {
+      if (!job.done) {
+        const member = this.#freeMember(role)
+        if (member === undefined || !member.takes(job)) return
+        void this.#give(member, job)
       }
-      const member = this.#freeMember(role)
-      if (member === undefined) return
-      const job = queue.shift()
-      if (job !== undefined) void this.#give(member, job)
+      queue.shift()
     }
   }
 
@@ -173,6 +171,8 @@ class Member {
   readonly role: Role
   running = 0
   isDead = false
+  /** What a thread died over is asked again alone: nothing else dies with it a second time. */
+  #isAlone = false
   readonly #link: WorkerLink
   readonly #sets = new Set<number>()
 
@@ -190,8 +190,13 @@ class Member {
     )
   }
 
-  async ask({ kind, ask, options: { set } }: Job): Promise<Outcome> {
+  takes({ attempts }: Job): boolean {
+    return this.running === 0 || (attempts === 0 && !this.#isAlone)
+  }
+
+  async ask({ kind, ask, attempts, options: { set } }: Job): Promise<Outcome> {
     this.running += 1
+    this.#isAlone = attempts > 1
     try {
       if (set !== undefined && !this.#sets.has(set.set)) {
         this.#sets.add(set.set)
