@@ -321,6 +321,8 @@ export class Engine implements ReaderHost {
     const old = live.snapshot
     live.snapshot = snapshot
     this.parts.overlay.trim(snapshot.checkpoint)
+    // The tables count vectors: now it may show that many of the index are dead.
+    this.parts.vectors?.recount()
     await old.release()
   }
 

@@ -15,6 +15,7 @@ import {
   publishGeneration
 } from '../projections/tables/generation.ts'
 import type { VectorsClient } from '../projections/vectors/client.ts'
+import { discardManifest } from '../projections/vectors/manifest.ts'
 import { checkOptions, queryInvalid } from '../query/read-options.ts'
 import type { LongOptions } from '../types.ts'
 import type { Engine } from './engine.ts'
@@ -161,7 +162,10 @@ export async function restartVectors(
       await old.close()
     }
     if (!options.readOnly) {
-      await rm(join(parts.directory, VECTORS_DIRECTORY), { recursive: true, force: true })
+      const directory = join(parts.directory, VECTORS_DIRECTORY)
+      // First what names the others: files that are gone would be damage, an index that is gone is not.
+      await discardManifest(directory)
+      await rm(directory, { recursive: true, force: true })
     }
     return startVectors({ ...parts, isTrusted: false })
   })

@@ -285,7 +285,7 @@ class Run {
     const home = await mkdtemp(join(tmpdir(), 'sutra-crash-'))
     const copy = join(home, 'store')
     try {
-      await copyStore(this.#temporary.directory, copy)
+      await copyWhole(this.#temporary.directory, copy)
       await using crashed = await open(copy, this.#options)
       await this.#compare(crashed)
       same((await crashed.verify()).problems, [])
@@ -294,6 +294,20 @@ class Run {
       same(crashed.head, this.#model.head + 1)
     } finally {
       await rm(home, { recursive: true, force: true })
+    }
+  }
+}
+
+/** A directory that goes away in the middle was of no use to anybody: the copy is begun anew. */
+async function copyWhole(from: string, to: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await copyStore(from, to)
+      return
+    } catch (error) {
+      const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+      if (!isGone || attempt === 10) throw error
+      await rm(to, { recursive: true, force: true })
     }
   }
 }

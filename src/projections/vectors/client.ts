@@ -219,6 +219,11 @@ export class VectorsClient implements Projection {
     this.#builder.kick()
   }
 
+  /** There may be fewer vectors of use than the last time. */
+  recount(): void {
+    this.#builder.kick()
+  }
+
   /** @param onDamaged Told when a build meets files that are not what was written. */
   whenDamaged(onDamaged: () => void): void {
     this.#onDamaged = onDamaged
