@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { syncDirectory } from '../../storage/files.ts'
-import { checkSealed, readSeal, syncFile } from './index-files.ts'
+import { checkBlocks, checkSealed, readSeal, syncFile } from './index-files.ts'
 import { ID_BYTES, RowIds, Slab, slabRows } from './layout.ts'
 import { CancelFlag, Pace } from './pace.ts'
 import type {
@@ -154,7 +154,11 @@ export async function seal(task: SealTask): Promise<Sealed> {
 }
 
 /** @throws IndexDamage */
-export async function check({ path, seal, ids }: Tasks['check']['ask']): Promise<void> {
+export async function check({ path, seal, ids, blocks }: Tasks['check']['ask']): Promise<void> {
+  if (blocks !== undefined) {
+    checkBlocks(path, seal, blocks)
+    return
+  }
   if (ids === undefined) {
     await checkSealed(path, seal, new Pace())
     return

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { syncDirectory } from '../../storage/files.ts'
 import type { TelemetryEvent } from '../../telemetry/types.ts'
 import type { VectorsStart } from './client-types.ts'
-import { IndexDamage } from './index-files.ts'
+import { type BlockRange, type FileSeal, IndexDamage } from './index-files.ts'
 import { IndexSaver } from './index-saver.ts'
 import { IndexState } from './index-state.ts'
 import { ID_BYTES } from './layout.ts'
@@ -17,6 +17,9 @@ import {
 } from './manifest.ts'
 import type { VectorPool } from './pool.ts'
 import { nextNumber, type Segment } from './segment.ts'
+
+/** Fewer blocks of a graph are not shared between threads. */
+const BLOCKS_MIN = 8
 
 /** What an index is made of when it opens. */
 export interface OpenedIndex {
@@ -131,17 +134,33 @@ async function checkGraphs(
     const { name, rows, file } = graph
     const path = join(directory, 'vectors', `${name}.usearch`)
     try {
-      await pool.run('check', { path, seal: file }, { role: 'read' })
+      await checkShared(pool, path, file)
       segment.graph = { graph: nextNumber(), path, name, rows, seal: file }
       segment.built = rows
     } catch (error) {
-      // All its rows are compared until the graph is there again. Closing ends the check as well.
-      if (error instanceof IndexDamage) tellDamage(onTelemetry, error)
+      // All its rows are compared until the graph is there again.
+      tellDamage(onTelemetry, error instanceof Error ? error : new Error(String(error)))
       saver.retire(`${name}.usearch`)
     }
   }
   await Promise.all(state.segments.map(check))
   state.changed()
+}
+
+/**
+ * A part for each reader that runs, because whoever searches first waits for it: a thread takes
+ * longer to start than to check a hundred megabytes.
+ */
+async function checkShared(pool: VectorPool, path: string, seal: FileSeal): Promise<void> {
+  const count = seal.blocks.length
+  const share = Math.max(BLOCKS_MIN, Math.ceil(count / pool.running))
+  const ranges: BlockRange[] = []
+  for (let from = 0; from < count; from += share) {
+    ranges.push({ from, to: Math.min(count, from + share) })
+  }
+  await Promise.all(
+    ranges.map(async (blocks) => pool.run('check', { path, seal, blocks }, { role: 'read' }))
+  )
 }
 
 function tellDamage(emit: (event: TelemetryEvent) => void, { message: reason }: Error): void {

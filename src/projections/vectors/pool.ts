@@ -72,6 +72,11 @@ export class VectorPool {
     return Math.max(1, availableParallelism())
   }
 
+  /** Those of them that have been started, and at least one, which is when it is needed. */
+  get running(): number {
+    return Math.max(1, this.#members.filter(({ role }) => role === 'read').length)
+  }
+
   /** Threads that died and were replaced. */
   get restarts(): number {
     return this.#restarts

@@ -1,5 +1,5 @@
 /** What the main thread and the workers of the pool say to each other about vectors. */
-import type { FileSeal } from './index-files.ts'
+import type { BlockRange, FileSeal } from './index-files.ts'
 import type { Candidates } from './nearest.ts'
 import type { GraphShape } from './vector-index.ts'
 
@@ -176,8 +176,11 @@ export interface Tasks {
   build: { ask: BuildTask; reply: Built }
   'save-graph': { ask: SaveGraphTask; reply: SavedGraph }
   merge: { ask: MergeTask; reply: { row: number } }
-  /** Compares a file with its seal; `ids` takes its bytes. */
-  check: { ask: { path: string; seal: FileSeal; ids?: SharedArrayBuffer }; reply: undefined }
+  /** Compares a file, or some blocks of it, with its seal; `ids` takes its bytes. */
+  check: {
+    ask: { path: string; seal: FileSeal; ids?: SharedArrayBuffer; blocks?: BlockRange }
+    reply: undefined
+  }
 }
 
 export type TaskKind = keyof Tasks
