@@ -76,7 +76,11 @@ export class IndexSaver {
       }
       const before = this.#manifest
       const manifest = { ...before, position, nextName: state.nextName, segments: seals }
-      if (isSame(before, manifest)) return
+      if (isSame(before, manifest)) {
+        // A graph that a search held when it was replaced may be let go of by now.
+        await this.#tidy(before)
+        return
+      }
       // If the process dies before the rename within, the older manifest and its files are whole.
       await publishManifest(directory, manifest)
       this.#manifest = manifest
