@@ -190,7 +190,8 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'quantization',
     'connectivity',
     'expansionAdd',
-    'expansionSearch'
+    'expansionSearch',
+    'cacheBytes'
   ],
   pipeline: [
     'intervalMs',
