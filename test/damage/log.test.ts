@@ -2,6 +2,7 @@ import { rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConceptId, isStoreError, open, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
+import { checkFrame, sealFrame } from '#sutra/log/frame.js'
 import { LevelLog } from '#sutra/log/level-log.js'
 import { readFormat } from '#sutra/store/format.js'
 import { commitOf } from '../support/commits.ts'
@@ -147,6 +148,26 @@ describe('damage to the log of a closed store', () => {
     await changeRow(logOf(directory), key, value)
 
     await expect(open(directory)).rejects.toMatchObject({ code: 'LOG_DAMAGED' })
+  })
+
+  // Whole in itself and of the right store: only the frame behind it tells.
+  test('a frame sealed anew breaks the chain behind it', async () => {
+    const { directory } = await sampleStore()
+    const { storeId } = await readFormat(directory)
+    const [key, value] = (await rowsOf(logOf(directory)))[3] ?? []
+    if (key === undefined || value === undefined) throw new Error('The log is short')
+    const header = checkFrame(key, value, storeId)
+    const body = value.subarray(value.length - value.readUInt32LE(36))
+    const sealed = sealFrame(body, { ...header, time: (header.time ?? 0) + 1, storeId })
+    await changeRow(logOf(directory), key, sealed.value)
+
+    await using store = await open(directory)
+    const { problems } = await store.verify()
+
+    const from = header.last + 1
+    expect(problems).toEqual([
+      expect.objectContaining({ part: 'log', reason: 'the chain is broken', from })
+    ])
   })
 })
 
