@@ -12,7 +12,6 @@ import { canonicalMetadata, decodeMetadata } from '../checks/metadata.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
 import type { Side } from '../projections/tables/keys.ts'
-import { encodeConcept } from '../projections/tables/rows.ts'
 import { pack } from '../storage/codec.ts'
 import { ReadPace } from './pace.ts'
 import { scanConcepts } from './scan.ts'
@@ -31,7 +30,7 @@ export async function stateHashAt(
     sides,
     concept: (state, vector) => {
       digest.update(pack([state.ordinal]))
-      digest.update(encodeConcept(state))
+      digest.update(encodeConceptRow(state))
       if (vector !== undefined) digest.update(vector)
     },
     association: (state) => digest.update(encodeStateRow(state))
@@ -139,4 +138,25 @@ function addTo(sum: Uint32Array, row: Buffer): void {
     sum[word] = total
     carry = total > 0xffffffff ? 1 : 0
   }
+}
+
+/** Backups name a hash: this layout stays, whatever the rows of the tables look like. */
+function encodeConceptRow(state: ConceptState): Buffer {
+  return pack([
+    Buffer.from(state.id, 'hex'),
+    state.key ?? null,
+    state.type ?? null,
+    state.content,
+    state.data ?? null,
+    state.strength,
+    state.confidence,
+    state.metadata ?? null,
+    state.revision,
+    state.vectorPosition,
+    state.version,
+    state.createdAt,
+    state.updatedAt,
+    state.position,
+    state.stub
+  ])
 }

@@ -9,6 +9,7 @@
 import { unpack } from '../../storage/codec.ts'
 import type { Level, LevelBatch } from '../../storage/level.ts'
 import type { ConceptState } from '../state.ts'
+import { decodeConcept } from './concept-row.ts'
 import { type FieldValue, FieldValues, isSameToIndexes } from './field-values.ts'
 import { indexRange } from './index-keys.ts'
 import {
@@ -23,7 +24,7 @@ import {
 } from './index-states.ts'
 import { conceptKey, META, ordinalOf, PREFIX } from './keys.ts'
 import { PostingEditor } from './posting-editor.ts'
-import { decodeConcept, readRow, sealRow } from './rows.ts'
+import { readRow, sealRow } from './rows.ts'
 import { ValueCounts } from './value-counts.ts'
 
 /**

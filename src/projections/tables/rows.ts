@@ -4,9 +4,8 @@ import { StoreError } from '../../errors.ts'
 import type { ConceptId } from '../../ids.ts'
 import { decodeEvent, type VectorsDeclared } from '../../log/event.ts'
 import { pack, unpack } from '../../storage/codec.ts'
-import type { ConceptState } from '../state.ts'
 
-const CRC_BYTES = 4
+export const CRC_BYTES = 4
 
 /** Puts the checksum of key and payload behind the payload (invariant 5). */
 export function sealRow(key: Uint8Array, payload: Uint8Array): Buffer {
@@ -59,67 +58,6 @@ export function rowDamaged(
   return new StoreError('TABLES_DAMAGED', message, { key: hex, reason }, { cause })
 }
 
-export function encodeConcept(state: ConceptState): Buffer {
-  return pack([
-    Buffer.from(state.id, 'hex'),
-    state.key ?? null,
-    state.type ?? null,
-    state.content,
-    state.data ?? null,
-    state.strength,
-    state.confidence,
-    state.metadata ?? null,
-    state.revision,
-    state.vectorPosition,
-    state.version,
-    state.createdAt,
-    state.updatedAt,
-    state.position,
-    state.stub
-  ])
-}
-
-/** Written by {@link encodeConcept} and covered by the row's checksum, so the shape is known. */
-type ConceptTuple = [
-  Buffer,
-  string | null,
-  string | null,
-  string,
-  Uint8Array | null,
-  number,
-  number,
-  Uint8Array | null,
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-  boolean
-]
-
-export function decodeConcept(ordinal: number, payload: Buffer): ConceptState {
-  const row = unpack(payload) as ConceptTuple
-  return {
-    ordinal,
-    id: row[0].toString('hex') as ConceptId,
-    key: row[1] ?? undefined,
-    type: row[2] ?? undefined,
-    content: row[3],
-    data: row[4] ?? undefined,
-    strength: row[5],
-    confidence: row[6],
-    metadata: row[7] ?? undefined,
-    revision: row[8],
-    vectorPosition: row[9],
-    version: row[10],
-    createdAt: row[11],
-    updatedAt: row[12],
-    position: row[13],
-    stub: row[14]
-  }
-}
-
 /** The declaration of vectors, as the log holds it. */
 export function decodeVectors(payload: Buffer): VectorsDeclared | undefined {
   const event = decodeEvent(unpack(payload))
@@ -133,14 +71,6 @@ export interface IdRow {
   deadVersion: number
   /** Whether the concept has a key of the caller's. */
   hasKey: boolean
-}
-
-export function encodeId(row: IdRow): Buffer {
-  const payload = Buffer.allocUnsafe(9)
-  payload.writeUInt32LE(row.ordinal, 0)
-  payload.writeUInt32LE(row.deadVersion, 4)
-  payload[8] = Number(row.hasKey)
-  return payload
 }
 
 export function decodeId(payload: Buffer): IdRow {

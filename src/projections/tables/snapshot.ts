@@ -10,6 +10,7 @@ import {
 import type { Seek } from '../order.ts'
 import type { AssociationState, ConceptState } from '../state.ts'
 import { decodeAssociation } from './association-row.ts'
+import { decodeConcept } from './concept-row.ts'
 import { decodeIndexStates, type IndexState } from './index-states.ts'
 import {
   conceptKey,
@@ -28,7 +29,6 @@ import { newEntry, type PageEntry, PageReader } from './page.ts'
 import { checkPosting } from './postings.ts'
 import { type Row, RowCursor } from './row-cursor.ts'
 import {
-  decodeConcept,
   decodeCounts,
   decodeDead,
   decodeId,

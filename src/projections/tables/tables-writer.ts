@@ -19,19 +19,12 @@ import type { Frame } from '../../log/frame.ts'
 import { pack } from '../../storage/codec.ts'
 import type { Level } from '../../storage/level.ts'
 import { consistentEvents, type KnownState, numbersOf } from '../after-gap.ts'
-import {
-  type AssociationState,
-  type At,
-  type ConceptState,
-  foldAssociation,
-  foldConcept
-} from '../state.ts'
+import { type AssociationState, type At, foldAssociation, foldConcept } from '../state.ts'
 import { decodeAssociation, encodeAssociation, otherOrdinalOf } from './association-row.ts'
 import { eraseSome, livingAssociations } from './dead-associations.ts'
 import { FieldIndexes } from './field-indexes.ts'
 import type { Indexes, IndexState } from './index-states.ts'
 import {
-  conceptKey,
   deadKey,
   idempotencyKey,
   idKey,
@@ -41,20 +34,17 @@ import {
   typeMemberKey
 } from './keys.ts'
 import { newEntry, type PageEntry } from './page.ts'
+import { RowBatch } from './row-batch.ts'
 import {
   type ContinuityRecord,
   type DeadConcept,
-  decodeConcept,
   decodeId,
-  encodeConcept,
   encodeCounts,
   encodeDead,
-  encodeId,
   encodeNumber,
   encodeRecord,
   nextRecord,
   readRow,
-  sealRow,
   type TableCounts
 } from './rows.ts'
 import { TreeEditor } from './tree-editor.ts'
@@ -81,8 +71,9 @@ export class TablesWriter {
   readonly #level: Level
   readonly #editor: TreeEditor
   readonly #dead: Map<number, DeadConcept>
-  readonly #rows = new Map<string, { key: Buffer; value: Buffer | undefined }>()
-  readonly #concepts = new Map<number, ConceptState | undefined>()
+  readonly #rows: RowBatch
+  /** Behind a gap alone: where ids lead that the batch being gathered wrote. */
+  readonly #ids = new Map<ConceptId, number>()
   readonly #typeCounts: TypeCounts
   readonly #indexes: FieldIndexes
   #checkpoint: number
@@ -94,6 +85,7 @@ export class TablesWriter {
   /** @param indexes What is declared; `undefined`: what the tables have. */
   constructor(level: Level, state: WriterState, indexes?: Indexes) {
     this.#level = level
+    this.#rows = new RowBatch(level)
     this.#editor = new TreeEditor(level, state.counts.ordinals)
     this.#typeCounts = new TypeCounts(level)
     this.#indexes = new FieldIndexes(level, state.indexes, indexes, state.counts.ordinals)
@@ -155,6 +147,7 @@ export class TablesWriter {
       return await work()
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error))
+      await this.#rows.discard()
       throw error
     }
   }
@@ -190,7 +183,7 @@ export class TablesWriter {
       all += eraseSome(this.#editor, this.#dead, { ordinal, id, side }, SWEEP_STEP - all)
     }
     const done = all < SWEEP_STEP
-    if (done) this.#delete(deadKey(ordinal))
+    if (done) this.#rows.del(deadKey(ordinal))
     await this.#write(this.#checkpoint)
     if (done) this.#dead.delete(ordinal)
     return { ordinal, erased: all, done }
@@ -212,10 +205,12 @@ export class TablesWriter {
   }
 
   readonly #known: KnownState = {
-    isAlive: (ordinal) => this.#concept(ordinal) !== undefined,
+    isAlive: (ordinal) => this.#rows.concept(ordinal) !== undefined,
     livingOrdinal: (id) => {
       const ordinal = this.#ordinalOf(id)
-      return ordinal !== undefined && this.#concept(ordinal) !== undefined ? ordinal : undefined
+      return ordinal !== undefined && this.#rows.concept(ordinal) !== undefined
+        ? ordinal
+        : undefined
     },
     hasAssociation: (event) => {
       const found = this.#editor.find('out', event.source.ordinal, keyEntry(event, 'out'))
@@ -225,9 +220,10 @@ export class TablesWriter {
   }
 
   #ordinalOf(id: ConceptId): number | undefined {
+    const gathered = this.#ids.get(id)
+    if (gathered !== undefined) return gathered
     const key = idKey(id)
-    const gathered = this.#rows.get(key.toString('latin1'))
-    const value = gathered === undefined ? this.#level.getSync(key) : gathered.value
+    const value = this.#level.getSync(key)
     return value === undefined ? undefined : readRow(key, value, decodeId).ordinal
   }
 
@@ -250,7 +246,7 @@ export class TablesWriter {
         this.#removeAssociation(event)
         return
       case 'vectors-declared':
-        this.#put(META.vectors, pack(encodeEvent(event)))
+        this.#rows.put(META.vectors, pack(encodeEvent(event)))
         return
       case 'commit-noted':
         return
@@ -259,15 +255,15 @@ export class TablesWriter {
 
   #changeConcept(event: ConceptChanged, at: At): void {
     const { ordinal } = event
-    const before = event.created ? undefined : this.#concept(ordinal)
+    const before = event.created ? undefined : this.#rows.concept(ordinal)
     assert(event.created || before !== undefined, 'only a concept that is there is changed')
     const after = foldConcept(before, event, at)
-    this.#concepts.set(ordinal, after)
+    this.#rows.putConcept(ordinal, after)
     this.#indexes.change(ordinal, before, after)
     const isLateKey = before !== undefined && before.key === undefined && after.key !== undefined
     if (event.created || isLateKey) {
       const hasKey = after.key !== undefined
-      this.#put(idKey(event.id), encodeId({ ordinal, deadVersion: 0, hasKey }))
+      this.#putId(event.id, ordinal, 0, hasKey)
     }
     if (event.created) {
       this.#counts.concepts += 1
@@ -281,15 +277,15 @@ export class TablesWriter {
 
   #forgetConcept(event: ConceptForgotten, at: At): void {
     const { ordinal } = event
-    const before = this.#concept(ordinal)
+    const before = this.#rows.concept(ordinal)
     assert(before !== undefined, 'only a concept that is there is forgotten')
     // Counted before it is marked dead, so that its loops still count as living.
     const associations = livingAssociations(this.#editor, this.#dead, ordinal)
-    this.#concepts.set(ordinal, undefined)
+    this.#rows.delConcept(ordinal)
     this.#indexes.change(ordinal, before, undefined)
-    this.#put(idKey(event.id), encodeId({ ordinal, deadVersion: event.version, hasKey: false }))
+    this.#putId(event.id, ordinal, event.version, false)
     const dead = { id: event.id, position: at.position }
-    this.#put(deadKey(ordinal), encodeDead(dead))
+    this.#rows.put(deadKey(ordinal), encodeDead(dead))
     this.#dead.set(ordinal, dead)
     this.#moveType(ordinal, before.type, undefined)
     this.#counts.concepts -= 1
@@ -324,62 +320,41 @@ export class TablesWriter {
     this.#counts.associations -= 1
   }
 
-  #concept(ordinal: number): ConceptState | undefined {
-    if (this.#concepts.has(ordinal)) return this.#concepts.get(ordinal)
-    const key = conceptKey(ordinal)
-    const value = this.#level.getSync(key)
-    return value && readRow(key, value, (row) => decodeConcept(ordinal, row))
-  }
-
   #moveType(ordinal: number, from: string | undefined, to: string | undefined): void {
     if (from === to) return
     if (from !== undefined) {
-      this.#delete(typeMemberKey(from, ordinal))
+      this.#rows.del(typeMemberKey(from, ordinal))
       this.#typeCounts.add(from, -1)
     }
     if (to !== undefined) {
-      this.#put(typeMemberKey(to, ordinal), Buffer.alloc(0))
+      this.#rows.putType(to, ordinal)
       this.#typeCounts.add(to, 1)
     }
   }
 
-  #put(key: Buffer, payload: Buffer): void {
-    this.#rows.set(key.toString('latin1'), { key, value: sealRow(key, payload) })
+  #putId(id: ConceptId, ordinal: number, deadVersion: number, hasKey: boolean): void {
+    this.#rows.putId(id, ordinal, deadVersion, hasKey)
+    if (this.#gap > 0) this.#ids.set(id, ordinal)
   }
 
   #putNumber(key: Buffer, value: number): void {
-    this.#put(key, encodeNumber(value))
-  }
-
-  #delete(key: Buffer): void {
-    this.#rows.set(key.toString('latin1'), { key, value: undefined })
+    this.#rows.put(key, encodeNumber(value))
   }
 
   async #write(checkpoint: number): Promise<void> {
     assert(checkpoint >= this.#checkpoint, 'a checkpoint only moves forward (invariant 4)')
-    const batch = this.#level.batch()
-    for (const { key, value } of this.#rows.values()) {
-      if (value === undefined) batch.del(key)
-      else batch.put(key, value)
-    }
-    for (const [ordinal, state] of this.#concepts) {
-      const key = conceptKey(ordinal)
-      if (state === undefined) batch.del(key)
-      else batch.put(key, sealRow(key, encodeConcept(state)))
-    }
+    const { batch } = this.#rows
     this.#typeCounts.flush(batch)
     this.#editor.flush(batch)
     this.#indexes.flush(batch)
-    batch.put(META.counts, sealRow(META.counts, encodeCounts(this.#counts)))
-    batch.put(META.checkpoint, sealRow(META.checkpoint, encodeNumber(checkpoint)))
+    this.#rows.put(META.counts, encodeCounts(this.#counts))
+    this.#putNumber(META.checkpoint, checkpoint)
     const record = nextRecord(this.#record, this.#checkpoint + 1, checkpoint)
-    const key = recordKey(record.batch)
-    batch.put(key, sealRow(key, encodeRecord(record)))
-    if (record.batch > RECORDS_KEPT) batch.del(recordKey(record.batch - RECORDS_KEPT))
-    await batch.write({ sync: false })
+    this.#rows.put(recordKey(record.batch), encodeRecord(record))
+    if (record.batch > RECORDS_KEPT) this.#rows.del(recordKey(record.batch - RECORDS_KEPT))
+    await this.#rows.write()
 
-    this.#rows.clear()
-    this.#concepts.clear()
+    this.#ids.clear()
     this.#typeCounts.clear()
     this.#indexes.clear()
     this.#checkpoint = checkpoint
