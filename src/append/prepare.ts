@@ -9,12 +9,13 @@ import type { Command } from '../types.ts'
 import type { ValidCommitOptions } from './commit-options.ts'
 import {
   digestOf,
+  digestOfKey,
   type LenientCommit,
   type LenientOptions,
   type Rejected,
   type WaitingCommit
 } from './staged-commit.ts'
-import { type CheckContext, checkCommit, type ValidCommand } from './valid-command.ts'
+import { type CheckContext, checkAlone, checkCommit, type ValidCommand } from './valid-command.ts'
 
 /**
  * Checks the commands of a commit. Asynchronous only if texts are to be embedded first.
@@ -34,7 +35,10 @@ export function prepareCommit(
       : checkLenient(context, commands, lenient)
   const { idempotencyKey: key, expect, meta, durability, signal } = options
   // Made before texts are embedded: a retry must not depend on the model giving the same numbers.
-  const idempotency = key === undefined ? undefined : { key, digest: digestOf(checked.commands) }
+  // A commit of an import is never repeated, so its key may stand for what is in it.
+  const digest = (name: string) =>
+    lenient === undefined ? digestOf(checked.commands) : digestOfKey(name)
+  const idempotency = key === undefined ? undefined : { key, digest: digest(key) }
   const prepared: WaitingCommit = {
     commands: checked.commands,
     bytes: checked.bytes,
@@ -69,12 +73,12 @@ function checkLenient(
   const numbers: number[] = []
   const rejected: Rejected[] = []
   let bytes = 0
-  for (const [index, value] of values.entries()) {
+  for (let index = 0; index < values.length; index++) {
     try {
-      const { commands: checked, bytes: total } = checkCommit(context, [value], bytes)
-      commands.push(...checked)
+      const checked = checkAlone(context, values[index] as Command, bytes)
+      commands.push(checked.command)
       numbers.push(index)
-      bytes = total
+      bytes = checked.bytes
     } catch (error) {
       if (!(error instanceof StoreError || error instanceof TypeError)) throw error
       rejected.push({ command: index, error })

@@ -6,7 +6,7 @@ import { assert } from '../assert.ts'
 import { mergeMetadata } from '../checks/metadata.ts'
 import { commandOf, type NamedId, type Scope, type ValidRef } from '../checks/values.ts'
 import { StoreError } from '../errors.ts'
-import type { AssociationEnd, ConceptFields, LogEvent } from '../log/event.ts'
+import type { AssociationEnd, AssociationFields, ConceptFields, LogEvent } from '../log/event.ts'
 import type { IdTable } from '../projections/id-table.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
@@ -24,9 +24,14 @@ export interface ResolveContext {
     name: string,
     key: string
   ): AssociationState | undefined
+  /** Whether anybody hears what became of each command. */
+  readonly wantsResults: boolean
   nextOrdinal(): number
   nextRevision(): number
 }
+
+/** In the place of a result that nobody hears of. */
+const UNHEARD: CommandResult = { version: 0, created: true }
 
 export interface Resolved {
   /** `undefined` when the command changes nothing (`ifExists: 'keep'`). */
@@ -72,8 +77,7 @@ function learn(
   const existing = context.state.conceptById(concept.id)
   if (existing === undefined) return create(context, concept, fields, stub)
 
-  // A stub stands in for a concept that was never learned: learning it overwrites it whole.
-  const mode: IfExists = existing.stub ? 'replace' : command.ifExists
+  const mode = learnMode(existing, command)
   if (mode === 'fail') throw conceptExists(scope, existing)
   const key = concept.key ?? existing.key
   if (mode === 'keep') {
@@ -83,9 +87,20 @@ function learn(
     mode === 'replace'
       ? replacedFields(context, fields)
       : patchedFields(context, scope, existing, fields)
-  if (existing.stub) changed.stub = false
+  if (existing.stub && !stub) changed.stub = false
   if (concept.key !== undefined && existing.key === undefined) changed.key = concept.key
   return change('concept-learned', existing, changed, key)
+}
+
+function learnMode(
+  existing: ConceptState,
+  { stub, ifExists }: ValidCommand & { do: 'learn' }
+): IfExists {
+  if (existing.stub === stub) return ifExists
+  // A stub stands in for a concept that was never learned: learning it overwrites it whole, and
+  // what was learned needs nobody to stand in for it.
+  if (existing.stub) return 'replace'
+  return ifExists === 'fail' ? 'fail' : 'keep'
 }
 
 function create(
@@ -97,18 +112,21 @@ function create(
   const { id, key } = concept
   // Versions go on after a forgetting, so that an old expectation never fits a new concept.
   const version = context.state.deadVersion(id) + 1
-  const { vector, metadata, data, type, ...rest } = fields
-  const given: ConceptFields = rest
+  const { vector, metadata, data, type, content, strength, confidence } = fields
+  const given: ConceptFields = {}
   if (key !== undefined) given.key = key
   if (type != null) given.type = type
+  if (content !== undefined) given.content = content
   if (data != null) given.data = data
+  if (strength !== undefined) given.strength = strength
+  if (confidence !== undefined) given.confidence = confidence
   if (metadata != null) given.metadata = metadata
   if (vector != null) given.vector = eventVector(context, vector)
   if (stub) given.stub = true
   const ordinal = context.nextOrdinal()
   return {
     event: { type: 'concept-learned', ordinal, id, version, created: true, fields: given },
-    result: { id, ...(key === undefined ? {} : { key }), version, created: true }
+    result: context.wantsResults ? conceptResult(concept, version, true, key) : UNHEARD
   }
 }
 
@@ -148,22 +166,23 @@ function associate(
   const source = endOf(context, scope, ref.source)
   const target = endOf(context, scope, ref.target)
   const existing = context.newestAssociation(source, target, ref.name, ref.key ?? '')
-  const head = { source, target, name: ref.name, key: ref.key }
   if (existing === undefined) {
     const { metadata, strength, confidence } = fields
-    const given = {
-      ...(strength === undefined ? {} : { strength }),
-      ...(confidence === undefined ? {} : { confidence }),
-      ...(metadata == null ? {} : { metadata })
-    }
+    const given: AssociationFields = {}
+    if (strength !== undefined) given.strength = strength
+    if (confidence !== undefined) given.confidence = confidence
+    if (metadata != null) given.metadata = metadata
     const event: LogEvent = {
       type: 'association-created',
-      ...head,
+      source,
+      target,
+      name: ref.name,
+      key: ref.key,
       version: 1,
       created: true,
       fields: given
     }
-    return { event, result: associationResult(ref, 1, true) }
+    return { event, result: context.wantsResults ? associationResult(ref, 1, true) : UNHEARD }
   }
   if (command.ifExists === 'fail') throw associationExists(scope, ref, existing.version)
   if (command.ifExists === 'keep') {
@@ -353,16 +372,16 @@ export function findAssociation(state: Pinned, ref: ValidRef): AssociationState 
 }
 
 function conceptResult(
-  concept: { id: ConceptState['id'] },
+  { id }: { id: ConceptState['id'] },
   version: number,
   created: boolean,
   key: string | undefined
 ): CommandResult {
-  return { id: concept.id, ...(key === undefined ? {} : { key }), version, created }
+  return key === undefined ? { id, version, created } : { id, key, version, created }
 }
 
-function associationResult(ref: ValidRef, version: number, created: boolean): CommandResult {
-  return { ...(ref.key === undefined ? {} : { key: ref.key }), version, created }
+function associationResult({ key }: ValidRef, version: number, created: boolean): CommandResult {
+  return key === undefined ? { version, created } : { key, version, created }
 }
 
 function conceptNotFound(scope: Scope, name: NamedId): StoreError<'CONCEPT_NOT_FOUND'> {

@@ -4,13 +4,14 @@
  * puts the outcome into the overlay under the positions that it will get.
  */
 import { assert } from '../assert.ts'
-import type { NamedId, Scope } from '../checks/values.ts'
+import type { Scope } from '../checks/values.ts'
 import { StoreError } from '../errors.ts'
+import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd, LogEvent } from '../log/event.ts'
 import type { Frame, LogCommit } from '../log/frame.ts'
 import type { Limits } from '../options.ts'
 import { consistentEvents, type KnownState, numbersOf } from '../projections/after-gap.ts'
-import type { IdTable } from '../projections/id-table.ts'
+import type { IdEntry, IdTable } from '../projections/id-table.ts'
 import type { Overlay } from '../projections/overlay.ts'
 import type { CountDelta, NotedCommit } from '../projections/overlay-segment.ts'
 import { Pinned } from '../projections/pinned.ts'
@@ -26,7 +27,7 @@ import type { CommandResult } from '../types.ts'
 import { AssociationFilter } from './association-filter.ts'
 import { checkExpectation } from './expectation.ts'
 import { type ResolveContext, resolveCommand } from './resolve.ts'
-import type { CommitOutcome, WaitingCommit } from './staged-commit.ts'
+import { type CommitOutcome, metaOf, resultsToKeep, type WaitingCommit } from './staged-commit.ts'
 import type { ValidCommand } from './valid-command.ts'
 
 export interface StageOptions {
@@ -66,8 +67,10 @@ export class Stage implements ResolveContext {
   #time: number
   /** Whether what is replayed stands behind a gap; what is staged now is consistent anyway. */
   #isPastGap: boolean
-  /** Takes back what staging changed outside the overlay. */
-  #undo: (() => void)[] | undefined
+  /** Ids that the commit being staged has changed, and what was known of each before. */
+  readonly #changedIds: { id: ConceptId; before: IdEntry | undefined }[] = []
+  #mayTakeBack = false
+  #wantsResults = true
 
   constructor(options: StageOptions) {
     this.#overlay = options.overlay
@@ -121,6 +124,8 @@ export class Stage implements ResolveContext {
     // A single command is refused before it changes anything, so there is nothing to take back.
     const isDryRun = commit.lenient?.dryRun === true
     this.#begin(commit.commands.length > 1 || isDryRun)
+    // A lenient commit tells what it left out, and nothing of the rest.
+    this.#wantsResults = commit.lenient === undefined
     try {
       for (const one of commit.expect) checkExpectation(one, this.state, this.#position)
       const staged = this.#stageCommands(commit, first)
@@ -142,8 +147,8 @@ export class Stage implements ResolveContext {
 
   #takeBack(before: { ordinals: number; revisions: number }): void {
     this.#overlay.rollback()
-    for (const undo of this.#undo?.reverse() ?? []) undo()
-    this.#undo = undefined
+    for (const { id, before } of this.#changedIds.reverse()) this.#ids.restore(id, before)
+    this.#changedIds.length = 0
     this.#ordinals = before.ordinals
     this.#revisions = before.revisions
   }
@@ -195,18 +200,19 @@ export class Stage implements ResolveContext {
 
   #begin(mayRollBack: boolean): void {
     this.#overlay.begin(mayRollBack)
-    this.#undo = mayRollBack ? [] : undefined
+    this.#mayTakeBack = mayRollBack
   }
 
   #keep(): void {
     this.#overlay.keep()
-    this.#undo = undefined
+    this.#changedIds.length = 0
   }
 
   #stageCommands(commit: WaitingCommit, first: number): Staged {
     // Time never decreases along the log, whatever the clock does.
     const time = Math.max(Date.now(), this.#time)
-    const bytesPerCommand = commit.bytes / commit.commands.length
+    // There may be none, where all of an import's were left out before.
+    const bytesPerCommand = commit.bytes / Math.max(1, commit.commands.length)
     const events: LogEvent[] = []
     const results: CommandResult[] = []
     const { lenient } = commit
@@ -223,7 +229,7 @@ export class Stage implements ResolveContext {
         if (lenient?.createMissing === true) this.#createMissing(scope, command, add)
         const { event, result } = this.#resolve(scope, command)
         if (event !== undefined) add(event)
-        results.push(result)
+        if (this.#wantsResults) results.push(result)
       } catch (error) {
         if (lenient === undefined || !(error instanceof StoreError)) throw error
         rejected.push({ command: lenient.numbers[index] ?? index, error })
@@ -237,7 +243,7 @@ export class Stage implements ResolveContext {
         ...commit.idempotency,
         first,
         last,
-        results
+        results: resultsToKeep(commit, results)
       })
     }
     const { durability } = commit
@@ -248,11 +254,7 @@ export class Stage implements ResolveContext {
       rejected
     }
     if (events.length === 0) return { log: undefined, outcome }
-    const meta =
-      commit.idempotency === undefined
-        ? commit.meta
-        : { ...commit.meta, idempotency: { ...commit.idempotency, results } }
-    return { log: { time, first, meta, events }, outcome }
+    return { log: { time, first, meta: metaOf(commit, outcome), events }, outcome }
   }
 
   #resolve(scope: Scope, command: ValidCommand): ReturnType<typeof resolveCommand> {
@@ -261,6 +263,10 @@ export class Stage implements ResolveContext {
 
   get ids(): IdTable {
     return this.#ids
+  }
+
+  get wantsResults(): boolean {
+    return this.#wantsResults
   }
 
   nextOrdinal(): number {
@@ -305,11 +311,8 @@ export class Stage implements ResolveContext {
       case 'concept-revised': {
         const before = event.created ? undefined : this.state.concept(event.ordinal)
         const after = foldConcept(before, event, at)
-        overlay.putConcept(after)
-        if (event.created) {
-          overlay.putId(event.id, event.ordinal)
-          overlay.addLearned(at.position, after.type, after.revision > 0)
-        }
+        if (event.created) overlay.addConcept(after)
+        else overlay.changeConcept(after)
         if (before !== undefined) this.#countChange(at.position, before, after)
         this.#ordinals = Math.max(this.#ordinals, event.ordinal)
         this.#revisions = Math.max(this.#revisions, after.revision)
@@ -317,7 +320,11 @@ export class Stage implements ResolveContext {
           before !== undefined && before.key === undefined && after.key !== undefined
         if (isLateKey) overlay.addLateKey()
         if (event.created || isLateKey) {
-          this.#setId(event.id, event.ordinal, true, after.key !== undefined)
+          const { id, ordinal, version } = event
+          const hasKey = after.key !== undefined
+          // Versions go on after a forgetting, so a higher one tells of another ordinal before.
+          const isOnly = version === 1
+          this.#setId(id, { ordinal, isAlive: true, hasKey, isOnly })
         }
         return
       }
@@ -333,7 +340,8 @@ export class Stage implements ResolveContext {
           forgotten: event.ordinal
         })
         overlay.forgetConcept(event.ordinal, { position: at.position, version: event.version })
-        this.#setId(event.id, event.ordinal, false, false)
+        const { id, ordinal } = event
+        this.#setId(id, { ordinal, isAlive: false, hasKey: false, isOnly: true })
         return
       }
       case 'association-created':
@@ -370,10 +378,9 @@ export class Stage implements ResolveContext {
     this.#overlay.addDelta({ ...noDelta(position), vectors, ...types })
   }
 
-  #setId(id: NamedId['id'], ordinal: number, isAlive: boolean, hasKey: boolean): void {
-    const before = this.#undo === undefined ? undefined : this.#ids.find(id)
-    this.#undo?.push(() => this.#ids.restore(id, before))
-    this.#ids.set(id, { ordinal, isAlive, hasKey })
+  #setId(id: ConceptId, entry: IdEntry): void {
+    if (this.#mayTakeBack) this.#changedIds.push({ id, before: this.#ids.find(id) })
+    this.#ids.set(id, entry)
   }
 }
 

@@ -4,7 +4,7 @@ import { canonicalMetadata, decodeMetadata } from '../checks/metadata.ts'
 import type { NamedId, ValidRef } from '../checks/values.ts'
 import type { CommitMeta } from '../log/frame.ts'
 import { pack } from '../storage/codec.ts'
-import type { Durability, Receipt } from '../types.ts'
+import type { CommandResult, Durability, Receipt } from '../types.ts'
 import type { ValidCommand, ValidFields, ValidTarget } from './valid-command.ts'
 
 export type ValidExpectation =
@@ -35,6 +35,15 @@ export interface LenientOptions {
   createMissing: boolean
   /** Everything is checked and resolved, then taken back. */
   dryRun: boolean
+  /** Its place in a series, of which no commit takes effect without the one before it. */
+  series: { readonly number: number; readonly of: Series }
+  /** Told what is left out once all is resolved; gives the headers that travel with the rest. */
+  headersOf: ((rejected: Rejected[]) => Record<string, string>) | undefined
+}
+
+export interface Series {
+  /** The number of the commit that was staged last. */
+  staged: number
 }
 
 export interface LenientCommit extends LenientOptions {
@@ -55,6 +64,28 @@ export interface CommitOutcome {
   rejected: Rejected[]
 }
 
+/** An import never asks for its results again, and they are a good part of a small commit. */
+export function resultsToKeep(
+  { lenient }: WaitingCommit,
+  results: CommandResult[]
+): CommandResult[] {
+  return lenient === undefined ? results : []
+}
+
+/** What travels with a commit that is staged. */
+export function metaOf(
+  commit: WaitingCommit,
+  { receipt, rejected }: CommitOutcome
+): CommitMeta | undefined {
+  const { meta, idempotency, lenient } = commit
+  if (idempotency === undefined) return meta
+  const results = resultsToKeep(commit, receipt.results)
+  // Of a dry run nothing is told: it is as if it were not.
+  const headers = lenient?.dryRun === true ? undefined : lenient?.headersOf?.(rejected)
+  const given = headers === undefined ? meta : { ...meta, headers }
+  return { ...given, idempotency: { ...idempotency, results } }
+}
+
 /**
  * 16 bytes that tell these commands from others under the same idempotency key. They are stored,
  * so what is hashed is spelled out here and frozen with format 1: it must not follow from how
@@ -62,6 +93,11 @@ export interface CommitOutcome {
  */
 export function digestOf(commands: readonly ValidCommand[]): Buffer {
   return hash('sha256', pack(commands.map(layOut)), 'buffer').subarray(0, 16)
+}
+
+/** The same, where the key alone tells the commands. */
+export function digestOfKey(key: string): Buffer {
+  return hash('sha256', key, 'buffer').subarray(0, 16)
 }
 
 function layOut(command: ValidCommand): unknown[] {

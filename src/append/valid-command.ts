@@ -47,6 +47,12 @@ export type ValidCommand =
   | { do: 'forget'; concept: NamedId }
   | { do: 'dissociate'; ref: ValidRef }
 
+export interface Checked {
+  command: ValidCommand
+  /** What it takes, with those before it. */
+  bytes: number
+}
+
 export interface CheckContext {
   limits: Readonly<Limits>
   vectors: VectorShape | undefined
@@ -56,7 +62,14 @@ const IF_EXISTS: readonly unknown[] = ['merge', 'replace', 'keep', 'fail']
 const REF_FIELDS = ['source', 'target', 'type', 'key']
 const CONCEPT_FIELDS = ['type', 'content', 'data', 'metadata', 'embedding']
 const UNIT_FIELDS = ['strength', 'confidence']
-const LEARN_FIELDS = ['do', 'id', 'ifExists', ...CONCEPT_FIELDS, ...UNIT_FIELDS]
+const LEARN_FIELDS: readonly string[] = [
+  'do',
+  'id',
+  'ifExists',
+  'stub',
+  ...CONCEPT_FIELDS,
+  ...UNIT_FIELDS
+]
 const ASSOCIATE_FIELDS = ['do', 'metadata', 'ifExists', ...REF_FIELDS, ...UNIT_FIELDS]
 
 /**
@@ -65,21 +78,24 @@ const ASSOCIATE_FIELDS = ['do', 'metadata', 'ifExists', ...REF_FIELDS, ...UNIT_F
  * @throws StoreError `COMMAND_INVALID`, `LIMIT_EXCEEDED`, `ID_INVALID`, `METADATA_INVALID`,
  *   `VECTOR_INVALID`, `VECTOR_DIMENSION_MISMATCH`, `VECTORS_NOT_DECLARED`; TypeError.
  */
-function checkCommand(context: CheckContext, value: Command, index?: number): ValidCommand {
-  const scope: Scope = { command: index, limits: context.limits }
+function checkCommand(context: CheckContext, scope: Scope, value: Command): ValidCommand {
   if (typeof value !== 'object' || value === null) throw wrongType('command', 'an object', value)
   switch (value.do) {
     case 'learn': {
       checkFields(scope, value, LEARN_FIELDS)
-      const fields = checkConceptFields(scope, value, context.vectors)
-      const { content } = fields
+      const stub = checkStub(value.stub)
+      // Only what stands in for something unknown may have nothing to say; it is not embedded.
+      const isEmpty = stub && value.content === ''
+      const given = isEmpty ? { ...value, content: undefined } : value
+      const fields = checkConceptFields(scope, given, context.vectors)
+      const content = isEmpty && value.id !== undefined ? '' : fields.content
       if (content === undefined) throw wrongType('content', 'a string', value.content)
       const concept =
         value.id === undefined
           ? { id: ConceptId.fromContent(content), key: undefined }
           : checkId(scope, value.id)
       const ifExists = checkIfExists(scope, value.ifExists)
-      return { do: 'learn', concept, fields, ifExists, stub: false }
+      return { do: 'learn', concept, fields, ifExists, stub }
     }
     case 'associate': {
       checkFields(scope, value, ASSOCIATE_FIELDS)
@@ -190,6 +206,11 @@ function checkCommonFields(
   return fields
 }
 
+function checkStub(value: unknown): boolean {
+  if (value === undefined || typeof value === 'boolean') return value === true
+  throw wrongType('stub', 'true or false', value)
+}
+
 function checkTarget(scope: Scope, value: unknown): ValidTarget {
   if (typeof value === 'object' && value !== null && 'source' in value) {
     checkFields(scope, value, REF_FIELDS)
@@ -248,11 +269,29 @@ export function checkCommit(
   let bytes = extraBytes
   const commands: ValidCommand[] = []
   for (const [index, value] of values.entries()) {
-    const command = checkCommand(context, value as Command, index)
+    const own: Scope = { command: index, limits: context.limits }
+    const command = checkCommand(context, own, value as Command)
     bytes += commandBytes(command)
     // Checked after each command: nothing is held beyond the limit and one command.
     if (bytes > commitBytes) throw limitExceeded(scope, 'commitBytes', bytes, commitBytes)
     commands.push(command)
   }
   return { commands, bytes }
+}
+
+/**
+ * Checks one command of a commit of which bad ones are left out, as if it stood there alone.
+ *
+ * @param bytes What those before it take.
+ * @throws What `checkCommit` throws.
+ */
+export function checkAlone(context: CheckContext, value: Command, bytes: number): Checked {
+  const command = checkCommand(context, { command: 0, limits: context.limits }, value)
+  const total = bytes + commandBytes(command)
+  const { commitBytes } = context.limits
+  if (total > commitBytes) {
+    const scope: Scope = { command: undefined, limits: context.limits }
+    throw limitExceeded(scope, 'commitBytes', total, commitBytes)
+  }
+  return { command, bytes: total }
 }

@@ -10,7 +10,7 @@ import type { EventLog } from '../log/log.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { Receipt } from '../types.ts'
 import type { Stage } from './stage.ts'
-import type { CommitOutcome, WaitingCommit } from './staged-commit.ts'
+import type { CommitOutcome, LenientOptions, WaitingCommit } from './staged-commit.ts'
 
 /**
  * A frame gathers commits until it holds about so much, or until staging took a stretch; a larger
@@ -188,7 +188,8 @@ export class Writer {
   }
 
   #stageOne(commit: WaitingCommit, group: Group): void {
-    const { idempotency } = commit
+    const { idempotency, lenient } = commit
+    if (lenient !== undefined) continueSeries(lenient)
     if (idempotency !== undefined && this.#settleDuplicate(commit, idempotency, group)) return
     const { log, outcome } = this.#stage.stage(commit)
     if (log !== undefined) {
@@ -196,6 +197,7 @@ export class Writer {
       if (commit.durability === 'fsync') group.durable = true
       if (commit.durability === 'interval') group.interval = true
     }
+    if (lenient !== undefined) lenient.series.of.staged = lenient.series.number
     commit.outcome = outcome
     group.members.push(commit)
   }
@@ -266,6 +268,19 @@ export class Writer {
       commit.reject(error)
     }
   }
+}
+
+/**
+ * An import says in each commit how far it is, so none may take effect behind one that did not: one
+ * that the disk guard refused, say, while there was room again for the next.
+ *
+ * @throws StoreError `ABORTED`
+ */
+function continueSeries({ series }: LenientOptions): void {
+  if (series.of.staged === series.number - 1) return
+  throw new StoreError('ABORTED', 'A commit of the same import failed before this one', {
+    operation: 'commit'
+  })
 }
 
 function newGroup(): Group {

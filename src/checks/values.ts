@@ -4,6 +4,8 @@ import { ConceptId, type IdInput, idInvalid, isConceptId } from '../ids.ts'
 import type { Limits } from '../options.ts'
 import type { AssociationRef } from '../types.ts'
 
+const BYTES_PER_UNIT_MAX = 3
+
 /** Where a value stands: the command's number in its commit and the limits in force. */
 export interface Scope {
   command: number | undefined
@@ -59,9 +61,35 @@ export function checkId(scope: Scope, value: IdInput): NamedId {
     return { id: value, key: undefined }
   }
   if (typeof value !== 'object' || value === null || !('key' in value)) throw idInvalid(value)
-  checkFields(scope, value, ['key'])
+  checkFields(scope, value, ID_FIELDS)
   const key = checkName(scope, 'id.key', value.key)
-  return { id: ConceptId.fromKey(key), key }
+  return { id: idOfKey(key), key }
+}
+
+const ID_FIELDS: readonly string[] = ['key']
+
+/** Keys met last, by a hash, with their ids. Lines of an import name the same concepts. */
+const RECENT = 128
+const recentKeys: string[] = new Array<string>(RECENT).fill('')
+const recentIds: ConceptId[] = new Array<ConceptId>(RECENT).fill(ConceptId.fromKey(''))
+/** A key may be a piece of the chunk that it was read from, and keeps all of it: so few, and short ones. */
+const RECENT_LENGTH_MAX = 64
+
+/** As `ConceptId.fromKey`, which hashes: that takes as long as all else about an association. */
+function idOfKey(key: string): ConceptId {
+  if (key.length > RECENT_LENGTH_MAX) return ConceptId.fromKey(key)
+  let hash = key.length
+  // Keys differ in their ends.
+  for (let i = Math.max(0, key.length - 8); i < key.length; i++) {
+    hash = (Math.imul(hash, 31) + key.charCodeAt(i)) | 0
+  }
+  const at = (hash ^ (hash >>> 10)) & (RECENT - 1)
+  const known = recentIds[at]
+  if (known !== undefined && recentKeys[at] === key) return known
+  const id = ConceptId.fromKey(key)
+  recentKeys[at] = key
+  recentIds[at] = id
+  return id
 }
 
 /** @throws StoreError `ID_INVALID`, `COMMAND_INVALID`, `LIMIT_EXCEEDED`. */
@@ -95,8 +123,11 @@ export function checkText(
   if (typeof value !== 'string') throw wrongType(field, 'a string', value)
   // UTF-8 never has fewer bytes than UTF-16 has units, so this refuses without counting.
   if (value.length > maxBytes) throw limitExceeded(scope, limit, value.length, maxBytes)
-  const bytes = Buffer.byteLength(value)
-  if (bytes > maxBytes) throw limitExceeded(scope, limit, bytes, maxBytes)
+  // Nor more than three times as many: most texts are far from the limit.
+  if (value.length * BYTES_PER_UNIT_MAX > maxBytes) {
+    const bytes = Buffer.byteLength(value)
+    if (bytes > maxBytes) throw limitExceeded(scope, limit, bytes, maxBytes)
+  }
   if (!value.isWellFormed()) throw invalid(scope, field, value, 'well-formed Unicode')
   return value
 }

@@ -23,7 +23,7 @@
  * bytes. Versions are 1 but where the table names another; `upcast.ts` turns older layouts into
  * these when they are read. Metadata is MessagePack within a byte string: whoever only carries it never decodes it.
  */
-import { type ConceptId, isConceptId } from '../ids.ts'
+import type { ConceptId } from '../ids.ts'
 import { upcast } from './upcast.ts'
 
 /** Bytes are kept as they were given: little-endian f32, `dimensions` of them. */
@@ -126,11 +126,9 @@ export type LogEvent = (
   storedVersion?: number
 }
 
-/** Events whose layout has changed since the first release, and the version that is written now. */
-const CHANGED: Partial<Record<LogEvent['type'], number>> = { 'concept-forgotten': 2 }
-
-function newestVersion(type: LogEvent['type']): number {
-  return CHANGED[type] ?? 1
+/** The version that is written now: higher where the layout has changed since the first release. */
+export function newestVersion(type: LogEvent['type']): number {
+  return type === 'concept-forgotten' ? 2 : 1
 }
 
 /** The version in which the log holds an event. */
@@ -138,7 +136,7 @@ export function versionOf(event: LogEvent): number {
   return event.storedVersion ?? newestVersion(event.type)
 }
 
-const CODES = {
+export const CODES: Readonly<Record<LogEvent['type'], number>> = {
   'concept-learned': 1,
   'concept-reinforced': 2,
   'concept-revised': 3,
@@ -149,37 +147,31 @@ const CODES = {
   'association-removed': 8,
   'vectors-declared': 9,
   'commit-noted': 10
-} as const satisfies Record<LogEvent['type'], number>
+}
 
 const TYPES: readonly (LogEvent['type'] | undefined)[] = [
   undefined,
   ...(Object.keys(CODES) as LogEvent['type'][])
 ]
 
-/** Lays an event out as the array that MessagePack encodes. */
-export function encodeEvent(event: LogEvent): unknown[] {
+/** The events that come by the million: event-writer.ts writes them without an array between. */
+export type FrequentEvent = ConceptChanged | AssociationChanged
+export type RareEvent = Exclude<LogEvent, FrequentEvent>
+
+/** Lays a rare event out as the array that MessagePack encodes. */
+export function encodeEvent(event: RareEvent): unknown[] {
   const head: unknown[] = [CODES[event.type], newestVersion(event.type)]
   switch (event.type) {
-    case 'concept-learned':
-    case 'concept-reinforced':
-    case 'concept-revised':
-      head.push(event.ordinal, idBytes(event.id), event.version, event.created)
-      pushConceptFields(head, event.fields)
-      return head
     case 'concept-forgotten':
       head.push(event.ordinal, idBytes(event.id), event.version, event.key ?? null)
       return head
-    case 'association-created':
-    case 'association-reinforced':
-    case 'association-revised':
-      pushRef(head, event)
-      head.push(event.version, event.created)
-      pushAssociationFields(head, event.fields)
+    case 'association-removed': {
+      const { source, target } = event
+      head.push(source.ordinal, idBytes(source.id), source.key ?? null)
+      head.push(target.ordinal, idBytes(target.id), target.key ?? null)
+      head.push(event.name, event.key ?? null, event.version)
       return head
-    case 'association-removed':
-      pushRef(head, event)
-      head.push(event.version)
-      return head
+    }
     case 'vectors-declared': {
       const { type: _, ...declaration } = event
       head.push({ ...declaration, model: event.model ?? null })
@@ -265,50 +257,31 @@ class MalformedEvent extends Error {
   override readonly name = 'MalformedEvent'
 }
 
-// Bits of the mask that says which fields of a concept follow, in this order.
-const KEY = 1
-const TYPE = 2
-const CONTENT = 4
-const DATA = 8
-const STRENGTH = 16
-const CONFIDENCE = 32
-const METADATA = 64
-const VECTOR = 128
-const STUB = 256
-
-function pushConceptFields(out: unknown[], fields: ConceptFields): void {
-  const maskAt = out.push(0) - 1
-  let mask = 0
-  const add = (bit: number, value: unknown): void => {
-    if (value === undefined) return
-    mask |= bit
-    out.push(value)
-  }
-  add(KEY, fields.key)
-  add(TYPE, fields.type)
-  add(CONTENT, fields.content)
-  add(DATA, fields.data)
-  add(STRENGTH, fields.strength)
-  add(CONFIDENCE, fields.confidence)
-  add(METADATA, fields.metadata)
-  const vector = fields.vector
-  add(VECTOR, vector ? [vector.space, vector.revision, vector.bytes] : vector)
-  add(STUB, fields.stub)
-  out[maskAt] = mask
-}
+/** Bits of the mask that says which fields follow, in this order. */
+export const FIELDS = {
+  key: 1,
+  type: 2,
+  content: 4,
+  data: 8,
+  strength: 16,
+  confidence: 32,
+  metadata: 64,
+  vector: 128,
+  stub: 256
+} as const
 
 function readConceptFields(reader: FieldReader): ConceptFields {
   const mask = reader.integer()
   const fields: ConceptFields = {}
-  if (mask & KEY) fields.key = reader.string()
-  if (mask & TYPE) fields.type = reader.optionalString() ?? null
-  if (mask & CONTENT) fields.content = reader.string()
-  if (mask & DATA) fields.data = reader.optionalBytes()
-  if (mask & STRENGTH) fields.strength = reader.number()
-  if (mask & CONFIDENCE) fields.confidence = reader.number()
-  if (mask & METADATA) fields.metadata = reader.optionalBytes()
-  if (mask & VECTOR) fields.vector = readVector(reader)
-  if (mask & STUB) fields.stub = reader.boolean()
+  if (mask & FIELDS.key) fields.key = reader.string()
+  if (mask & FIELDS.type) fields.type = reader.optionalString() ?? null
+  if (mask & FIELDS.content) fields.content = reader.string()
+  if (mask & FIELDS.data) fields.data = reader.optionalBytes()
+  if (mask & FIELDS.strength) fields.strength = reader.number()
+  if (mask & FIELDS.confidence) fields.confidence = reader.number()
+  if (mask & FIELDS.metadata) fields.metadata = reader.optionalBytes()
+  if (mask & FIELDS.vector) fields.vector = readVector(reader)
+  if (mask & FIELDS.stub) fields.stub = reader.boolean()
   return fields
 }
 
@@ -319,31 +292,13 @@ function readVector(reader: FieldReader): EventVector | null {
   return { space: parts.string(), revision: parts.integer(), bytes: parts.bytes() }
 }
 
-function pushAssociationFields(out: unknown[], fields: AssociationFields): void {
-  let mask = 0
-  if (fields.strength !== undefined) mask |= STRENGTH
-  if (fields.confidence !== undefined) mask |= CONFIDENCE
-  if (fields.metadata !== undefined) mask |= METADATA
-  out.push(mask)
-  if (fields.strength !== undefined) out.push(fields.strength)
-  if (fields.confidence !== undefined) out.push(fields.confidence)
-  if (fields.metadata !== undefined) out.push(fields.metadata)
-}
-
 function readAssociationFields(reader: FieldReader): AssociationFields {
   const mask = reader.integer()
   const fields: AssociationFields = {}
-  if (mask & STRENGTH) fields.strength = reader.number()
-  if (mask & CONFIDENCE) fields.confidence = reader.number()
-  if (mask & METADATA) fields.metadata = reader.optionalBytes()
+  if (mask & FIELDS.strength) fields.strength = reader.number()
+  if (mask & FIELDS.confidence) fields.confidence = reader.number()
+  if (mask & FIELDS.metadata) fields.metadata = reader.optionalBytes()
   return fields
-}
-
-function pushRef(out: unknown[], event: AssociationChanged | AssociationRemoved): void {
-  const { source, target } = event
-  out.push(source.ordinal, idBytes(source.id), source.key ?? null)
-  out.push(target.ordinal, idBytes(target.id), target.key ?? null)
-  out.push(event.name, event.key ?? null)
 }
 
 function readEnd(reader: FieldReader): AssociationEnd {
@@ -359,6 +314,8 @@ function readDeclaration(reader: FieldReader): VectorsDeclared {
   }
   return { type: 'vectors-declared', ...rest, model: typeof model === 'string' ? model : undefined }
 }
+
+const ID_BYTES = 16
 
 function idBytes(id: ConceptId): Buffer {
   return Buffer.from(id, 'hex')
@@ -424,9 +381,10 @@ class FieldReader {
 
   id(): ConceptId {
     const bytes = this.bytes()
-    const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
-    if (isConceptId(hex)) return hex
-    throw this.#unexpected('16 bytes')
+    if (bytes.length !== ID_BYTES) throw this.#unexpected('16 bytes')
+    // Buffer is what the decoder gives; the 32 digits of 16 bytes are an id by their making.
+    const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes)
+    return buffer.toString('hex') as ConceptId
   }
 
   #unexpected(expected: string): MalformedEvent {

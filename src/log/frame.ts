@@ -27,8 +27,10 @@
 import { crc32 } from 'node:zlib'
 import { assert } from '../assert.ts'
 import { pack, unpack } from '../storage/codec.ts'
+import { MessageWriter } from '../storage/message-writer.ts'
 import type { CommandResult } from '../types.ts'
-import { decodeEvent, encodeEvent, type LogEvent } from './event.ts'
+import { decodeEvent, type LogEvent } from './event.ts'
+import { writeEvent } from './event-writer.ts'
 
 /** Number of a frame's layout; a store of format n holds frames of format n alone. */
 export type FrameFormat = 1 | 2
@@ -116,11 +118,33 @@ export interface EncodedFrame {
   checksum: number
 }
 
+/** One for the thread: a message is written and copied out in one go. */
+const writer = new MessageWriter()
+
 /** Encodes the body of a frame: the costly part, which needs no position and no chain. */
 export function encodeBody(commits: readonly LogCommit[]): Buffer {
-  return pack(
-    commits.map(({ time, meta, events }) => [time, encodeMeta(meta), events.map(encodeEvent)])
-  )
+  writer.begin()
+  writeBody(commits)
+  return writer.finish()
+}
+
+/** Encodes a whole frame: as `sealFrame` of the body, which is copied once less. */
+export function encodeFrame(commits: readonly LogCommit[], header: FrameSeal): EncodedFrame {
+  writer.begin(HEADER_BYTES[header.format])
+  writeBody(commits)
+  return sealValue('normal', writer.finish(), header)
+}
+
+function writeBody(commits: readonly LogCommit[]): void {
+  writer.array(commits.length)
+  for (const { time, meta, events } of commits) {
+    writer.array(3)
+    writer.number(time)
+    if (meta === undefined) writer.nil()
+    else writer.value(encodeMeta(meta))
+    writer.array(events.length)
+    for (const event of events) writeEvent(writer, event)
+  }
 }
 
 export interface FrameSeal {
@@ -148,19 +172,26 @@ export function sealGap({ next, reason, ...header }: FrameSeal & Gap): EncodedFr
 }
 
 function seal(kind: FrameHeader['kind'], body: Uint8Array, header: FrameSeal): EncodedFrame {
+  const headerBytes = HEADER_BYTES[header.format]
+  const value = Buffer.allocUnsafeSlow(headerBytes + body.length)
+  value.set(body, headerBytes)
+  return sealValue(kind, value, header)
+}
+
+/** Fills in the header of a value whose body stands where it belongs. */
+function sealValue(kind: FrameHeader['kind'], value: Buffer, header: FrameSeal): EncodedFrame {
   assert(header.count > 0, 'a frame holds at least one event')
   const key = frameKey(header.first)
   const headerBytes = HEADER_BYTES[header.format]
-  const value = Buffer.alloc(headerBytes + body.length)
+  value.fill(0, 0, headerBytes)
   value[0] = header.format
   value[1] = KINDS.indexOf(kind)
   value.writeUInt32LE(header.count, 4)
   value.writeBigUInt64LE(BigInt(header.first), 8)
   header.storeId.copy(value, 16)
   value.writeUInt32LE(header.previous, 32)
-  value.writeUInt32LE(body.length, 36)
+  value.writeUInt32LE(value.length - headerBytes, 36)
   if (header.format === 2) value.writeBigUInt64LE(BigInt(header.time), TIME_AT)
-  value.set(body, headerBytes)
   const checksum = frameChecksum(key, value, headerBytes)
   value.writeUInt32LE(checksum, headerBytes - CHECKSUM_BYTES)
   return { first: header.first, count: header.count, key, value, checksum }
@@ -283,8 +314,7 @@ function decodeBody(value: unknown, first: number): LogCommit[] {
   })
 }
 
-function encodeMeta(meta: CommitMeta | undefined): unknown {
-  if (meta === undefined) return null
+function encodeMeta(meta: CommitMeta): unknown {
   const { subject, causation, correlation, headers, idempotency } = meta
   return [
     subject ?? null,

@@ -4,14 +4,13 @@ import { StoreError } from '../errors.ts'
 import { syncDirectory, syncFiles } from '../storage/files.ts'
 import { Level, type LevelTuning } from '../storage/level.ts'
 import {
-  encodeBody,
+  encodeFrame,
   type Frame,
   type FrameFormat,
   follows,
   frameKey,
   type LogCommit,
-  positionOfKey,
-  sealFrame
+  positionOfKey
 } from './frame.ts'
 import { HeadFile } from './head-file.ts'
 import type { AppendedFrame, EventLog, TornTail } from './log.ts'
@@ -168,7 +167,7 @@ export class LevelLog implements EventLog {
     const first = this.#head + 1
     const count = commits.reduce((sum, commit) => sum + commit.events.length, 0)
     assert(commits[0]?.first === first, 'a commit begins behind the head (invariant 1)')
-    const frame = sealFrame(encodeBody(commits), {
+    const frame = encodeFrame(commits, {
       format: this.#format,
       first,
       count,

@@ -12,19 +12,23 @@ import type { LogCommit } from './frame.ts'
 import { logDamaged } from './reader.ts'
 
 export function toStoredEvent(commit: LogCommit, index: number, event: LogEvent): StoredEvent {
-  const { subject, causation, correlation, headers } = commit.meta ?? {}
-  return {
-    position: commit.first + index,
+  const position = commit.first + index
+  const { type } = event
+  const stored: StoredEvent = {
+    position,
     time: commit.time,
-    type: event.type,
+    type,
     version: versionOf(event),
-    data: givenOut(event, commit.first + index),
-    commit: { first: commit.first, last: commit.first + commit.events.length - 1 },
-    ...(subject === undefined ? {} : { subject }),
-    ...(causation === undefined ? {} : { causation }),
-    ...(correlation === undefined ? {} : { correlation }),
-    ...(headers === undefined ? {} : { headers })
+    data: givenOut(event, position),
+    commit: { first: commit.first, last: commit.first + commit.events.length - 1 }
   }
+  if (commit.meta === undefined) return stored
+  const { subject, causation, correlation, headers } = commit.meta
+  if (subject !== undefined) stored.subject = subject
+  if (causation !== undefined) stored.causation = causation
+  if (correlation !== undefined) stored.correlation = correlation
+  if (headers !== undefined) stored.headers = headers
+  return stored
 }
 
 /** A frame may be as it was written and hold what cannot be given out: nonsense as metadata. */
@@ -55,24 +59,30 @@ export function isAbout(event: LogEvent, id: string): boolean {
   }
 }
 
-function dataOf(event: LogEvent): Record<string, unknown> {
+type Shown = Record<string, unknown>
+
+function dataOf(event: LogEvent): Shown {
   switch (event.type) {
     case 'concept-learned':
     case 'concept-reinforced':
     case 'concept-revised': {
-      const { id, version, created, fields } = event
-      return { id, version, created, ...conceptFields(fields) }
+      const { id, version, created } = event
+      const shown: Shown = { id, version, created }
+      addConceptFields(shown, event.fields)
+      return shown
     }
-    case 'concept-forgotten':
-      return {
-        id: event.id,
-        version: event.version,
-        ...(event.key === undefined ? {} : { key: event.key })
-      }
+    case 'concept-forgotten': {
+      const { id, version, key } = event
+      return key === undefined ? { id, version } : { id, version, key }
+    }
     case 'association-created':
     case 'association-reinforced':
-    case 'association-revised':
-      return { ...refOf(event), created: event.created, ...associationFields(event.fields) }
+    case 'association-revised': {
+      const shown = refOf(event)
+      shown['created'] = event.created
+      addAssociationFields(shown, event.fields)
+      return shown
+    }
     case 'association-removed':
       return refOf(event)
     case 'vectors-declared': {
@@ -86,37 +96,43 @@ function dataOf(event: LogEvent): Record<string, unknown> {
 
 function refOf(
   event: Pick<AssociationChanged, 'source' | 'target' | 'name' | 'key' | 'version'>
-): Record<string, unknown> {
-  const { source, target, name, key, version } = event
-  return {
-    source: source.id,
-    target: target.id,
-    ...(source.key === undefined ? {} : { sourceKey: source.key }),
-    ...(target.key === undefined ? {} : { targetKey: target.key }),
-    type: name,
-    ...(key === undefined ? {} : { key }),
-    version
-  }
+): Shown {
+  const { source, target, key } = event
+  const shown: Shown = { source: source.id, target: target.id }
+  if (source.key !== undefined) shown['sourceKey'] = source.key
+  if (target.key !== undefined) shown['targetKey'] = target.key
+  shown['type'] = event.name
+  if (key !== undefined) shown['key'] = key
+  shown['version'] = event.version
+  return shown
 }
 
-function conceptFields(fields: ConceptFields): Record<string, unknown> {
-  const { metadata, vector, data, ...rest } = fields
-  const shown: Record<string, unknown> = { ...rest }
+/** One by one: copying what is left of an object takes as long as reading an event. */
+function addConceptFields(shown: Shown, fields: ConceptFields): void {
+  const { key, type, content, data, strength, confidence, metadata, vector, stub } = fields
+  if (key !== undefined) shown['key'] = key
+  if (type !== undefined) shown['type'] = type
+  if (content !== undefined) shown['content'] = content
+  if (strength !== undefined) shown['strength'] = strength
+  if (confidence !== undefined) shown['confidence'] = confidence
+  if (stub !== undefined) shown['stub'] = stub
   if (data !== undefined) shown['data'] = data === null ? null : Uint8Array.from(data)
-  if (metadata !== undefined) {
-    shown['metadata'] = metadata === null ? null : decodeMetadata(metadata)
-  }
+  if (metadata !== undefined) shown['metadata'] = shownMetadata(metadata)
   if (vector !== undefined) {
     shown['embedding'] = vector === null ? null : toFloats(vector.bytes)
     if (vector !== null) shown['space'] = vector.space
   }
-  return shown
 }
 
-function associationFields(fields: AssociationFields): Record<string, unknown> {
-  const { metadata, ...rest } = fields
-  if (metadata === undefined) return rest
-  return { ...rest, metadata: metadata === null ? null : decodeMetadata(metadata) }
+function addAssociationFields(shown: Shown, fields: AssociationFields): void {
+  const { strength, confidence, metadata } = fields
+  if (strength !== undefined) shown['strength'] = strength
+  if (confidence !== undefined) shown['confidence'] = confidence
+  if (metadata !== undefined) shown['metadata'] = shownMetadata(metadata)
+}
+
+function shownMetadata(metadata: Uint8Array | null): unknown {
+  return metadata === null ? null : decodeMetadata(metadata)
 }
 
 /** A copy, because the bytes may lie at an odd offset and belong to the frame. */

@@ -6,10 +6,12 @@
 import { Observable } from 'rxjs'
 import { StoreError, throwIfAborted } from '../errors.ts'
 import { ConceptId, idInvalid, isConceptId } from '../ids.ts'
+import type { Frame } from '../log/frame.ts'
 import type { EventLog } from '../log/log.ts'
 import { isAbout, toStoredEvent } from '../log/stored-event.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { EventsOptions, StoredEvent } from '../types.ts'
+import { Members } from './members.ts'
 
 interface EventQuery {
   from: number
@@ -22,11 +24,20 @@ interface EventQuery {
 const NAMES = ['from', 'to', 'types', 'concept', 'live', 'signal']
 
 /** @param closing Fires when the store closes: live streams end then. */
-export async function* readEvents(
+export function readEvents(
   log: EventLog,
   options: EventsOptions,
   closing: AbortSignal
-): AsyncGenerator<StoredEvent> {
+): AsyncIterableIterator<StoredEvent> {
+  return new Members(readFrames(log, options, closing))
+}
+
+/** The events of a frame at a time. */
+async function* readFrames(
+  log: EventLog,
+  options: EventsOptions,
+  closing: AbortSignal
+): AsyncGenerator<Iterator<StoredEvent>> {
   const query = checkQuery(options, false)
   const { signal } = options
   throwIfAborted(signal, 'events')
@@ -35,17 +46,7 @@ export async function* readEvents(
   let began = performance.now()
   for await (const frame of frames) {
     if (frame.first > query.to) return
-    for (const commit of frame.commits) {
-      for (const [index, event] of commit.events.entries()) {
-        const position = commit.first + index
-        if (position < query.from) continue
-        if (position > query.to) return
-        if (query.types !== undefined && !query.types.has(event.type)) continue
-        if (query.concept !== undefined && !isAbout(event, query.concept)) continue
-        yield toStoredEvent(commit, index, event)
-        throwIfAborted(signal, 'events')
-      }
-    }
+    yield eventsOf(frame, query, signal)
     if (frame.last >= query.to) return
     if (performance.now() - began >= STRETCH_MS) {
       await turn()
@@ -53,6 +54,25 @@ export async function* readEvents(
     }
   }
   throwIfAborted(signal, 'events')
+}
+
+function* eventsOf(
+  { commits }: Frame,
+  { from, to, types, concept }: EventQuery,
+  signal: AbortSignal | undefined
+): Generator<StoredEvent> {
+  for (const commit of commits) {
+    const { first, events } = commit
+    for (const [index, event] of events.entries()) {
+      const position = first + index
+      if (position < from) continue
+      if (position > to) return
+      if (types !== undefined && !types.has(event.type)) continue
+      if (concept !== undefined && !isAbout(event, concept)) continue
+      yield toStoredEvent(commit, index, event)
+      throwIfAborted(signal, 'events')
+    }
+  }
 }
 
 /** The same as an Observable: cold, live by default; unsubscribing ends its reading. */

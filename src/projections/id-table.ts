@@ -13,34 +13,55 @@ export interface IdEntry {
   /** Whether the concept lives, in the newest state, staged commits included. */
   isAlive: boolean
   hasKey: boolean
+  /**
+   * Whether the id surely led to no other ordinal before, as far as any view looks back: to set it
+   * for an id that had one takes nothing away from what is known.
+   */
+  isOnly: boolean
 }
 
 const SHARD_BITS = 10
 const SHARDS = 1 << SHARD_BITS
-const WORDS = 4
 const FIRST_SLOTS = 16
 const LOAD_MAX = 0.7
-const BYTES_PER_SLOT = WORDS * 4 + 4 + 1
+
+/**
+ * A slot is five words side by side, so that a look-up waits for memory once: three words of the id,
+ * the rest of the fourth with the flags in the bits that the shard's number stands for, and the ordinal.
+ */
+const WORDS = 5
+const BYTES_PER_SLOT = WORDS * 4
+const FLAGS_AT = 32 - SHARD_BITS
+const REST_MASK = 2 ** FLAGS_AT - 1
 
 const USED = 1
 const ALIVE = 2
 const HAS_KEY = 4
+const HAD_OTHER = 8
 
 interface Shard {
   slots: number
   used: number
-  words: Uint32Array
-  ordinals: Uint32Array
-  flags: Uint8Array
+  /** Signed, because V8 keeps those in a field without a box. */
+  words: Int32Array
 }
 
 export class IdTable implements IdLookup {
   readonly #shards: (Shard | undefined)[] = new Array<undefined>(SHARDS).fill(undefined)
   readonly #bytesMax: number
-  readonly #probe = new Uint32Array(WORDS)
   #bytes = 0
   #isFull = false
   #isFilled = false
+
+  // Where the id that was asked for last is, or belongs: learning one asks four times in a row.
+  #id: ConceptId | undefined
+  #word0 = 0
+  #word1 = 0
+  #word2 = 0
+  #rest = 0
+  #index = 0
+  #shard: Shard | undefined
+  #at = 0
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -60,15 +81,13 @@ export class IdTable implements IdLookup {
   }
 
   find(id: ConceptId): IdEntry | undefined {
-    const shard = this.#shards[this.#read(id)]
-    if (shard === undefined) return undefined
-    const slot = findSlot(shard, this.#probe)
-    const flags = shard.flags[slot] ?? 0
-    if ((flags & USED) === 0) return undefined
+    const flags = this.#seek(id)
+    if (flags === 0) return undefined
     return {
-      ordinal: shard.ordinals[slot] ?? 0,
+      ordinal: (this.#shard?.words[this.#at + 4] ?? 0) >>> 0,
       isAlive: (flags & ALIVE) !== 0,
-      hasKey: (flags & HAS_KEY) !== 0
+      hasKey: (flags & HAS_KEY) !== 0,
+      isOnly: (flags & HAD_OTHER) === 0
     }
   }
 
@@ -77,9 +96,12 @@ export class IdTable implements IdLookup {
     this.#put(id, entry, true)
   }
 
-  /** Notes what the tables say, unless something newer is known. */
-  fill(id: ConceptId, entry: IdEntry): void {
-    this.#put(id, entry, false)
+  /**
+   * Notes what the tables say, unless something newer is known. No view looks back behind the tables
+   * that the store was opened with.
+   */
+  fill(id: ConceptId, { ordinal, isAlive, hasKey }: Omit<IdEntry, 'isOnly'>): void {
+    this.#put(id, { ordinal, isAlive, hasKey, isOnly: true }, false)
   }
 
   /** Takes back a staged change: what was known before, or nothing. */
@@ -89,25 +111,34 @@ export class IdTable implements IdLookup {
       return
     }
     // The slot stays taken, as a dead ordinal that no table has: the id is as good as unknown.
-    this.set(id, { ordinal: 0, isAlive: false, hasKey: false })
+    this.set(id, { ordinal: 0, isAlive: false, hasKey: false, isOnly: false })
   }
 
   #put(id: ConceptId, entry: IdEntry, replace: boolean): void {
-    const index = this.#read(id)
-    let shard = this.#shards[index]
-    if (shard === undefined || shard.used >= shard.slots * LOAD_MAX) {
-      shard = this.#grow(index, shard)
-      if (shard === undefined) return
-    }
-    const slot = findSlot(shard, this.#probe)
-    const isNew = ((shard.flags[slot] ?? 0) & USED) === 0
+    const before = this.#seek(id)
+    const isNew = before === 0
     if (!isNew && !replace) return
+    let shard = this.#shard
+    if (isNew && (shard === undefined || shard.used >= shard.slots * LOAD_MAX)) {
+      shard = this.#grow(this.#index, shard)
+      if (shard === undefined) return
+      this.#shard = shard
+      this.#findSlot(shard)
+    }
+    if (shard === undefined) return
+    const { words } = shard
+    const at = this.#at
     if (isNew) {
-      shard.words.set(this.#probe, slot * WORDS)
+      words[at] = this.#word0
+      words[at + 1] = this.#word1
+      words[at + 2] = this.#word2
       shard.used += 1
     }
-    shard.ordinals[slot] = entry.ordinal
-    shard.flags[slot] = USED | (entry.isAlive ? ALIVE : 0) | (entry.hasKey ? HAS_KEY : 0)
+    const isOther = !isNew && words[at + 4] !== (entry.ordinal | 0)
+    const hadOther = (before & HAD_OTHER) | (entry.isOnly && !isOther ? 0 : HAD_OTHER)
+    const flags = USED | (entry.isAlive ? ALIVE : 0) | (entry.hasKey ? HAS_KEY : 0) | hadOther
+    words[at + 3] = this.#rest | (flags << FLAGS_AT)
+    words[at + 4] = entry.ordinal
   }
 
   /** Beyond the budget nothing new is kept, and the table says that it is not complete. */
@@ -116,64 +147,80 @@ export class IdTable implements IdLookup {
     const added = (slots - (old?.slots ?? 0)) * BYTES_PER_SLOT
     if (this.#bytes + added > this.#bytesMax) {
       this.#isFull = true
-      // A full shard may still take what it knows already.
+      // A full shard takes a few more: one slot stays free, where looking for an id ends.
       return old !== undefined && old.used < old.slots - 1 ? old : undefined
     }
-    const shard: Shard = {
-      slots,
-      used: old?.used ?? 0,
-      words: new Uint32Array(slots * WORDS),
-      ordinals: new Uint32Array(slots),
-      flags: new Uint8Array(slots)
-    }
+    const words = new Int32Array(slots * WORDS)
+    const shard: Shard = { slots, used: old?.used ?? 0, words }
     if (old !== undefined) moveAll(old, shard)
     this.#bytes += added
     this.#shards[index] = shard
     return shard
   }
 
-  /** Reads an id into the probe; the shard's index comes from its random end, not its time. */
-  #read(id: ConceptId): number {
-    const probe = this.#probe
-    for (let word = 0; word < WORDS; word++) {
-      let value = 0
-      for (let digit = word * 8; digit < word * 8 + 8; digit++) {
-        const code = id.charCodeAt(digit)
-        value = (value << 4) | (code < 58 ? code - 48 : code - 87)
-      }
-      probe[word] = value
+  /** Finds the slot of an id, or the free one where it belongs. Gives its flags; 0 if it is free. */
+  #seek(id: ConceptId): number {
+    if (id !== this.#id) {
+      this.#id = id
+      this.#word0 = wordOf(id, 0)
+      this.#word1 = wordOf(id, 8)
+      this.#word2 = wordOf(id, 16)
+      const last = wordOf(id, 24)
+      this.#rest = last & REST_MASK
+      // The shard's number comes from the random end of an id, not from its time.
+      this.#index = last >>> FLAGS_AT
+      this.#shard = this.#shards[this.#index]
+      if (this.#shard !== undefined) this.#findSlot(this.#shard)
     }
-    return (probe[3] ?? 0) >>> (32 - SHARD_BITS)
+    const shard = this.#shard
+    return shard === undefined ? 0 : (shard.words[this.#at + 3] ?? 0) >>> FLAGS_AT
+  }
+
+  #findSlot(shard: Shard): void {
+    const { words } = shard
+    const mask = shard.slots - 1
+    let slot = hashOf(this.#word2, this.#rest) & mask
+    for (;;) {
+      const at = slot * WORDS
+      const rest = words[at + 3] ?? 0
+      const isSame =
+        (rest & REST_MASK) === this.#rest &&
+        words[at] === this.#word0 &&
+        words[at + 1] === this.#word1 &&
+        words[at + 2] === this.#word2
+      if (rest >>> FLAGS_AT === 0 || isSame) {
+        this.#at = at
+        return
+      }
+      slot = (slot + 1) & mask
+    }
   }
 }
 
-/** The slot of the id, or the free one where it belongs. Linear probing. */
-function findSlot(shard: Shard, probe: Uint32Array): number {
-  const mask = shard.slots - 1
-  let slot = ((probe[3] ?? 0) ^ ((probe[2] ?? 0) >>> 7)) & mask
-  while (((shard.flags[slot] ?? 0) & USED) !== 0 && !isAt(shard.words, slot * WORDS, probe)) {
-    slot = (slot + 1) & mask
+/** Eight hex digits from there on. */
+function wordOf(id: ConceptId, from: number): number {
+  let value = 0
+  for (let digit = from; digit < from + 8; digit++) {
+    const code = id.charCodeAt(digit)
+    value = (value << 4) | (code < 58 ? code - 48 : code - 87)
   }
-  return slot
+  return value
 }
 
-function isAt(words: Uint32Array, at: number, probe: Uint32Array): boolean {
-  return (
-    words[at] === probe[0] &&
-    words[at + 1] === probe[1] &&
-    words[at + 2] === probe[2] &&
-    words[at + 3] === probe[3]
-  )
+function hashOf(word2: number, rest: number): number {
+  return rest ^ (word2 >>> 7)
 }
 
 function moveAll(from: Shard, to: Shard): void {
-  for (let slot = 0; slot < from.slots; slot++) {
-    const flags = from.flags[slot] ?? 0
-    if ((flags & USED) === 0) continue
-    const words = from.words.subarray(slot * WORDS, slot * WORDS + WORDS)
-    const target = findSlot(to, words)
-    to.words.set(words, target * WORDS)
-    to.ordinals[target] = from.ordinals[slot] ?? 0
-    to.flags[target] = flags
+  const mask = to.slots - 1
+  for (let at = 0; at < from.slots * WORDS; at += WORDS) {
+    const rest = from.words[at + 3] ?? 0
+    if (rest >>> FLAGS_AT === 0) continue
+    let slot = hashOf(from.words[at + 2] ?? 0, rest & REST_MASK) & mask
+    // No id is there twice, so the first free slot is its own.
+    while ((to.words[slot * WORDS + 3] ?? 0) >>> FLAGS_AT !== 0) slot = (slot + 1) & mask
+    for (let word = 0; word < WORDS; word++) {
+      to.words[slot * WORDS + word] = from.words[at + word] ?? 0
+    }
   }
 }

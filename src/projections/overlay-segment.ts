@@ -3,6 +3,7 @@ import { assert } from '../assert.ts'
 import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd } from '../log/event.ts'
 import type { CommandResult } from '../types.ts'
+import { ConceptVersions } from './concept-versions.ts'
 import { compareSortKeys, type SortKey } from './order.ts'
 import type { AssociationState, ConceptState } from './state.ts'
 import type { Side } from './tables/keys.ts'
@@ -29,7 +30,7 @@ export interface AssociationChain extends Version<AssociationState> {
 }
 
 /** Where an id leads: the ordinal, from the first version of that concept in this segment on. */
-export interface Relearned {
+interface Relearned {
   ordinal: number
   /** Where it led before. */
   previous: number | Relearned
@@ -64,6 +65,22 @@ export interface CountDelta {
   forgotten: number
 }
 
+/** How much a segment held before a commit, and what the commit has touched since. */
+interface Mark {
+  last: number
+  events: number
+  bytes: number
+  lateKeys: number
+  deltas: number
+  created: number
+  learned: number
+  /** A concept for each version that was added, in order. */
+  concepts: number[]
+  died: number[]
+  associations: AssociationChain[]
+  commits: string[]
+}
+
 /** Most concepts have one changed association a segment: no list is made for it. */
 type Adjacency = Map<number, AssociationChain | AssociationChain[]>
 
@@ -74,10 +91,8 @@ export class OverlaySegment {
   bytes = 0
   /** Concepts that got their key after they were learned. */
   lateKeys = 0
-  readonly concepts: Map<number, Version<ConceptState>> = new Map()
+  readonly concepts: ConceptVersions = new ConceptVersions()
   readonly tombstones: Map<number, Tombstone> = new Map()
-  /** Most ids are learned once: they lead to the ordinal alone. */
-  readonly ids: Map<ConceptId, number | Relearned> = new Map()
   /** By the hash of their ends. */
   readonly #associations: Map<number, AssociationChain> = new Map()
   readonly commits: Map<string, NotedCommit> = new Map()
@@ -91,8 +106,16 @@ export class OverlaySegment {
   readonly created: number[] = []
   /** Positions at which concepts were created, and of each its type and whether it has a vector. */
   readonly learned: number[] = []
+  readonly #learnedOrdinals: number[] = []
   readonly learnedTypes: (string | undefined)[] = []
   readonly learnedVectors: boolean[] = []
+  /**
+   * Where the ids learned here lead. Most are learned once, and the id table knows them: so this is
+   * made when somebody asks, of as many as were learned until then.
+   */
+  readonly #ids: Map<ConceptId, number | Relearned> = new Map()
+  #idsKnown = 0
+  #mark: Mark | undefined
 
   constructor(first: number) {
     this.first = first
@@ -105,40 +128,112 @@ export class OverlaySegment {
     name: string,
     key: string
   ): AssociationChain | undefined {
-    let chain = this.#associations.get(hashOf(source, target, key))
-    while (chain !== undefined) {
-      const isSame =
-        chain.source.ordinal === source &&
-        chain.target.ordinal === target &&
-        chain.name === name &&
-        chain.key === key
-      if (isSame) return chain
-      chain = chain.next
+    const first = this.#associations.get(hashOf(source, target, key))
+    return first && findIn(first, source, target, name, key)
+  }
+
+  /** Begins a commit that may be taken back. Marking costs it a few numbers, and lists of them. */
+  mark(): void {
+    this.#mark = {
+      last: this.last,
+      events: this.events,
+      bytes: this.bytes,
+      lateKeys: this.lateKeys,
+      deltas: this.deltas.length,
+      created: this.created.length,
+      learned: this.learned.length,
+      concepts: [],
+      died: [],
+      associations: [],
+      commits: []
     }
-    return undefined
   }
 
-  addAssociation(chain: AssociationChain): void {
-    const at = hashOf(chain.source.ordinal, chain.target.ordinal, chain.key)
-    chain.next = this.#associations.get(at)
-    this.#associations.set(at, chain)
-    addTo(this.out, chain.source.ordinal, chain)
-    addTo(this.in, chain.target.ordinal, chain)
+  /** From here on nothing is taken back. */
+  keep(): void {
+    this.#mark = undefined
   }
 
-  /** Takes back the last addition. */
-  removeAssociation(chain: AssociationChain): void {
-    const at = hashOf(chain.source.ordinal, chain.target.ordinal, chain.key)
-    assert(this.#associations.get(at) === chain, 'what was added last is taken back first')
-    if (chain.next === undefined) this.#associations.delete(at)
-    else this.#associations.set(at, chain.next)
-    this.#removeLast(this.out, chain.source.ordinal)
-    this.#removeLast(this.in, chain.target.ordinal)
+  /** Takes back all since the mark, the last first. Gives the concepts that had died. */
+  rollback(): readonly number[] {
+    const mark = this.#mark
+    if (mark === undefined) return []
+    this.#mark = undefined
+    this.last = mark.last
+    this.events = mark.events
+    this.bytes = mark.bytes
+    this.lateKeys = mark.lateKeys
+    this.deltas.length = mark.deltas
+    this.created.length = mark.created
+    this.#forgetLearned(mark.learned)
+    for (const ordinal of mark.concepts.reverse()) this.concepts.takeBack(ordinal)
+    for (const ordinal of mark.died) this.tombstones.delete(ordinal)
+    for (const chain of mark.associations.reverse()) this.#takeBack(chain)
+    for (const key of mark.commits) this.commits.delete(key)
+    return mark.died
+  }
+
+  addEvent(position: number, bytes: number): void {
+    this.last = position
+    this.events += 1
+    this.bytes += bytes
+  }
+
+  /** Adds a concept that was learned just now. */
+  addConcept(state: ConceptState): void {
+    const { ordinal, position } = state
+    this.concepts.add(ordinal, { position, state, previous: undefined })
+    this.learned.push(position)
+    this.learnedTypes.push(state.type)
+    this.learnedVectors.push(state.revision > 0)
+    this.#learnedOrdinals.push(ordinal)
+    this.#mark?.concepts.push(ordinal)
+  }
+
+  /** Adds a newer version of a concept; `undefined`: it was forgotten. */
+  changeConcept(ordinal: number, position: number, state: ConceptState | undefined): void {
+    this.concepts.set(ordinal, { position, state, previous: this.concepts.get(ordinal) })
+    this.#mark?.concepts.push(ordinal)
+  }
+
+  bury(ordinal: number, tombstone: Tombstone): void {
+    this.changeConcept(ordinal, tombstone.position, undefined)
+    this.tombstones.set(ordinal, tombstone)
+    this.#mark?.died.push(ordinal)
+  }
+
+  noteCommit(key: string, commit: NotedCommit): void {
+    this.commits.set(key, commit)
+    this.#mark?.commits.push(key)
+  }
+
+  /** Adds a version of an association; `undefined`: it was removed. */
+  putAssociation(
+    ref: Pick<AssociationChain, 'source' | 'target' | 'name' | 'key'>,
+    position: number,
+    state: AssociationState | undefined
+  ): void {
+    const { source, target, name, key } = ref
+    const at = hashOf(source.ordinal, target.ordinal, key)
+    const next = this.#associations.get(at)
+    let chain = next && findIn(next, source.ordinal, target.ordinal, name, key)
+    if (chain === undefined) {
+      chain = { source, target, name, key, position, state, previous: undefined, next }
+      this.#associations.set(at, chain)
+      addTo(this.out, source.ordinal, chain)
+      addTo(this.in, target.ordinal, chain)
+    } else {
+      chain.previous = { position: chain.position, state: chain.state, previous: chain.previous }
+      chain.position = position
+      chain.state = state
+    }
+    this.#mark?.associations.push(chain)
   }
 
   /** The ordinal that an id leads to at a position; `undefined` if nothing here says so. */
   ordinalAt(id: ConceptId, position: number): number | undefined {
-    let found = this.ids.get(id)
+    this.#knowIds()
+    let found = this.#ids.get(id)
     while (found !== undefined) {
       const ordinal = typeof found === 'number' ? found : found.ordinal
       if (versionAt(this.concepts.get(ordinal), position) !== undefined) return ordinal
@@ -160,6 +255,43 @@ export class OverlaySegment {
     return sorted
   }
 
+  #knowIds(): void {
+    for (; this.#idsKnown < this.#learnedOrdinals.length; this.#idsKnown++) {
+      const ordinal = this.#learnedOrdinals[this.#idsKnown] ?? 0
+      let version = this.concepts.get(ordinal)
+      while (version?.previous !== undefined) version = version.previous
+      const id = version?.state?.id
+      assert(id !== undefined, 'the first version of what was learned here has a state')
+      const previous = this.#ids.get(id)
+      this.#ids.set(id, previous === undefined ? ordinal : { ordinal, previous })
+    }
+  }
+
+  #forgetLearned(kept: number): void {
+    this.learned.length = kept
+    this.learnedTypes.length = kept
+    this.learnedVectors.length = kept
+    this.#learnedOrdinals.length = kept
+    if (this.#idsKnown <= kept) return
+    // It is made anew if anybody asks again: taking back is rare.
+    this.#ids.clear()
+    this.#idsKnown = 0
+  }
+
+  #takeBack(chain: AssociationChain): void {
+    const { previous } = chain
+    if (previous !== undefined) {
+      Object.assign(chain, previous)
+      return
+    }
+    const at = hashOf(chain.source.ordinal, chain.target.ordinal, chain.key)
+    assert(this.#associations.get(at) === chain, 'what was added last is taken back first')
+    if (chain.next === undefined) this.#associations.delete(at)
+    else this.#associations.set(at, chain.next)
+    this.#removeLast(this.out, chain.source.ordinal)
+    this.#removeLast(this.in, chain.target.ordinal)
+  }
+
   #removeLast(lists: Adjacency, ordinal: number): void {
     const found = lists.get(ordinal)
     if (!Array.isArray(found)) {
@@ -169,6 +301,27 @@ export class OverlaySegment {
     found.pop()
     this.#sorted.delete(found)
   }
+}
+
+/** The association itself, among those with the same hash. */
+function findIn(
+  first: AssociationChain,
+  source: number,
+  target: number,
+  name: string,
+  key: string
+): AssociationChain | undefined {
+  let chain: AssociationChain | undefined = first
+  while (chain !== undefined) {
+    const isSame =
+      chain.source.ordinal === source &&
+      chain.target.ordinal === target &&
+      chain.name === name &&
+      chain.key === key
+    if (isSame) return chain
+    chain = chain.next
+  }
+  return undefined
 }
 
 /**

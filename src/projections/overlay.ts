@@ -9,7 +9,6 @@
  * The writer stages events here before their frame is written, with the positions they will get.
  * Readers never look beyond the head, so they do not see what is staged.
  */
-import type { ConceptId } from '../ids.ts'
 import {
   type AssociationChain,
   type CountDelta,
@@ -27,8 +26,6 @@ const SEGMENT_EVENTS = 512
 const LARGE_SEGMENT_EVENTS = 4096
 const SMALL_SEGMENTS = 8
 
-type Undo = () => void
-
 export class Overlay {
   /** Replaced, never changed, when a segment comes or goes: whoever holds the list keeps it. */
   #segments: readonly OverlaySegment[]
@@ -37,7 +34,6 @@ export class Overlay {
   #dead: Map<number, number>
   /** Those of them whose associations the tables have erased. */
   readonly #swept: Set<number> = new Set()
-  #undo: Undo[] | undefined
   #isStaging = false
 
   constructor(checkpoint: number, dead: Map<number, number>) {
@@ -65,20 +61,18 @@ export class Overlay {
       this.#current = new OverlaySegment(this.#current.last + 1)
       this.#segments = [...this.#segments, this.#current]
     }
-    this.#undo = mayRollBack ? [] : undefined
+    if (mayRollBack) this.#current.mark()
     this.#isStaging = true
   }
 
   keep(): void {
-    this.#undo = undefined
+    this.#current.keep()
     this.#isStaging = false
   }
 
   rollback(): void {
-    const undo = this.#undo ?? []
-    this.#undo = undefined
+    for (const ordinal of this.#current.rollback()) this.#dead.delete(ordinal)
     this.#isStaging = false
-    for (let i = undo.length - 1; i >= 0; i--) undo[i]?.()
   }
 
   /** Lets go of what the tables hold at this checkpoint. Views keep the segments they pinned. */
@@ -101,52 +95,26 @@ export class Overlay {
 
   /** Counts one more event of the commit being staged. */
   addEvent(position: number, bytes: number): void {
-    const segment = this.#current
-    const { last } = segment
-    segment.last = position
-    segment.events += 1
-    segment.bytes += bytes
-    this.#undo?.push(() => {
-      segment.last = last
-      segment.events -= 1
-      segment.bytes -= bytes
-    })
+    this.#current.addEvent(position, bytes)
   }
 
-  putConcept(state: ConceptState): void {
-    this.#putVersion(state.ordinal, state.position, state)
+  /** Adds a concept that was learned just now, under a new ordinal. */
+  addConcept(state: ConceptState): void {
+    this.#current.addConcept(state)
   }
 
-  /**
-   * Notes where an id leads from a position on. The id table knows the newest ordinal alone; a
-   * view from before the id was learned again finds the older one here.
-   */
-  putId(id: ConceptId, ordinal: number): void {
-    const { ids } = this.#current
-    const previous = ids.get(id)
-    ids.set(id, previous === undefined ? ordinal : { ordinal, previous })
-    this.#undo?.push(() => restore(ids, id, previous))
+  changeConcept(state: ConceptState): void {
+    this.#current.changeConcept(state.ordinal, state.position, state)
+  }
+
+  forgetConcept(ordinal: number, tombstone: Tombstone): void {
+    this.#current.bury(ordinal, tombstone)
+    this.#dead.set(ordinal, tombstone.position)
   }
 
   /** Notes that an older concept got its key only now. */
   addLateKey(): void {
-    const segment = this.#current
-    segment.lateKeys += 1
-    this.#undo?.push(() => {
-      segment.lateKeys -= 1
-    })
-  }
-
-  forgetConcept(ordinal: number, tombstone: Tombstone): void {
-    const segment = this.#current
-    const dead = this.#dead
-    this.#putVersion(ordinal, tombstone.position, undefined)
-    segment.tombstones.set(ordinal, tombstone)
-    dead.set(ordinal, tombstone.position)
-    this.#undo?.push(() => {
-      segment.tombstones.delete(ordinal)
-      dead.delete(ordinal)
-    })
+    this.#current.lateKeys += 1
   }
 
   putAssociation(
@@ -154,59 +122,20 @@ export class Overlay {
     position: number,
     state: AssociationState | undefined
   ): void {
-    const segment = this.#current
-    const { source, target, name, key } = ref
-    const chain = segment.association(source.ordinal, target.ordinal, name, key)
-    if (chain !== undefined) {
-      const before = { position: chain.position, state: chain.state, previous: chain.previous }
-      Object.assign(chain, { position, state, previous: before })
-      this.#undo?.push(() => Object.assign(chain, before))
-      return
-    }
-    const created: AssociationChain = {
-      source,
-      target,
-      name,
-      key,
-      position,
-      state,
-      previous: undefined,
-      next: undefined
-    }
-    segment.addAssociation(created)
-    this.#undo?.push(() => segment.removeAssociation(created))
+    this.#current.putAssociation(ref, position, state)
   }
 
   addDelta(delta: CountDelta): void {
-    const { deltas } = this.#current
-    deltas.push(delta)
-    this.#undo?.push(() => deltas.pop())
-  }
-
-  /** Counts one more concept. Lists of numbers cost a long import less than an object each. */
-  addLearned(position: number, type: string | undefined, hasVector: boolean): void {
-    const { learned, learnedTypes, learnedVectors } = this.#current
-    learned.push(position)
-    learnedTypes.push(type)
-    learnedVectors.push(hasVector)
-    this.#undo?.push(() => {
-      learned.pop()
-      learnedTypes.pop()
-      learnedVectors.pop()
-    })
+    this.#current.deltas.push(delta)
   }
 
   /** Counts one more association. */
   addCreated(position: number): void {
-    const { created } = this.#current
-    created.push(position)
-    this.#undo?.push(() => created.pop())
+    this.#current.created.push(position)
   }
 
   noteCommit(key: string, commit: NotedCommit): void {
-    const { commits } = this.#current
-    commits.set(key, commit)
-    this.#undo?.push(() => commits.delete(key))
+    this.#current.noteCommit(key, commit)
   }
 
   /** Adds the dead of a new generation of the tables, which has not erased them yet. */
@@ -237,16 +166,4 @@ export class Overlay {
     }
     this.#dead = dead
   }
-
-  #putVersion(ordinal: number, position: number, state: ConceptState | undefined): void {
-    const { concepts } = this.#current
-    const previous = concepts.get(ordinal)
-    concepts.set(ordinal, { position, state, previous })
-    this.#undo?.push(() => restore(concepts, ordinal, previous))
-  }
-}
-
-function restore<K, V>(map: Map<K, V>, key: K, previous: V | undefined): void {
-  if (previous === undefined) map.delete(key)
-  else map.set(key, previous)
 }
