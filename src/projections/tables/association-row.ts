@@ -7,59 +7,69 @@
 import type { AssociationEnd } from '../../log/event.ts'
 import type { AssociationState } from '../state.ts'
 import type { Side } from './keys.ts'
-import { keyOf, newEntry, otherIdOf, type PageEntry, tailAt } from './page.ts'
+import { KEY_AT, keyOf, otherIdOf, type PageEntry, tailAt, writeKey, writeText } from './page.ts'
 
 const UPDATED = 1
 const STRENGTH = 2
 const CONFIDENCE = 4
 const OTHER_KEY = 8
 const METADATA = 16
-const FIXED_BYTES = 21
+/** Bytes behind the key up to what the flags tell, and of that the most but for texts and metadata. */
+const OPTIONAL_AT = 21
+const OPTIONAL_BYTES = 6 + 8 + 8 + 2
 
-/** An association as an entry of the pages of the end that `side` leaves. */
-export function encodeAssociation(state: AssociationState, side: Side): PageEntry {
+/** Bytes that UTF-8 takes for a unit of UTF-16, at most. */
+const UTF8_BYTES_MAX = 3
+
+/** Bytes that an association takes as an entry of a page, at most. */
+export function associationBytesMax(state: AssociationState): number {
+  const { source, target, key, metadata } = state
+  const keys = Math.max(source.key?.length ?? 0, target.key?.length ?? 0) + (key?.length ?? 0)
+  return KEY_AT + OPTIONAL_AT + OPTIONAL_BYTES + UTF8_BYTES_MAX * keys + (metadata?.length ?? 0)
+}
+
+/**
+ * Writes an association as an entry of the pages of the end that `side` leaves.
+ *
+ * @returns Where it ends.
+ */
+export function writeAssociation(
+  out: Buffer,
+  start: number,
+  state: AssociationState,
+  side: Side
+): number {
   const other = side === 'out' ? state.target : state.source
-  const keyLength = other.key === undefined ? 0 : Buffer.byteLength(other.key)
+  const tail = writeKey(out, start, other.id, state.key)
   let flags = 0
-  let size = FIXED_BYTES
+  out.writeUInt32LE(other.ordinal, tail + 1)
+  out.writeUInt32LE(state.version, tail + 5)
+  out.writeUIntLE(state.position, tail + 9, 6)
+  out.writeUIntLE(state.createdAt, tail + 15, 6)
+  let at = tail + OPTIONAL_AT
   if (state.updatedAt !== state.createdAt) {
     flags |= UPDATED
-    size += 6
+    at = out.writeUIntLE(state.updatedAt, at, 6)
   }
   if (state.strength !== 1) {
     flags |= STRENGTH
-    size += 8
+    at = out.writeDoubleLE(state.strength, at)
   }
   if (state.confidence !== 1) {
     flags |= CONFIDENCE
-    size += 8
+    at = out.writeDoubleLE(state.confidence, at)
   }
   if (other.key !== undefined) {
     flags |= OTHER_KEY
-    size += 2 + keyLength
+    at = writeText(out, at, other.key)
   }
   if (state.metadata !== undefined) {
     flags |= METADATA
-    size += state.metadata.length
+    out.set(state.metadata, at)
+    at += state.metadata.length
   }
-  const entry = newEntry({ name: state.name, otherId: other.id, key: state.key ?? '' }, size)
-  const out = entry.bytes
-  const start = out.length - size
-  out[start] = flags
-  out.writeUInt32LE(other.ordinal, start + 1)
-  out.writeUInt32LE(state.version, start + 5)
-  out.writeUIntLE(state.position, start + 9, 6)
-  out.writeUIntLE(state.createdAt, start + 15, 6)
-  let at = start + FIXED_BYTES
-  if (flags & UPDATED) at = out.writeUIntLE(state.updatedAt, at, 6)
-  if (flags & STRENGTH) at = out.writeDoubleLE(state.strength, at)
-  if (flags & CONFIDENCE) at = out.writeDoubleLE(state.confidence, at)
-  if (other.key !== undefined) {
-    at = out.writeUInt16LE(keyLength, at)
-    at += out.write(other.key, at, 'utf8')
-  }
-  if (state.metadata !== undefined) out.set(state.metadata, at)
-  return entry
+  out[tail] = flags
+  return at
 }
 
 /** The other end's ordinal alone: enough to leave out the dead. */
@@ -77,7 +87,7 @@ export function decodeAssociation(
   const start = tailAt(bytes)
   const flags = bytes.readUInt8(start)
   const createdAt = bytes.readUIntLE(start + 15, 6)
-  let at = start + FIXED_BYTES
+  let at = start + OPTIONAL_AT
   let updatedAt = createdAt
   let strength = 1
   let confidence = 1
@@ -117,5 +127,57 @@ export function decodeAssociation(
     createdAt,
     updatedAt,
     position: bytes.readUIntLE(start + 9, 6)
+  }
+}
+
+/** What walking a graph needs of an association; the rest of it is not read. */
+export interface Link {
+  /** Ordinals of its two ends. */
+  readonly source: number
+  readonly target: number
+  /** The end that is not the concept whose associations were asked for. */
+  readonly other: number
+  /** Its type. */
+  readonly name: string
+  readonly key: string | undefined
+  readonly strength: number
+  readonly confidence: number
+}
+
+/** Reads the link out of an entry of a leaf of the concept with this ordinal. */
+export function decodeLink(entry: PageEntry, ordinal: number, side: Side): Link {
+  const { bytes } = entry
+  const start = tailAt(bytes)
+  const flags = bytes[start] ?? 0
+  const other = bytes.readUInt32LE(start + 1)
+  let at = start + OPTIONAL_AT + (flags & UPDATED ? 6 : 0)
+  let strength = 1
+  if (flags & STRENGTH) {
+    strength = bytes.readDoubleLE(at)
+    at += 8
+  }
+  const key = keyOf(entry)
+  return {
+    source: side === 'out' ? ordinal : other,
+    target: side === 'out' ? other : ordinal,
+    other,
+    name: entry.name,
+    key: key === '' ? undefined : key,
+    strength,
+    confidence: flags & CONFIDENCE ? bytes.readDoubleLE(at) : 1
+  }
+}
+
+export function linkOf(state: AssociationState, side: Side): Link {
+  const { source, target, name, key, strength, confidence } = state
+  const other = side === 'out' ? target.ordinal : source.ordinal
+  return {
+    source: source.ordinal,
+    target: target.ordinal,
+    other,
+    name,
+    key,
+    strength,
+    confidence
   }
 }

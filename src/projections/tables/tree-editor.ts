@@ -1,329 +1,216 @@
 /**
- * Changes the B+ trees of associations, page by page, for one batch.
+ * Changes the B+ trees of associations for one batch.
  *
- * Pages split by what they hold, never by where a batch ends, and each event is applied before
- * the next: the same events give the same pages however they were batched (invariant 6).
+ * An entry to be put is only noted, unless its tree was read in this batch; `flush` applies what
+ * was noted tree by tree. Trees do not depend on each other, and within one the order is kept, so
+ * this changes nothing but the cost: pages are read and written in the order of their keys, each
+ * once, and most without becoming an object.
  */
-import { assert } from '../../assert.ts'
 import type { Level, LevelBatch } from '../../storage/level.ts'
 import { BitSet } from '../bit-set.ts'
+import type { AssociationState } from '../state.ts'
+import { associationBytesMax, writeAssociation } from './association-row.ts'
 import { pageKey, type Side } from './keys.ts'
-import {
-  childEntry,
-  childOf,
-  compareEntries,
-  emptyRoot,
-  encodePage,
-  entryBytes,
-  lowerBound,
-  PAGE_BYTES,
-  type Page,
-  type PageEntry,
-  PageReader
-} from './page.ts'
-import { readRow, sealRow } from './rows.ts'
+import { type EncodedEntry, LeafEditor } from './leaf-editor.ts'
+import { emptyRoot, encodePage, type PageEntry, PageReader } from './page.ts'
+import { PageCache } from './page-cache.ts'
+import { NONE, PendingEntries } from './pending-entries.ts'
+import { readRow } from './rows.ts'
+import { type PageSource, Tree } from './tree.ts'
 
-interface Tree {
-  side: Side
-  ordinal: number
-  pages: Map<number, Page>
-  dirty: Set<number>
-  deleted: Set<number>
-}
+/** Bytes of pages kept between batches. Their table takes an eighth of it on top, at most. */
+const CACHE_BYTES = 64 * 1024 * 1024
 
-/** The way down to a leaf: each page with the index of the child taken. */
-interface Step {
-  number: number
-  page: Page
-  index: number
-}
+/** Editors kept for the next tree, of at least 8 KiB each. */
+const SPARE_MAX = 128
 
-/** Pages kept between batches; beyond it all are let go, which costs reads, not correctness. */
-const CACHED_PAGES_MAX = 8192
+/** Trees are numbered as their keys sort: those that come in, then those that go out. */
+const FIRST_OUT = 2 ** 32
+
+const EMPTY_ROOT = encodePage(emptyRoot())
 
 export class TreeEditor {
   readonly #level: Level
-  readonly #trees = new Map<number, Tree>()
-  /** Trees with a higher number than this were begun here: those not in `#begun` are empty. */
+  readonly #cache: PageCache
+  readonly #pending = new PendingEntries()
+  /** Trees that were read in this batch: what comes later is applied at once. */
+  readonly #opened = new Map<number, Tree>()
+  /** Ordinals above this one were given here: those not in `#begun` have no page. */
   readonly #lastForeign: number
-  readonly #begun = new BitSet()
-  #pages = 0
+  readonly #begun: Record<Side, BitSet> = { in: new BitSet(), out: new BitSet() }
+  readonly #spare: LeafEditor[] = []
+  readonly #entry: EncodedEntry
 
-  /** @param ordinals The highest ordinal whose pages may be stored already. */
-  constructor(level: Level, ordinals: number) {
+  /**
+   * @param ordinals The highest ordinal whose pages may be stored already.
+   * @param cacheBytes Bytes of encoded pages kept between batches, at most.
+   */
+  constructor(level: Level, ordinals: number, cacheBytes: number = CACHE_BYTES) {
     this.#level = level
-    this.#lastForeign = treeNumber('in', ordinals)
+    this.#lastForeign = ordinals
+    this.#cache = new PageCache(cacheBytes)
+    const { bytes, view } = this.#pending
+    this.#entry = { bytes, view, start: 0, end: 0, text: '', name: bytes }
   }
 
   find(side: Side, ordinal: number, key: PageEntry): PageEntry | undefined {
-    const leaf = this.#descend(this.#tree(side, ordinal), key).at(-1)
-    assert(leaf !== undefined, 'a tree has a root')
-    const entry = leaf.page.entries[leaf.index]
-    return entry !== undefined && compareEntries(entry, key) === 0 ? entry : undefined
+    return this.#open(side, ordinal).find(key)
   }
 
-  /** Puts an entry in its place, or replaces the one with the same sort key. */
-  upsert(side: Side, ordinal: number, entry: PageEntry, isLoop: boolean): void {
-    const tree = this.#tree(side, ordinal)
-    const path = this.#descend(tree, entry)
-    const leaf = path.at(-1)
-    assert(leaf !== undefined, 'a tree has a root')
-    const { page, index } = leaf
-    const old = page.entries[index]
-    if (old !== undefined && compareEntries(old, entry) === 0) {
-      page.bytes += entryBytes(entry) - entryBytes(old)
-      page.entries[index] = entry
-    } else {
-      page.entries.splice(index, 0, entry)
-      page.bytes += entryBytes(entry)
-      this.#count(tree, 1, isLoop)
+  /** Puts an association into the pages of the end that `side` leaves, or replaces it there. */
+  upsert(side: Side, state: AssociationState): void {
+    const isLoop = state.source.ordinal === state.target.ordinal
+    const { ordinal } = side === 'out' ? state.source : state.target
+    const number = treeNumber(side, ordinal)
+    const pending = this.#pending
+    const start = pending.used
+    const end = writeAssociation(pending.room(associationBytesMax(state)), start, state, side)
+    const opened = this.#opened.size === 0 ? undefined : this.#opened.get(number)
+    if (opened === undefined && !pending.isFull) {
+      pending.add(number, state.name, end, isLoop)
+      return
     }
-    tree.dirty.add(leaf.number)
-    this.#splitUpwards(tree, path)
+    const tree = opened ?? this.#open(side, ordinal)
+    tree.upsert(this.#entryOf(start, end, state.name, Buffer.from(state.name)), isLoop)
   }
 
   /** Takes an entry out; whether it was there. */
   remove(side: Side, ordinal: number, key: PageEntry, isLoop: boolean): boolean {
-    const tree = this.#tree(side, ordinal)
-    const path = this.#descend(tree, key)
-    const leaf = path.at(-1)
-    assert(leaf !== undefined, 'a tree has a root')
-    const entry = leaf.page.entries[leaf.index]
-    if (entry === undefined || compareEntries(entry, key) !== 0) return false
-    this.#count(tree, -1, isLoop)
-    this.#removeUpwards(tree, path)
-    return true
+    return this.#open(side, ordinal).remove(key, isLoop)
   }
 
   degree(side: Side, ordinal: number): { degree: number; loops: number } {
-    const root = this.#page(this.#tree(side, ordinal), 0).root
-    assert(root !== undefined, 'page 0 is a root')
-    return root
+    return this.#open(side, ordinal).root
   }
 
   /** Leaf entries in order, without keeping the pages of a hub in memory. */
-  *entries(side: Side, ordinal: number): Generator<PageEntry> {
-    yield* this.#entriesBelow(this.#tree(side, ordinal), 0)
+  entries(side: Side, ordinal: number): Generator<PageEntry> {
+    return this.#open(side, ordinal).entries()
   }
 
   /** Puts every changed page into the batch. */
   flush(batch: LevelBatch): void {
-    for (const [treeNumber, tree] of this.#trees) {
-      const own = treeNumber - this.#lastForeign
-      if (tree.dirty.size > 0 && own > 0) this.#begun.add(own)
-      for (const number of tree.deleted) batch.del(pageKey(tree.side, tree.ordinal, number))
-      for (const number of tree.dirty) {
-        const page = tree.pages.get(number)
-        assert(page !== undefined, 'a changed page is in memory')
-        const key = pageKey(tree.side, tree.ordinal, number)
-        const isEmpty = page.root !== undefined && page.root.degree === 0
-        if (isEmpty) batch.del(key)
-        else batch.put(key, sealRow(key, encodePage(page)))
-      }
-      tree.dirty.clear()
-      tree.deleted.clear()
-    }
-    if (this.#pages > CACHED_PAGES_MAX) this.forget()
+    for (const first of this.#pending.firsts()) this.#applyTree(first, batch)
+    for (const tree of this.#opened.values()) tree.write(batch)
+    this.#pending.clear()
+    this.#opened.clear()
   }
 
-  /** Lets all pages go, changed ones too: after a batch that failed. */
-  forget(): void {
-    this.#trees.clear()
-    this.#pages = 0
-  }
-
-  #tree(side: Side, ordinal: number): Tree {
-    const at = treeNumber(side, ordinal)
-    let tree = this.#trees.get(at)
-    if (tree === undefined) {
-      tree = { side, ordinal, pages: new Map(), dirty: new Set(), deleted: new Set() }
-      this.#trees.set(at, tree)
-    }
+  /** A tree with all that was noted for it. */
+  #open(side: Side, ordinal: number): Tree {
+    const number = treeNumber(side, ordinal)
+    const opened = this.#opened.get(number)
+    if (opened !== undefined) return opened
+    const tree = new Tree(this.#source, side, ordinal)
+    this.#applyTo(tree, this.#pending.take(number))
+    this.#opened.set(number, tree)
     return tree
   }
 
-  #page(tree: Tree, number: number): Page {
-    const cached = tree.pages.get(number)
-    if (cached !== undefined) return cached
-    const stored = this.#isUnbegun(tree) ? undefined : this.#stored(tree, number)
-    assert(stored !== undefined || number === 0, 'a page that a tree names is stored')
-    const page = stored?.toPage() ?? emptyRoot()
-    this.#keep(tree, number, page)
-    return page
+  /** Applies what was noted for one tree: to its only page as it is encoded, if that is enough. */
+  #applyTree(first: number, batch: LevelBatch): void {
+    const pending = this.#pending
+    const number = pending.treeOf(first)
+    const side = number < FIRST_OUT ? 'in' : 'out'
+    const ordinal = number % FIRST_OUT
+    const leaf = this.#borrow()
+    if (!this.#load(side, ordinal, 0, leaf)) leaf.load(EMPTY_ROOT, true)
+    let entry = first
+    while (entry !== NONE && leaf.isLeaf) {
+      if (leaf.upsert(this.#pendingEntry(entry), pending.isLoop(entry)) === 'full') break
+      entry = pending.nextOf(entry)
+    }
+    if (entry === NONE) {
+      leaf.put(batch, side, ordinal, 0)
+      this.#wrote(side, ordinal, 0, leaf)
+      this.#giveBack(leaf)
+      return
+    }
+    const tree = new Tree(this.#source, side, ordinal, leaf)
+    this.#applyTo(tree, entry)
+    tree.write(batch)
+  }
+
+  #applyTo(tree: Tree, first: number): void {
+    for (let entry = first; entry !== NONE; entry = this.#pending.nextOf(entry)) {
+      tree.upsert(this.#pendingEntry(entry), this.#pending.isLoop(entry))
+    }
+  }
+
+  #pendingEntry(entry: number): EncodedEntry {
+    const pending = this.#pending
+    const name = pending.nameOf(entry)
+    return this.#entryOf(pending.startOf(entry), pending.endOf(entry), name.text, name.bytes)
+  }
+
+  /** The same object each time, for the call that follows: one each would cost as much. */
+  #entryOf(start: number, end: number, text: string, name: Buffer): EncodedEntry {
+    const entry = this.#entry
+    entry.bytes = this.#pending.bytes
+    entry.view = this.#pending.view
+    entry.start = start
+    entry.end = end
+    entry.text = text
+    entry.name = name
+    return entry
+  }
+
+  readonly #source: PageSource = {
+    borrow: () => this.#borrow(),
+    giveBack: (editor) => {
+      this.#giveBack(editor)
+    },
+    load: (side, ordinal, page, into) => this.#load(side, ordinal, page, into),
+    wrote: (side, ordinal, page, written) => {
+      this.#wrote(side, ordinal, page, written)
+    }
+  }
+
+  #borrow(): LeafEditor {
+    return this.#spare.pop() ?? new LeafEditor()
+  }
+
+  #giveBack(editor: LeafEditor): void {
+    if (this.#spare.length < SPARE_MAX) this.#spare.push(editor)
+  }
+
+  #load(side: Side, ordinal: number, page: number, into: LeafEditor): boolean {
+    const tree = treeNumber(side, ordinal)
+    const cached = this.#cache.find(tree, page)
+    const isRoot = page === 0
+    if (cached >= 0) {
+      const end = cached + this.#cache.lengthAt(cached)
+      into.loadWords(this.#cache.words, cached, end, isRoot)
+      return true
+    }
+    if (this.#isUnbegun(side, ordinal)) return false
+    const key = pageKey(side, ordinal, page)
+    const value = this.#level.getSync(key)
+    if (value === undefined) return false
+    const payload = readRow(key, value, (bytes) => {
+      new PageReader(bytes, isRoot)
+      return bytes
+    })
+    into.load(payload, isRoot)
+    // Others are kept when they are written, which inner pages may never be.
+    if (!into.isLeaf) this.#cache.store(tree, page, into)
+    return true
+  }
+
+  #wrote(side: Side, ordinal: number, page: number, written: LeafEditor | undefined): void {
+    const tree = treeNumber(side, ordinal)
+    if (written === undefined) this.#cache.delete(tree, page)
+    else this.#cache.store(tree, page, written)
+    if (ordinal > this.#lastForeign) this.#begun[side].add(ordinal - this.#lastForeign)
   }
 
   /** Most imported concepts have no page yet: looking for one would cost more than the rest. */
-  #isUnbegun(tree: Tree): boolean {
-    const number = treeNumber(tree.side, tree.ordinal)
-    return number > this.#lastForeign && !this.#begun.has(number - this.#lastForeign)
-  }
-
-  #keep(tree: Tree, number: number, page: Page): void {
-    tree.pages.set(number, page)
-    this.#pages++
-  }
-
-  #stored(tree: Tree, number: number): PageReader | undefined {
-    const key = pageKey(tree.side, tree.ordinal, number)
-    const value = this.#level.getSync(key)
-    if (value === undefined) return undefined
-    return readRow(key, value, (payload) => new PageReader(payload, number === 0))
-  }
-
-  #descend(tree: Tree, key: PageEntry): Step[] {
-    const path: Step[] = []
-    let number = 0
-    for (;;) {
-      const page = this.#page(tree, number)
-      const bound = lowerBound(page.entries, key)
-      if (page.leaf) {
-        path.push({ number, page, index: bound })
-        return path
-      }
-      const exact = page.entries[bound]
-      const isExact = exact !== undefined && compareEntries(exact, key) === 0
-      const index = isExact ? bound : Math.max(0, bound - 1)
-      path.push({ number, page, index })
-      const child = page.entries[index]
-      assert(child !== undefined, 'an inner page has a child for every key')
-      number = childOf(child)
-    }
-  }
-
-  #count(tree: Tree, by: 1 | -1, isLoop: boolean): void {
-    const { root } = this.#page(tree, 0)
-    assert(root !== undefined, 'page 0 is a root')
-    root.degree += by
-    if (isLoop) root.loops += by
-    tree.dirty.add(0)
-  }
-
-  #splitUpwards(tree: Tree, path: Step[]): void {
-    for (let depth = path.length - 1; depth >= 0; depth--) {
-      const step = path[depth]
-      assert(step !== undefined, 'a path has no holes')
-      const { page } = step
-      if (page.bytes <= PAGE_BYTES || page.entries.length < 2) return
-      const right = splitOff(page, step.index)
-      tree.dirty.add(step.number)
-      const parent = path[depth - 1]
-      if (parent === undefined) {
-        this.#growRoot(tree, page, right)
-        return
-      }
-      const number = this.#addPage(tree, right)
-      lowerSeparator(parent.page, parent.index, page)
-      insertChild(parent.page, parent.index + 1, right, number)
-      tree.dirty.add(parent.number)
-      // Where the new child went decides whether the parent splits at its end.
-      parent.index += 1
-    }
-  }
-
-  /** The root keeps its number: what it held moves into two new pages below it. */
-  #growRoot(tree: Tree, root: Page, right: Page): void {
-    const left: Page = {
-      leaf: root.leaf,
-      root: undefined,
-      entries: root.entries,
-      bytes: root.bytes
-    }
-    const leftNumber = this.#addPage(tree, left)
-    const rightNumber = this.#addPage(tree, right)
-    root.leaf = false
-    root.entries = []
-    root.bytes = 0
-    insertChild(root, 0, left, leftNumber)
-    insertChild(root, 1, right, rightNumber)
-  }
-
-  #addPage(tree: Tree, page: Page): number {
-    const { root } = this.#page(tree, 0)
-    assert(root !== undefined, 'page 0 is a root')
-    const number = root.nextPage++
-    this.#keep(tree, number, page)
-    tree.dirty.add(number)
-    tree.dirty.add(0)
-    return number
-  }
-
-  #removeUpwards(tree: Tree, path: Step[]): void {
-    for (let depth = path.length - 1; depth >= 0; depth--) {
-      const step = path[depth]
-      assert(step !== undefined, 'a path has no holes')
-      const [gone] = step.page.entries.splice(step.index, 1)
-      assert(gone !== undefined, 'what is removed was there')
-      step.page.bytes -= entryBytes(gone)
-      tree.dirty.add(step.number)
-      if (step.page.entries.length > 0) return
-      if (step.number === 0) {
-        // Every page below is gone: the tree starts over as one empty leaf.
-        step.page.leaf = true
-        return
-      }
-      tree.pages.delete(step.number)
-      this.#pages--
-      tree.dirty.delete(step.number)
-      tree.deleted.add(step.number)
-    }
-  }
-
-  *#entriesBelow(tree: Tree, number: number): Generator<PageEntry> {
-    const page = tree.pages.get(number) ?? this.#stored(tree, number)?.toPage()
-    if (page === undefined) return
-    // A copy: whoever reads may remove what it was given.
-    for (const entry of [...page.entries]) {
-      if (page.leaf) yield entry
-      else yield* this.#entriesBelow(tree, childOf(entry))
-    }
+  #isUnbegun(side: Side, ordinal: number): boolean {
+    const own = ordinal - this.#lastForeign
+    return own > 0 && !this.#begun[side].has(own)
   }
 }
 
 function treeNumber(side: Side, ordinal: number): number {
-  return ordinal * 2 + (side === 'out' ? 0 : 1)
-}
-
-/**
- * Takes the right part of a page off. Halves it by bytes, except when the page grew at its end:
- * then it stays full, as sorted input would otherwise leave every page half empty.
- */
-function splitOff(page: Page, changedAt: number): Page {
-  const { entries } = page
-  let at = entries.length - 1
-  if (changedAt < entries.length - 1) {
-    let bytes = 0
-    at = 0
-    while (at < entries.length - 1 && bytes < page.bytes / 2) {
-      const entry = entries[at]
-      assert(entry !== undefined, 'an index below the length')
-      bytes += entryBytes(entry)
-      at++
-    }
-  }
-  const right = entries.splice(at)
-  const rightBytes = right.reduce((sum, entry) => sum + entryBytes(entry), 0)
-  page.bytes -= rightBytes
-  return { leaf: page.leaf, root: undefined, entries: right, bytes: rightBytes }
-}
-
-/**
- * Keys before the first separator go into the first child, whose separator then is too high: what
- * splits off from it may sort before that separator, and the search would miss it.
- */
-function lowerSeparator(parent: Page, index: number, child: Page): void {
-  const [first] = child.entries
-  const old = parent.entries[index]
-  assert(first !== undefined && old !== undefined, 'a page that splits keeps a part')
-  if (compareEntries(first, old) >= 0) return
-  const entry = childEntry(first, childOf(old))
-  parent.entries[index] = entry
-  parent.bytes += entryBytes(entry) - entryBytes(old)
-}
-
-function insertChild(parent: Page, index: number, child: Page, number: number): void {
-  const first = child.entries[0]
-  assert(first !== undefined, 'a new page is not empty')
-  const entry = childEntry(first, number)
-  parent.entries.splice(index, 0, entry)
-  parent.bytes += entryBytes(entry)
+  return side === 'out' ? FIRST_OUT + ordinal : ordinal
 }
