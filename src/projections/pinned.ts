@@ -11,13 +11,15 @@ import {
   type OverlaySegment,
   versionAt
 } from './overlay-segment.ts'
+import type { ReadCache } from './read-cache.ts'
 import type { AssociationState, ConceptState } from './state.ts'
+import type { Link } from './tables/association-row.ts'
 import type { Side } from './tables/keys.ts'
 import type { TablesSnapshot } from './tables/snapshot.ts'
 
 /** A fast way from an id to its newest ordinal, if it is known. */
 export interface IdLookup {
-  find(id: ConceptId): { ordinal: number } | undefined
+  find(id: ConceptId): { ordinal: number; isAlive: boolean; isOnly: boolean } | undefined
   /** Whether an id that is not found surely never existed. */
   readonly complete: boolean
 }
@@ -35,13 +37,21 @@ export class Pinned {
   readonly segments: readonly OverlaySegment[]
   readonly dead: ReadonlyMap<number, number>
   readonly #ids: IdLookup
+  readonly #cache: ReadCache | undefined
 
-  constructor(position: number, snapshot: TablesSnapshot, overlay: OverlayView, ids: IdLookup) {
+  constructor(
+    position: number,
+    snapshot: TablesSnapshot,
+    overlay: OverlayView,
+    ids: IdLookup,
+    cache?: ReadCache
+  ) {
     this.position = position
     this.snapshot = snapshot
     this.segments = overlay.segments
     this.dead = overlay.dead
     this.#ids = ids
+    this.#cache = cache
   }
 
   /** Whether this still is what a new one of the same position would be. */
@@ -53,7 +63,7 @@ export class Pinned {
 
   /** The same at another position, from the checkpoint of the snapshot on. */
   at(position: number): Pinned {
-    return new Pinned(position, this.snapshot, this, this.#ids)
+    return new Pinned(position, this.snapshot, this, this.#ids, this.#cache)
   }
 
   /** The concept with this ordinal, if it lives at the position. */
@@ -63,7 +73,9 @@ export class Pinned {
       const version = newest === undefined ? undefined : versionAt(newest, this.position)
       if (version !== undefined) return version.state
     }
-    return this.snapshot.concept(ordinal)
+    return this.#cache === undefined
+      ? this.snapshot.concept(ordinal)
+      : this.#cache.concept(ordinal, this.snapshot)
   }
 
   conceptById(id: ConceptId): ConceptState | undefined {
@@ -71,9 +83,20 @@ export class Pinned {
     if (newest === undefined && this.#ids.complete) return undefined
     // The newest ordinal is the right one unless the id was learned again behind the position.
     const known = newest === undefined ? undefined : this.concept(newest.ordinal)
-    if (known !== undefined) return known
+    // Learned once: behind the position, or forgotten at it.
+    if (known !== undefined || newest?.isOnly === true) return known
     const ordinal = this.ordinalAt(id)
     return ordinal === undefined ? undefined : this.concept(ordinal)
+  }
+
+  /** The concept as an end of associations. Its row is read only where something may have changed. */
+  endById(id: ConceptId): AssociationEnd | undefined {
+    const newest = this.#ids.find(id)
+    // Ordinals are given once: one that the snapshot knows and that lives now has lived since then.
+    if (newest?.isAlive === true && newest.ordinal <= this.snapshot.counts().ordinals) {
+      return { ordinal: newest.ordinal, id, key: undefined }
+    }
+    return this.conceptById(id)
   }
 
   /** The ordinal that the id led to at the position; its concept may be dead. */
@@ -124,6 +147,44 @@ export class Pinned {
     const stored = this.snapshot.association(source, target.id, name, key)
     // The id may have been forgotten and learned again: then the stored one led to another concept.
     return stored?.target.ordinal === target.ordinal ? stored : undefined
+  }
+
+  /**
+   * The living associations of one side, in order, all at once; `undefined` where they are many or
+   * have just changed. Whoever gets them leaves them as they are. They are kept for the next one
+   * who asks, which long scans do not want; the end named `self` may lack its key in them.
+   */
+  fewAssociations(self: AssociationEnd, side: Side): readonly AssociationState[] | undefined {
+    if (this.segments.some((one) => one.adjacency(self.ordinal, side).length > 0)) return undefined
+    const stored =
+      this.#cache === undefined
+        ? this.snapshot.fewAssociations(self, side)
+        : this.#cache.associations(self, side, this.snapshot)
+    if (stored === undefined || this.dead.size === 0) return stored
+    return stored.filter((state) => !this.isDead(otherEnd(state, side).ordinal))
+  }
+
+  /** Reads what is about to be asked for beside this thread. The caller holds the snapshot. */
+  async fetchConcepts(ids: readonly ConceptId[]): Promise<void> {
+    if (this.#cache === undefined) return
+    const ordinals = ids.map((id) => this.#ids.find(id)?.ordinal ?? 0)
+    const known = ordinals.filter((ordinal) => ordinal > 0)
+    await this.#cache.fetchConcepts(known, this.snapshot)
+  }
+
+  async fetchLinks(ordinals: readonly number[], side: Side): Promise<void> {
+    await this.#cache?.fetchLinks(ordinals, side, this.snapshot)
+  }
+
+  /** The living ones as far as walking a graph needs them; `undefined` as above. */
+  fewLinks(ordinal: number, side: Side): readonly Link[] | undefined {
+    if (this.segments.some((one) => one.adjacency(ordinal, side).length > 0)) return undefined
+    const stored =
+      this.#cache === undefined
+        ? this.snapshot.fewLinks(ordinal, side)
+        : this.#cache.links(ordinal, side, this.snapshot)
+    if (stored === undefined || this.dead.size === 0) return stored
+    return stored.filter(({ other }) => !this.isDead(other))
   }
 
   /**
@@ -216,6 +277,12 @@ export function stateSortKey(state: AssociationState, side: Side): SortKey {
 
 function sameEnds(a: Ends, b: Ends): boolean {
   return a.source.ordinal === b.source.ordinal && a.target.ordinal === b.target.ordinal
+}
+
+/** Whether a place is where a seek ends, or behind it. */
+export function isBehind(key: SortKey, seek: Seek): boolean {
+  const order = compareSortKeys(key, seek.key)
+  return seek.inclusive ? order >= 0 : order > 0
 }
 
 function firstIn(list: readonly AssociationChain[], side: Side, seek: Seek): number {

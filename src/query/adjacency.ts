@@ -2,8 +2,8 @@
 import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd } from '../log/event.ts'
 import { compareSortKeys, compareUtf8, type Seek, type SortKey } from '../projections/order.ts'
-import { type Pinned, stateSortKey } from '../projections/pinned.ts'
-import type { AssociationState, ConceptState } from '../projections/state.ts'
+import { isBehind, type Pinned, stateSortKey } from '../projections/pinned.ts'
+import type { AssociationState } from '../projections/state.ts'
 import type { Side } from '../projections/tables/keys.ts'
 import type { Direction, NeighborOptions } from '../types.ts'
 import { type CursorPlace, cursorInvalid, decodeCursor } from './cursor.ts'
@@ -57,13 +57,39 @@ export interface Seen {
   side: Side
 }
 
+/**
+ * What passes of a concept's associations, all at once; `undefined` where they are to be walked:
+ * where they are many, have just changed, or both sides are asked for.
+ */
+export function fewOf(
+  pinned: Pinned,
+  concept: AssociationEnd,
+  query: AdjacencyQuery
+): Seen[] | undefined {
+  const { direction, types, after, limit } = query
+  if (direction === 'both') return undefined
+  const few = pinned.fewAssociations(concept, direction)
+  if (few === undefined) return undefined
+  const seek = after === undefined ? undefined : seekBehind(after, direction)
+  const seen: Seen[] = []
+  for (const state of few) {
+    if (types !== undefined && !types.includes(state.name)) continue
+    if (seek !== undefined && !isBehind(stateSortKey(state, direction), seek)) continue
+    if (!passes(state, query)) continue
+    seen.push({ state, side: direction })
+    if (seen.length === limit) break
+  }
+  return seen
+}
+
 /** What passes of one concept's associations, in order. Lazily; the caller sets the pace. */
 export function* adjacency(
   pinned: Pinned,
-  concept: ConceptState,
+  concept: AssociationEnd,
   query: AdjacencyQuery
 ): Generator<Seen | undefined> {
-  const self: AssociationEnd = { ordinal: concept.ordinal, id: concept.id, key: concept.key }
+  const { ordinal, id, key } = concept
+  const self: AssociationEnd = { ordinal, id, key }
   for (const seen of inOrder(pinned, self, query)) {
     // `undefined` tells the caller that a step was taken, so that it can rest.
     yield passes(seen.state, query) ? seen : undefined
@@ -96,6 +122,14 @@ function* oneSide(
   after: CursorPlace | undefined
 ): Generator<Seen> {
   const seek = after === undefined ? undefined : seekBehind(after, side)
+  const few = pinned.fewAssociations(self, side)
+  if (few !== undefined) {
+    for (const state of few) {
+      if (types !== undefined && !types.includes(state.name)) continue
+      if (seek === undefined || isBehind(stateSortKey(state, side), seek)) yield { state, side }
+    }
+    return
+  }
   if (types === undefined) {
     for (const state of pinned.associations(self, side, seek)) yield { state, side }
     return

@@ -1,8 +1,10 @@
 /** The store's associations as the graph that path finding walks. */
+import { assert } from '../assert.ts'
 import { StoreError } from '../errors.ts'
 import type { Limits } from '../options.ts'
-import { otherEnd, type Pinned } from '../projections/pinned.ts'
+import type { Pinned } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
+import { type Link, linkOf } from '../projections/tables/association-row.ts'
 import type { Side } from '../projections/tables/keys.ts'
 import type { Path, PathOptions } from '../types.ts'
 import { type FoundPath, findPaths, type PathEdge, type PathGraph } from './paths.ts'
@@ -18,16 +20,16 @@ import {
 } from './read-options.ts'
 import { compileWhere } from './where.ts'
 
-interface StoredEdge extends PathEdge {
-  state: AssociationState
-}
+/** An association that was walked; its state is read for those of a path that was found. */
+type StoredEdge = Link & PathEdge
 
 export interface PathRequest {
   maxDepth: number
   direction: 'out' | 'in' | 'both'
   order: 'hops' | 'confidence'
   limit: number
-  accept(edge: StoredEdge): boolean
+  /** Whether an association may be used, as the state of that position has it. */
+  accept(pinned: Pinned): (edge: StoredEdge) => boolean
   signal: AbortSignal | undefined
 }
 
@@ -52,10 +54,10 @@ export function checkPathOptions(
     direction: checkDirection(options.direction),
     order: checkOrder(options.order),
     limit: checkWhole('limit', options.limit, 1, PATHS_MAX) ?? PATHS,
-    accept: ({ name, strength, state }) =>
-      strength >= minStrength &&
-      (wanted === undefined || wanted.has(name)) &&
-      (predicate === undefined || predicate(associationSubject(state))),
+    accept: (pinned) => (edge) =>
+      edge.strength >= minStrength &&
+      (wanted === undefined || wanted.has(edge.name)) &&
+      (predicate === undefined || predicate(associationSubject(stateOf(pinned, edge)))),
     signal
   }
 }
@@ -80,6 +82,7 @@ export async function pathsBetween(
 ): Promise<Path[]> {
   const { paths } = await findPaths(storedGraph(pinned), {
     ...request,
+    accept: request.accept(pinned),
     source: source.ordinal,
     target: target.ordinal,
     maxExplored
@@ -89,32 +92,30 @@ export async function pathsBetween(
 
 function storedGraph(pinned: Pinned): PathGraph<StoredEdge> {
   return {
-    *edges(ordinal, direction) {
-      const concept = pinned.concept(ordinal)
-      if (concept === undefined) return
-      const self = { ordinal, id: concept.id, key: concept.key }
-      for (const state of pinned.associations(self, direction)) yield toEdge(state, direction)
-    }
+    edges: (ordinal, direction) =>
+      pinned.fewLinks(ordinal, direction) ?? manyLinks(pinned, ordinal, direction),
+    fetch: async (ordinals, direction) => pinned.fetchLinks(ordinals, direction)
   }
 }
 
-function toEdge(state: AssociationState, side: Side): StoredEdge {
-  return {
-    source: state.source.ordinal,
-    target: state.target.ordinal,
-    other: otherEnd(state, side).ordinal,
-    name: state.name,
-    key: state.key,
-    strength: state.strength,
-    confidence: state.confidence,
-    state
-  }
+function* manyLinks(pinned: Pinned, ordinal: number, side: Side): Generator<StoredEdge> {
+  const concept = pinned.concept(ordinal)
+  if (concept === undefined) return
+  for (const state of pinned.associations(concept, side)) yield linkOf(state, side)
+}
+
+function stateOf(pinned: Pinned, { source, target, name, key }: StoredEdge): AssociationState {
+  const [from, to] = [pinned.concept(source), pinned.concept(target)]
+  const state = from && to && pinned.association(from, to, name, key ?? '')
+  assert(state !== undefined, 'an association that was walked is there')
+  return state
 }
 
 function toPath(pinned: Pinned, path: FoundPath<StoredEdge>): Path {
   const concepts = path.ordinals.map((ordinal) => pinned.concept(ordinal))
   const found = concepts.filter((concept) => concept !== undefined)
-  const associations = path.edges.map(({ state }, i) => {
+  const associations = path.edges.map((edge, i) => {
+    const state = stateOf(pinned, edge)
     // Seen from the concept where this step begins.
     const side: Side = state.source.ordinal === path.ordinals[i] ? 'out' : 'in'
     return toAssociation(state, side, concepts[i + 1]?.key)

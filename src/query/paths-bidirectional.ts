@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../errors.ts'
 import type { PathEdge } from './paths.ts'
 import { type Exploration, farEnd, isClosedStep, type Leg, STEPS_PER_TURN } from './paths-search.ts'
 
@@ -20,6 +21,10 @@ export async function fewestHops<E extends PathEdge>(
   const search = new HopSearch(exploration, leg)
   return search.run()
 }
+
+/** A frontier of fewer is read as it is walked. */
+const FETCHED_MIN = 24
+const FETCHED_MAX = 4096
 
 interface Reached<E> {
   readonly hops: number
@@ -69,7 +74,10 @@ class HopSearch<E extends PathEdge> {
     try {
       // Every path of at most `done + done` hops was seen when the later of its halves was reached.
       while (!this.#unbeatable && forward.done + backward.done < this.#maxHops) {
-        const walk = cost(forward) <= cost(backward) ? forwardWalk : backwardWalk
+        const isForward = cost(forward) <= cost(backward)
+        const side = isForward ? forward : backward
+        if (side.steps === 0 && side.frontier.length >= FETCHED_MIN) await this.#fetch(side)
+        const walk = isForward ? forwardWalk : backwardWalk
         walk.next()
         if (this.#exploration.tired) await this.#exploration.pause()
       }
@@ -79,6 +87,14 @@ class HopSearch<E extends PathEdge> {
       backwardWalk.return()
     }
     return this.#shortest === Number.POSITIVE_INFINITY ? undefined : this.#path()
+  }
+
+  /** A frontier is read whole, as far as it makes sense to hold it. */
+  async #fetch({ frontier, ways }: Side<E>): Promise<void> {
+    const { graph } = this.#exploration
+    const ordinals = frontier.slice(0, FETCHED_MAX)
+    for (const way of ways) await graph.fetch?.(ordinals, way)
+    throwIfAborted(this.#exploration.query.signal, 'path search')
   }
 
   #begin(start: number, ways: Side<E>['ways']): Side<E> {

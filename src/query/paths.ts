@@ -23,6 +23,8 @@ export interface PathGraph<E extends PathEdge> {
    * left early (`return` is called on its iterator then) and several may be open at a time.
    */
   edges(ordinal: number, direction: 'out' | 'in'): Iterable<E>
+  /** Makes ready for `edges` of all of these. Nothing depends on it but time. */
+  fetch?(ordinals: readonly number[], direction: 'out' | 'in'): Promise<void>
 }
 
 export interface PathQuery<E extends PathEdge> {

@@ -10,23 +10,23 @@ import type { WhereSubject } from './where.ts'
 
 export function toConcept(state: ConceptState): Concept {
   const { key, type, data } = state
-  return {
-    id: state.id,
-    ...(key === undefined ? {} : { key }),
-    ...(type === undefined ? {} : { type }),
-    content: state.content,
-    // A copy of its own: what the caller does to it must not reach the overlay.
-    ...(data === undefined ? {} : { data: Uint8Array.from(data) }),
-    strength: state.strength,
-    confidence: state.confidence,
-    metadata: decodeMetadata(state.metadata),
-    hasVector: state.revision > 0,
-    version: state.version,
-    createdAt: state.createdAt,
-    updatedAt: state.updatedAt,
-    position: state.position,
-    ...(state.stub ? { stub: true } : {})
-  }
+  // In the order in which they are told. Spreading what may be absent takes as long as all the rest.
+  const concept = { id: state.id } as Concept
+  if (key !== undefined) concept.key = key
+  if (type !== undefined) concept.type = type
+  concept.content = state.content
+  // A copy of its own: what the caller does to it must not reach the overlay.
+  if (data !== undefined) concept.data = Uint8Array.from(data)
+  concept.strength = state.strength
+  concept.confidence = state.confidence
+  concept.metadata = decodeMetadata(state.metadata)
+  concept.hasVector = state.revision > 0
+  concept.version = state.version
+  concept.createdAt = state.createdAt
+  concept.updatedAt = state.updatedAt
+  concept.position = state.position
+  if (state.stub) concept.stub = true
+  return concept
 }
 
 /** An association as seen from the end that `side` leaves. */
@@ -37,21 +37,18 @@ export function toAssociation(
 ): Association {
   const { source, target, key } = state
   const other: AssociationEnd = otherEnd(state, side)
-  return {
-    source: source.id,
-    target: target.id,
-    type: state.name,
-    ...(key === undefined ? {} : { key }),
-    other: { id: other.id, ...(otherKey === undefined ? {} : { key: otherKey }) },
-    strength: state.strength,
-    confidence: state.confidence,
-    metadata: decodeMetadata(state.metadata),
-    version: state.version,
-    createdAt: state.createdAt,
-    updatedAt: state.updatedAt,
-    position: state.position,
-    cursor: encodeCursor(state, side)
-  }
+  const association = { source: source.id, target: target.id, type: state.name } as Association
+  if (key !== undefined) association.key = key
+  association.other = otherKey === undefined ? { id: other.id } : { id: other.id, key: otherKey }
+  association.strength = state.strength
+  association.confidence = state.confidence
+  association.metadata = decodeMetadata(state.metadata)
+  association.version = state.version
+  association.createdAt = state.createdAt
+  association.updatedAt = state.updatedAt
+  association.position = state.position
+  association.cursor = encodeCursor(state, side)
+  return association
 }
 
 /** What a `where` sees of a concept. Metadata is decoded only if a condition asks for it. */

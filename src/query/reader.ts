@@ -16,6 +16,7 @@ import type {
   Concept,
   ConceptsOptions,
   Counts,
+  ExportOptions,
   GetOptions,
   Match,
   NeighborOptions,
@@ -26,7 +27,13 @@ import type {
   SearchOptions,
   SearchQuery
 } from '../types.ts'
-import { type AdjacencyQuery, adjacency, checkNeighborOptions, type Seen } from './adjacency.ts'
+import {
+  type AdjacencyQuery,
+  adjacency,
+  checkNeighborOptions,
+  fewOf,
+  type Seen
+} from './adjacency.ts'
 import { listConcepts } from './concepts.ts'
 import { countsAt } from './counts.ts'
 import { expandFrom } from './expand.ts'
@@ -57,6 +64,9 @@ export interface ReaderHost {
   timeAt(position: number): Promise<number>
 }
 
+/** Concepts that `getMany` reads at once. */
+const FETCHED = 512
+
 export abstract class PinnedReader implements Reader {
   protected readonly host: ReaderHost
 
@@ -65,6 +75,8 @@ export abstract class PinnedReader implements Reader {
   }
 
   abstract get position(): number
+
+  abstract export(options?: ExportOptions): AsyncIterable<Uint8Array>
 
   /** The state to read now. Good until the next await. */
   protected abstract pin(): Pinned
@@ -119,11 +131,15 @@ export abstract class PinnedReader implements Reader {
       const pace = new ReadPace(options.signal, 'getMany')
       const found: (Concept | undefined)[] = []
       const states: (ConceptState | undefined)[] = []
-      for (const id of wanted) {
-        const state = pinned.conceptById(id)
-        states.push(state)
-        found.push(state === undefined ? undefined : toConcept(state))
-        if (pace.step()) await pace.rest()
+      for (let at = 0; at < wanted.length; at += FETCHED) {
+        const some = wanted.slice(at, at + FETCHED)
+        await pinned.fetchConcepts(some)
+        for (const id of some) {
+          const state = pinned.conceptById(id)
+          states.push(state)
+          found.push(state === undefined ? undefined : toConcept(state))
+          if (pace.step()) await pace.rest()
+        }
       }
       if (include.vector) await this.#addVectors(pinned, states, found)
       return found
@@ -158,6 +174,12 @@ export abstract class PinnedReader implements Reader {
     const started = nowUs()
     const query = checkNeighborOptions(options)
     const wanted = toId(id)
+    throwIfAborted(options.signal, 'neighbors')
+    const few = this.#fewNeighbors(wanted, query)
+    if (few !== undefined) {
+      this.#took('neighbors', started, few.length)
+      return few
+    }
     return this.#held(async (pinned) => {
       const found: Association[] = []
       for await (const page of this.#pages(pinned, wanted, query, options.signal)) {
@@ -274,6 +296,19 @@ export abstract class PinnedReader implements Reader {
     }
   }
 
+  /** Most concepts have few neighbours, and those are told without a wait. */
+  #fewNeighbors(id: ConceptId, query: AdjacencyQuery): Association[] | undefined {
+    if (query.include.concept || query.include.vector) return undefined
+    const pinned = this.pin()
+    const concept = pinned.endById(id)
+    if (concept === undefined) return []
+    return fewOf(pinned, concept, query)?.map(({ state, side }) => {
+      const end = otherEnd(state, side)
+      const isUnkeyed = end.key === undefined && hasLateKeys(pinned)
+      return toAssociation(state, side, isUnkeyed ? pinned.concept(end.ordinal)?.key : end.key)
+    })
+  }
+
   /** What passes, in pages of about one slice of the event loop. */
   async *#pages(
     pinned: Pinned,
@@ -281,7 +316,7 @@ export abstract class PinnedReader implements Reader {
     query: AdjacencyQuery,
     signal: AbortSignal | undefined
   ): AsyncGenerator<Association[]> {
-    const concept = pinned.conceptById(id)
+    const concept = pinned.endById(id)
     if (concept === undefined) return
     const pace = new ReadPace(signal, 'neighbors')
     let page: Seen[] = []

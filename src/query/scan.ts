@@ -40,7 +40,7 @@ export async function* scanType(
       .filter((state) => state !== undefined && state.type === type)
       .filter((state) => state !== undefined)
   for await (const stored of pinned.snapshot.ordinalsOfType(type, after)) {
-    for (const slice of slices(stored)) {
+    for (const slice of slices([...stored])) {
       const ordinals: number[] = []
       for (const ordinal of slice) {
         ordinals.push(...take(ordinal))

@@ -1,5 +1,6 @@
 /** Reads what a plan says from the tables, at their checkpoint. */
 import { behind, postingKey } from '../projections/tables/index-keys.ts'
+import { typePrefix } from '../projections/tables/keys.ts'
 import { type Ordinals, PostingCollector } from '../projections/tables/posting-collector.ts'
 import {
   countIn,
@@ -11,9 +12,6 @@ import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import { countBetween } from '../projections/tables/value-counts.ts'
 import type { ReadPace } from './pace.ts'
 import type { Plan, ValuesPlan } from './selection-plan.ts'
-
-/** Stands for the revision of a concept that was found by its type alone. */
-export const UNKNOWN_REVISION = 0xffffffff
 
 /**
  * Groups of ordinals up to which the rows of a value are read by their keys, 3 to 6 µs each; an
@@ -221,19 +219,17 @@ async function readTypes(
   max: number,
   pace: ReadPace
 ): Promise<Found | undefined> {
-  const ordinals: number[] = []
+  if (types.reduce((sum, type) => sum + snapshot.typeCount(type), 0) > max) return undefined
+  const collector = new PostingCollector()
   for (const type of types) {
-    // Each member is a row of its own, so it is asked before whether there are too many.
-    if (ordinals.length + snapshot.typeCount(type) > max) return undefined
-    for await (const members of snapshot.ordinalsOfType(type, 0)) {
-      for (const ordinal of members) ordinals.push(ordinal)
-      if (pace.step()) await pace.rest()
-    }
+    const prefix = typePrefix(type)
+    const isRead =
+      groupsOf(snapshot) <= GROUPS_BY_KEY
+        ? await readByKey(snapshot, prefix, collector, max, pace)
+        : await readRange(snapshot, { gte: prefix, lt: behind(prefix) }, collector, max, pace)
+    if (!isRead) return undefined
   }
-  // A concept has one type, so none is there twice.
-  const sorted = Uint32Array.from(ordinals).sort()
-  const revisions = new Uint32Array(sorted.length).fill(UNKNOWN_REVISION)
-  return { ordinals: sorted, revisions, exact: true }
+  return { ...(await collector.ordinals(async () => pace.rest())), exact: true }
 }
 
 function groupsOf(snapshot: TablesSnapshot): number {
@@ -261,11 +257,7 @@ function merged(a: Ordinals, b: Ordinals, keepsAll: boolean): Ordinals {
     const right = b.ordinals[j] ?? end
     if (keepsAll || left === right) {
       ordinals[to] = Math.min(left, right)
-      // The unknown revision is the greatest there is: what either list knows holds.
-      revisions[to] = Math.min(
-        left <= right ? (a.revisions[i] ?? 0) : UNKNOWN_REVISION,
-        right <= left ? (b.revisions[j] ?? 0) : UNKNOWN_REVISION
-      )
+      revisions[to] = (left <= right ? a.revisions[i] : b.revisions[j]) ?? 0
       to += 1
     } else if (left === end || right === end) break
     if (left <= right) i += 1

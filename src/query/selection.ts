@@ -14,7 +14,7 @@ import { ReadPace } from './pace.ts'
 import { conceptSubject } from './present.ts'
 import { copyOf, nameOf, recall, remember, rememberingVerdicts } from './selection-cache.ts'
 import { type Plan, planWhere } from './selection-plan.ts'
-import { estimatePlan, type Found, readPlan, UNKNOWN_REVISION, union } from './selection-read.ts'
+import { estimatePlan, type Found, readPlan, union } from './selection-read.ts'
 import { compileWhere } from './where.ts'
 
 export interface Selection {
@@ -65,8 +65,8 @@ export async function select(
   // Those that changed may all have passed before and not pass now.
   const stored = await readStored(pinned.snapshot, where, plan, max + changed.length, pace)
   if (stored === undefined) return undefined
-  const mustLook = changed.length > 0 || stored.revisions.includes(UNKNOWN_REVISION)
-  const selection = mustLook ? await lookAt(pinned, stored, changed, where, pace) : stored
+  const isOld = changed.length > 0
+  const selection = isOld ? await lookAt(pinned, stored, changed, where, pace) : stored
   return selection.ordinals.length > max ? undefined : selection
 }
 
@@ -85,7 +85,7 @@ async function readStored(
   return found
 }
 
-/** Looks at what changed behind the checkpoint, and at concepts found by their type alone. */
+/** Looks at what changed behind the checkpoint. */
 async function lookAt(
   pinned: Pinned,
   stored: Found,
@@ -97,16 +97,8 @@ async function lookAt(
   const accept = (state: ConceptState): boolean => test(conceptSubject(state))
   // Rows are decoded anew by every read; what the tables lack is the same object each time.
   const again = rememberingVerdicts(nameOf(where), accept)
-  const untold = without(stored, changed)
-  const isUntold = (revision: number): boolean => revision === UNKNOWN_REVISION
-  const all = untold.revisions.every(isUntold)
-  const unknown = untold.ordinals.filter((_, at) => isUntold(untold.revisions[at] ?? 0))
-  const known = unknown.length === 0 ? untold : without(untold, unknown)
-  const [passing, typed] = [
-    await passingOf(pinned, changed, again, pace),
-    await passingOf(pinned, unknown, accept, pace)
-  ]
-  return { ...union(union(known, typed), passing), exact: stored.exact || all }
+  const passing = await passingOf(pinned, changed, again, pace)
+  return { ...union(without(stored, changed), passing), exact: stored.exact }
 }
 
 async function passingOf(

@@ -52,7 +52,7 @@ export class StatsReader {
       latency: latency.summary(),
       vectors: { ...(vectors?.stats() ?? noVectors), ...this.#lastRecall() },
       indexes: indexStats(parts.tables, parts.live.snapshot),
-      caches: {},
+      caches: parts.cache.stats,
       disk: { ...this.#readDisk(), ...diskGuard.reading },
       scrub: scrub.stats,
       memory: {

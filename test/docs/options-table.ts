@@ -26,7 +26,7 @@ const PURPOSE: Readonly<Record<keyof Rules, string>> = {
   'vectors.expansionAdd': 'care taken when a vector is added; fixed once declared',
   'vectors.expansionSearch': 'care taken when searching; may differ at every open',
   'vectors.cacheBytes': 'memory for exact vectors that are in files too; may differ at every open',
-  'cache.bytes': 'memory for ids and blocks of the tables',
+  'cache.bytes': 'memory for ids, for rows that were read and for blocks of the tables',
   'limits.contentBytes': 'of `content`, and of `data`',
   'limits.metadataBytes': 'of metadata, encoded; of the headers of a commit',
   'limits.keyBytes': 'of a key, a type, an idempotency key, a subject',

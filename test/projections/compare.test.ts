@@ -21,7 +21,7 @@ import { Level } from '#sutra/storage/level.js'
 import { flipped, type Row, rowsOf, tablesOf } from '../support/raw.ts'
 import { lastingPath, temporaryPath } from '../support/temp.ts'
 
-const CONCEPTS = 700
+const CONCEPTS = 1100
 const HUB = 20
 
 let tables = ''
@@ -36,7 +36,7 @@ beforeAll(async () => {
     type: 'row',
     content: `Concept ${n}`
   }))
-  await store.commit(concepts)
+  for (let at = 0; at < CONCEPTS; at += 550) await store.commit(concepts.slice(at, at + 550))
   const spokes = Array.from({ length: HUB }, (_, n) => ({
     do: 'associate' as const,
     source: { key: 'k0' },

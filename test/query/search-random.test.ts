@@ -96,8 +96,13 @@ async function compare(
       told
     ).toEqual(all.slice(0, query.k).map(({ key }) => key))
   }
-  // What a graph misses is replaced by what comes next: k matches, each of them a true one.
-  expect(matches, told).toHaveLength(Math.min(query.k, all.length))
+  // What a graph misses is replaced by what comes next: k matches, each of them a true one. Only
+  // where nothing comes next that is similar enough, a few that it missed are lacking.
+  const most = Math.min(query.k, all.length)
+  const isCut =
+    options.minSimilarity !== undefined && options.exact !== true && all.length < query.k
+  expect(matches.length, told).toBeLessThanOrEqual(most)
+  expect(matches.length, told).toBeGreaterThanOrEqual(isCut ? Math.floor(most * 0.95) : most)
   const byKey = new Map(all.map((one) => [one.key, one]))
   for (const match of matches) {
     const expected = byKey.get(match.key)

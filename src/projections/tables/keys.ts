@@ -14,10 +14,10 @@
  * | `r`    | batch number, 6 bytes                    | continuity record            | rows.ts        |
  * | `t`    | type, UTF-8                              | concepts of that type        | rows.ts        |
  * | `x`    | ordinal u32                              | dead, its pages not yet erased | rows.ts      |
- * | `y`    | type, UTF-8, 0x00, ordinal u32           | nothing                      | rows.ts        |
+ * | `z`    | type, UTF-8, 0x00, group u16, part u8    | ordinals of that type        | postings.ts    |
  *
  * Prefixes are part of the format of the tables: never reuse one, not even a retired one. Types
- * hold no 0x00 byte: append/ refuses it, so that `y` keys cannot be read in two ways. How fields
+ * hold no 0x00 byte: append/ refuses it, so that `z` keys cannot be read in two ways. How fields
  * and values stand in the keys of `f` and `g` is told in index-keys.ts.
  */
 export const PREFIX = {
@@ -32,7 +32,7 @@ export const PREFIX = {
   record: 0x72,
   typeCount: 0x74,
   dead: 0x78,
-  typeMember: 0x79
+  typeMember: 0x7a
 } as const
 
 export type Side = 'out' | 'in'
@@ -48,6 +48,8 @@ export const META: Readonly<Record<MetaName, Buffer>> = {
 }
 
 const U32 = 4
+
+export const PAGE_KEY_BYTES: number = 1 + U32 + U32
 
 export function conceptKey(ordinal: number): Buffer {
   return ordinalKey(PREFIX.concept, ordinal)
@@ -65,11 +67,16 @@ export function idempotencyKey(key: string): Buffer {
 }
 
 export function pageKey(side: Side, ordinal: number, page: number): Buffer {
-  const key = Buffer.allocUnsafe(1 + U32 + U32)
+  const key = Buffer.allocUnsafe(PAGE_KEY_BYTES)
+  writePageKey(key, side, ordinal, page)
+  return key
+}
+
+/** The same into memory that is there already. */
+export function writePageKey(key: Buffer, side: Side, ordinal: number, page: number): void {
   key[0] = side === 'out' ? PREFIX.outgoing : PREFIX.incoming
   key.writeUInt32BE(ordinal, 1)
   key.writeUInt32BE(page, 1 + U32)
-  return key
 }
 
 export function recordKey(batch: number): Buffer {
@@ -87,14 +94,13 @@ export function deadKey(ordinal: number): Buffer {
   return ordinalKey(PREFIX.dead, ordinal)
 }
 
-export function typeMemberKey(type: string, ordinal: number): Buffer {
+/** In front of group and part. */
+export function typePrefix(type: string): Buffer {
   const length = Buffer.byteLength(type)
-  const key = Buffer.allocUnsafe(1 + length + 1 + U32)
-  key[0] = PREFIX.typeMember
-  key.write(type, 1, 'utf8')
-  key[1 + length] = 0
-  key.writeUInt32BE(ordinal, 2 + length)
-  return key
+  const prefix = Buffer.alloc(1 + length + 1)
+  prefix[0] = PREFIX.typeMember
+  prefix.write(type, 1, 'utf8')
+  return prefix
 }
 
 /** The first key behind every key that begins with this prefix byte. */
@@ -102,7 +108,7 @@ export function endOf(prefix: number): Buffer {
   return Buffer.from([prefix + 1])
 }
 
-/** The ordinal at the end of a key of `c`, `x` or `y`. */
+/** The ordinal at the end of a key of `c` or `x`. */
 export function ordinalOf(key: Buffer): number {
   return key.readUInt32BE(key.length - U32)
 }

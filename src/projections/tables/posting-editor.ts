@@ -30,6 +30,8 @@ interface EditedGroup extends Edits {
 export class PostingEditor {
   readonly #level: Level
   readonly #groups = new Map<string, EditedGroup>()
+  /** Changes that follow each other mostly are of one group. */
+  #last: EditedGroup | undefined
 
   constructor(level: Level) {
     this.#level = level
@@ -54,16 +56,17 @@ export class PostingEditor {
   /** After the batch was written. */
   clear(): void {
     this.#groups.clear()
+    this.#last = undefined
   }
 
   #group(prefix: Buffer, ordinal: number): EditedGroup {
     const group = ordinal >>> GROUP_BITS
+    if (this.#last?.prefix === prefix && this.#last.group === group) return this.#last
     const name = prefix.toString('latin1') + String.fromCharCode(group)
-    const known = this.#groups.get(name)
-    if (known !== undefined) return known
-    const created: EditedGroup = { prefix, group, lows: [], revisions: [] }
-    this.#groups.set(name, created)
-    return created
+    const found = this.#groups.get(name) ?? { prefix, group, lows: [], revisions: [] }
+    this.#groups.set(name, found)
+    this.#last = found
+    return found
   }
 
   #flushGroup(edited: EditedGroup, batch: LevelBatch): void {

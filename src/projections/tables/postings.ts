@@ -1,5 +1,5 @@
 /**
- * Rows of `f`: which concepts have a value, each with the revision of its vector.
+ * Rows of `f` and `z`: which concepts have a value or a type, each with the revision of its vector.
  *
  * Ordinals stand in groups of 65 536. A group of a few is one row, its part 0. A larger group has
  * its entries in sixteen parts of 4 096 ordinals, and part 0 tells how many each of them holds. So
@@ -152,6 +152,8 @@ export function merge({ lows, revisions }: Entries, edits: Edits): Entries | und
 
 /** Places of the edits that hold, by ordinal. */
 function inOrder({ lows }: Edits): number[] {
+  // New concepts come in order, and are the most.
+  if (lows.every((low, at) => at === 0 || low > (lows[at - 1] ?? 0))) return [...lows.keys()]
   const last = new Map<number, number>()
   for (const [at, low] of lows.entries()) last.set(low, at)
   return [...last].sort(([a], [b]) => a - b).map(([, at]) => at)

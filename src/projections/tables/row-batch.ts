@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib'
 import type { Level, LevelBatch } from '../../storage/level.ts'
 import type { ConceptState } from '../state.ts'
 import { conceptBytesMax, decodeConcept, writeConcept } from './concept-row.ts'
-import { conceptKey, PREFIX, typeMemberKey } from './keys.ts'
+import { conceptKey, PREFIX } from './keys.ts'
 import { CRC_BYTES, readRow, sealRow } from './rows.ts'
 
 const LENGTH_BYTES = 4
@@ -20,9 +20,6 @@ const GONE = -1
 export class RowBatch {
   readonly #level: Level
   readonly #idRow = Buffer.alloc(ID_ROW_BYTES)
-  /** Concepts that are learned together mostly have one type. */
-  #type: string | undefined
-  #typeRow = Buffer.alloc(0)
   #batch: LevelBatch | undefined
   /** Sealed rows of concepts: length of the row u32, key, row. */
   #rows = Buffer.allocUnsafeSlow(FIRST_BYTES)
@@ -83,20 +80,6 @@ export class RowBatch {
   delConcept(ordinal: number): void {
     this.#concepts.set(ordinal, GONE)
     this.batch.del(conceptKey(ordinal))
-  }
-
-  /** A concept under its type. */
-  putType(type: string, ordinal: number): void {
-    if (type !== this.#type) {
-      this.#type = type
-      const key = typeMemberKey(type, 0)
-      this.#typeRow = Buffer.concat([key, Buffer.alloc(CRC_BYTES)])
-    }
-    const row = this.#typeRow
-    const end = row.length - CRC_BYTES
-    row.writeUInt32BE(ordinal, end - 4)
-    row.writeUInt32LE(crc32(row.subarray(0, end)), end)
-    this.batch.put(row.subarray(0, end), row.subarray(end))
   }
 
   /** Where an id leads. */

@@ -9,8 +9,9 @@ import {
 } from '../../storage/level.ts'
 import type { Seek } from '../order.ts'
 import type { AssociationState, ConceptState } from '../state.ts'
-import { decodeAssociation } from './association-row.ts'
+import { decodeAssociation, decodeLink, type Link } from './association-row.ts'
 import { decodeConcept } from './concept-row.ts'
+import { behind, groupOf, postingKey } from './index-keys.ts'
 import { decodeIndexStates, type IndexState } from './index-states.ts'
 import {
   conceptKey,
@@ -23,10 +24,10 @@ import {
   pageKey,
   type Side,
   typeCountKey,
-  typeMemberKey
+  typePrefix
 } from './keys.ts'
 import { newEntry, type PageEntry, PageReader } from './page.ts'
-import { checkPosting } from './postings.ts'
+import { checkPosting, decodeEntries, GROUP_BITS, hasEntries } from './postings.ts'
 import { type Row, RowCursor } from './row-cursor.ts'
 import {
   decodeCounts,
@@ -195,6 +196,33 @@ export class TablesSnapshot {
     }
   }
 
+  /** All of one side where they stand on one page; `undefined` where they are more. */
+  fewAssociations(self: AssociationEnd, side: Side): AssociationState[] | undefined {
+    return this.#few(self.ordinal, side, (entry) => decodeAssociation(entry, self, side))
+  }
+
+  /** The same, as far as walking a graph needs them. */
+  fewLinks(ordinal: number, side: Side): Link[] | undefined {
+    return this.#few(ordinal, side, (entry) => decodeLink(entry, ordinal, side))
+  }
+
+  /** Concepts of these ordinals, read beside this thread. */
+  async manyConcepts(ordinals: readonly number[]): Promise<(ConceptState | undefined)[]> {
+    return this.#many(ordinals.map(conceptKey), (payload, i) =>
+      decodeConcept(ordinals[i] ?? 0, payload)
+    )
+  }
+
+  /** As `fewLinks` of each, read beside this thread. */
+  async manyLinks(ordinals: readonly number[], side: Side): Promise<(Link[] | undefined)[]> {
+    const keys = ordinals.map((ordinal) => pageKey(side, ordinal, 0))
+    const pages = await this.#many(keys, (payload) => new PageReader(payload, true))
+    return pages.map((page, i) => {
+      const ordinal = ordinals[i] ?? 0
+      return page === undefined ? [] : fewIn(page, (entry) => decodeLink(entry, ordinal, side))
+    })
+  }
+
   /** Number of associations on one side, those to the dead included. */
   degree(ordinal: number, side: Side): { degree: number; loops: number } {
     return this.#page(side, ordinal, 0)?.root ?? { degree: 0, loops: 0 }
@@ -210,13 +238,16 @@ export class TablesSnapshot {
   }
 
   /** Ordinals of the concepts of a type, in order, beginning behind one. */
-  async *ordinalsOfType(type: string, after: number): AsyncGenerator<number[]> {
-    const range = { gt: typeMemberKey(type, after), lte: typeMemberKey(type, 0xffffffff) }
-    for await (const rows of this.#blocks(range)) {
-      yield rows.map(([key, value]) => {
-        openRow(key, value)
-        return ordinalOf(key)
-      })
+  async *ordinalsOfType(type: string, after: number): AsyncGenerator<Uint32Array> {
+    const prefix = typePrefix(type)
+    const range = { gte: postingKey(prefix, after >>> GROUP_BITS, 0), lt: behind(prefix) }
+    for await (const rows of this.postings(range)) {
+      for (const [key, payload] of rows) {
+        if (!hasEntries(payload)) continue
+        const first = groupOf(key) * 2 ** GROUP_BITS
+        const ordinals = Uint32Array.from(decodeEntries(payload).lows, (low) => first + low)
+        yield ordinals.filter((ordinal) => ordinal > after)
+      }
     }
   }
 
@@ -267,6 +298,15 @@ export class TablesSnapshot {
     }
   }
 
+  #few<T>(ordinal: number, side: Side, decode: (entry: PageEntry) => T): T[] | undefined {
+    try {
+      const page = this.#page(side, ordinal, 0)
+      return page === undefined ? [] : fewIn(page, decode)
+    } catch (cause) {
+      throw this.#asDamage(cause, pageKey(side, ordinal, 0))
+    }
+  }
+
   #leafFor(side: Side, ordinal: number, key: PageEntry): PageReader | undefined {
     let page = this.#page(side, ordinal, 0)
     for (let depth = 0; page !== undefined && !page.leaf; depth++) {
@@ -293,6 +333,23 @@ export class TablesSnapshot {
     }
   }
 
+  async #many<T>(
+    keys: readonly Buffer[],
+    decode: (payload: Buffer, index: number) => T
+  ): Promise<(T | undefined)[]> {
+    const [first] = keys
+    try {
+      const values = await this.#level.getMany(keys, this.#snapshot)
+      return values.map((value, i) => {
+        const key = keys[i]
+        if (value === undefined || key === undefined) return undefined
+        return readRow(key, value, (payload) => decode(payload, i))
+      })
+    } catch (cause) {
+      throw this.#asDamage(cause, first)
+    }
+  }
+
   /** LevelDB itself stumbled, at this key or behind it; or what is in the row makes no sense. */
   #asDamage(cause: unknown, key: Uint8Array = Buffer.alloc(0)): unknown {
     const reason = isCorruption(cause) ? cause.message : 'malformed'
@@ -310,6 +367,14 @@ function allOf(prefix: number): LevelRange {
 /** A tree of pages that all hold but two entries reaches every association there can be. */
 const DEPTH_MAX = 40
 const TOO_DEEP = 'its pages lead in a circle'
+
+/** `undefined` for a page that leads to others. */
+function fewIn<T>(page: PageReader, decode: (entry: PageEntry) => T): T[] | undefined {
+  if (!page.leaf) return undefined
+  const found: T[] = []
+  for (let i = 0; i < page.count; i++) found.push(decode(page.entryAt(i)))
+  return found
+}
 
 interface PageSeek {
   key: PageEntry

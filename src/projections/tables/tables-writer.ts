@@ -19,21 +19,20 @@ import type { Frame } from '../../log/frame.ts'
 import { pack } from '../../storage/codec.ts'
 import type { Level } from '../../storage/level.ts'
 import { consistentEvents, type KnownState, numbersOf } from '../after-gap.ts'
-import { type AssociationState, type At, foldAssociation, foldConcept } from '../state.ts'
-import { decodeAssociation, encodeAssociation, otherOrdinalOf } from './association-row.ts'
+import {
+  type AssociationState,
+  type At,
+  type ConceptState,
+  foldAssociation,
+  foldConcept
+} from '../state.ts'
+import { decodeAssociation, otherOrdinalOf } from './association-row.ts'
 import { eraseSome, livingAssociations } from './dead-associations.ts'
 import { FieldIndexes } from './field-indexes.ts'
 import type { Indexes, IndexState } from './index-states.ts'
-import {
-  deadKey,
-  idempotencyKey,
-  idKey,
-  META,
-  recordKey,
-  type Side,
-  typeMemberKey
-} from './keys.ts'
+import { deadKey, idempotencyKey, idKey, META, recordKey, type Side, typePrefix } from './keys.ts'
 import { newEntry, type PageEntry } from './page.ts'
+import { PostingEditor } from './posting-editor.ts'
 import { RowBatch } from './row-batch.ts'
 import {
   type ContinuityRecord,
@@ -75,6 +74,9 @@ export class TablesWriter {
   /** Behind a gap alone: where ids lead that the batch being gathered wrote. */
   readonly #ids = new Map<ConceptId, number>()
   readonly #typeCounts: TypeCounts
+  readonly #types: PostingEditor
+  /** Of the type that came last. */
+  #typePrefix: { type: string; prefix: Buffer } | undefined
   readonly #indexes: FieldIndexes
   #checkpoint: number
   #record: ContinuityRecord | undefined
@@ -88,6 +90,7 @@ export class TablesWriter {
     this.#rows = new RowBatch(level)
     this.#editor = new TreeEditor(level, state.counts.ordinals)
     this.#typeCounts = new TypeCounts(level)
+    this.#types = new PostingEditor(level)
     this.#indexes = new FieldIndexes(level, state.indexes, indexes, state.counts.ordinals)
     this.#checkpoint = state.checkpoint
     this.#record = state.record
@@ -157,7 +160,11 @@ export class TablesWriter {
     let events = 0
     for (const frame of frames) {
       assert(frame.first === position + 1, 'frames follow the checkpoint without a hole')
-      if (frame.gap !== undefined) this.#passGap(frame.last)
+      if (frame.gap !== undefined) {
+        // What is behind a gap asks where ids lead: what came before it must be found then.
+        if (position > this.#checkpoint) await this.#write(position)
+        this.#passGap(frame.last)
+      }
       for (const commit of frame.commits) {
         const { idempotency } = commit.meta ?? {}
         if (idempotency !== undefined)
@@ -270,7 +277,7 @@ export class TablesWriter {
       this.#counts.ordinals = Math.max(this.#counts.ordinals, ordinal)
     }
     if (isLateKey) this.#counts.lateKeys += 1
-    this.#moveType(ordinal, before?.type, after.type)
+    this.#moveType(ordinal, before, after)
     this.#counts.vectors += Number(after.revision > 0) - Number((before?.revision ?? 0) > 0)
     this.#counts.revisions = Math.max(this.#counts.revisions, after.revision)
   }
@@ -287,21 +294,19 @@ export class TablesWriter {
     const dead = { id: event.id, position: at.position }
     this.#rows.put(deadKey(ordinal), encodeDead(dead))
     this.#dead.set(ordinal, dead)
-    this.#moveType(ordinal, before.type, undefined)
+    this.#moveType(ordinal, before, undefined)
     this.#counts.concepts -= 1
     this.#counts.associations -= associations
     if (before.revision > 0) this.#counts.vectors -= 1
   }
 
   #changeAssociation(event: AssociationChanged, at: At): void {
-    const { source, target } = event
-    const isLoop = source.ordinal === target.ordinal
     const before = event.created ? undefined : this.#association(event)
     assert(event.created || before !== undefined, 'only an association that is there is changed')
     const after = foldAssociation(before, event, at)
     if (event.created) this.#counts.associations += 1
-    this.#editor.upsert('out', source.ordinal, encodeAssociation(after, 'out'), isLoop)
-    this.#editor.upsert('in', target.ordinal, encodeAssociation(after, 'in'), isLoop)
+    this.#editor.upsert('out', after)
+    this.#editor.upsert('in', after)
   }
 
   #association(event: AssociationChanged): AssociationState | undefined {
@@ -320,16 +325,25 @@ export class TablesWriter {
     this.#counts.associations -= 1
   }
 
-  #moveType(ordinal: number, from: string | undefined, to: string | undefined): void {
-    if (from === to) return
-    if (from !== undefined) {
-      this.#rows.del(typeMemberKey(from, ordinal))
+  #moveType(
+    ordinal: number,
+    before: ConceptState | undefined,
+    after: ConceptState | undefined
+  ): void {
+    const [from, to] = [before?.type, after?.type]
+    const isSame = from === to
+    if (from !== undefined && !isSame) {
+      this.#types.remove(this.#prefixOf(from), ordinal)
       this.#typeCounts.add(from, -1)
     }
-    if (to !== undefined) {
-      this.#rows.putType(to, ordinal)
-      this.#typeCounts.add(to, 1)
-    }
+    if (to === undefined || (isSame && before?.revision === after?.revision)) return
+    this.#types.put(this.#prefixOf(to), ordinal, after?.revision ?? 0)
+    if (!isSame) this.#typeCounts.add(to, 1)
+  }
+
+  #prefixOf(type: string): Buffer {
+    if (this.#typePrefix?.type !== type) this.#typePrefix = { type, prefix: typePrefix(type) }
+    return this.#typePrefix.prefix
   }
 
   #putId(id: ConceptId, ordinal: number, deadVersion: number, hasKey: boolean): void {
@@ -345,6 +359,7 @@ export class TablesWriter {
     assert(checkpoint >= this.#checkpoint, 'a checkpoint only moves forward (invariant 4)')
     const { batch } = this.#rows
     this.#typeCounts.flush(batch)
+    this.#types.flush(batch)
     this.#editor.flush(batch)
     this.#indexes.flush(batch)
     this.#rows.put(META.counts, encodeCounts(this.#counts))
@@ -356,6 +371,7 @@ export class TablesWriter {
 
     this.#ids.clear()
     this.#typeCounts.clear()
+    this.#types.clear()
     this.#indexes.clear()
     this.#checkpoint = checkpoint
     this.#record = record
