@@ -1,6 +1,6 @@
 /** Questions to a worker thread and answers from it, one pair of functions for both ends. */
 import { setPriority } from 'node:os'
-import { parentPort, type Transferable, Worker } from 'node:worker_threads'
+import { parentPort, type ResourceLimits, type Transferable, Worker } from 'node:worker_threads'
 import { StoreError, type StoreErrorCode, type StoreErrorDetails } from '../errors.ts'
 
 /** In place of the number of a question: nobody asked, or nobody waits. */
@@ -37,15 +37,19 @@ export class WorkerLink {
   readonly #onDeath: (error: Error) => void
   #death: Error | undefined
 
-  /** @param onDeath Called when the thread ends, whether it was told to or not. */
+  /**
+   * @param onDeath Called when the thread ends, whether it was told to or not.
+   * @param resourceLimits For a thread that reads what others wrote: beyond them, it ends.
+   */
   constructor(
     script: URL,
     data: unknown,
     onNotice: (notice: unknown) => void,
-    onDeath: (error: Error) => void = () => {}
+    onDeath: (error: Error) => void = () => {},
+    resourceLimits: ResourceLimits = {}
   ) {
     this.#onDeath = onDeath
-    this.#worker = new Worker(script, { workerData: data, execArgv: [] })
+    this.#worker = new Worker(script, { workerData: data, execArgv: [], resourceLimits })
     // A store that was not closed must not keep the process alive; a question under way does.
     this.#worker.unref()
     this.#worker.on('message', (reply: Reply) => this.#receive(reply, onNotice))

@@ -14,6 +14,7 @@ import { Pipeline } from '../pipeline/pipeline.ts'
 import type { IdTable } from '../projections/id-table.ts'
 import type { Overlay } from '../projections/overlay.ts'
 import { Pinned } from '../projections/pinned.ts'
+import type { ReadCache } from '../projections/read-cache.ts'
 import type { Tables } from '../projections/tables/client.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import type { VectorsClient } from '../projections/vectors/client.ts'
@@ -46,6 +47,8 @@ export interface EngineParts {
   tables: Tables
   overlay: Overlay
   ids: IdTable
+  /** Rows that reads decoded. */
+  cache: ReadCache
   stage: Stage
   declaration: VectorsDeclared | undefined
   vectors: VectorsClient | undefined
@@ -145,7 +148,7 @@ export class Engine implements ReaderHost {
     return this.#times.at(position)
   }
 
-  /** Starts what works by itself: the pipeline, and filling the id table. */
+  /** Starts what works by itself. */
   start(): void {
     if (!this.parts.options.readOnly) this.pipeline.start()
     this.#filling = this.#fillIds()
@@ -154,8 +157,8 @@ export class Engine implements ReaderHost {
 
   /** The state at the head, or at an earlier position from the last checkpoint on. */
   pin(position: number = this.parts.log.head): Pinned {
-    const { live, overlay, ids } = this.parts
-    return new Pinned(position, live.snapshot, overlay, ids)
+    const { live, overlay, ids, cache } = this.parts
+    return new Pinned(position, live.snapshot, overlay, ids, cache)
   }
 
   vectorShape(): VectorShape | undefined {
@@ -250,7 +253,9 @@ export class Engine implements ReaderHost {
         if (this.parts.tables !== tables) return
         // What the sweep erased is gone from a snapshot taken now, but not from the one in use.
         await this.#moveTo(tables.snapshot())
-        if (ordinal !== undefined) this.parts.overlay.swept(ordinal)
+        if (ordinal === undefined) return
+        this.parts.overlay.swept(ordinal)
+        this.parts.cache.clearAssociations()
       }
     )
   }
@@ -261,7 +266,10 @@ export class Engine implements ReaderHost {
     const snapshot = next.snapshot()
     this.parts.overlay.addDead(await snapshot.dead())
     this.adopt(next)
-    await this.#moveTo(snapshot)
+    const moved = this.#moveTo(snapshot)
+    // In the same turn: nobody reads rows of one generation through a snapshot of another.
+    this.parts.cache.clear()
+    await moved
     this.retire(letGo(old))
   }
 
@@ -337,6 +345,9 @@ export class Engine implements ReaderHost {
     const events = last - first + 1
     this.counters.commits += commits.length
     this.parts.vectors?.appended(commits, first, last)
+    for (const { events: changes } of commits) {
+      for (const event of changes) this.parts.cache.changed(event)
+    }
     this.counters.events += events
     this.counters.frames += 1
     this.pipeline.appended({ head: last, events, bytes })

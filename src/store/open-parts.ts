@@ -10,32 +10,30 @@ import type { TornTail } from '../log/log.ts'
 import { type ResolvedOptions, resolveOptions, type StoreOptions } from '../options.ts'
 import { IdTable } from '../projections/id-table.ts'
 import { Overlay } from '../projections/overlay.ts'
-import { Tables } from '../projections/tables/client.ts'
-import { agreeOnIndexes } from '../projections/tables/declared-indexes.ts'
-import {
-  createGeneration,
-  currentGeneration,
-  hasCurrent,
-  publishGeneration,
-  removeOtherGenerations,
-  tablesDamaged
-} from '../projections/tables/generation.ts'
+import { ReadCache } from '../projections/read-cache.ts'
+import type { Tables } from '../projections/tables/client.ts'
+import { removeOtherGenerations } from '../projections/tables/generation.ts'
 import { Ownership } from '../storage/owner.ts'
 import { TelemetryHub } from '../telemetry/hub.ts'
 import { LatencyRecorder } from '../telemetry/latency.ts'
 import type { TelemetryEvent } from '../telemetry/types.ts'
 import type { EngineParts } from './engine.ts'
 import { createStore, inspectDirectory, notFound, readFormat, type StoreFormat } from './format.ts'
-import { startVectors } from './start-vectors.ts'
+import {
+  BLOCK_CACHE_SHARE,
+  type Cleanup,
+  makeTables,
+  openLiveTables,
+  type TablesSetting
+} from './open-tables.ts'
+import { startVectors, warmVectors } from './start-vectors.ts'
 import { agreeOnVectors } from './vector-declaration.ts'
 
 /** Events between checkpoint and head that open reads into the overlay; more is projected first. */
 const OVERLAY_EVENTS_AT_OPEN = 20_000
 
-/** LevelDB's block cache gets this part of `cache.bytes`; the id table may take the rest. */
-const BLOCK_CACHE_SHARE = 1 / 8
-
-type Cleanup = () => Promise<void>
+/** Of `cache.bytes`: rows that were read, at least. The id table comes first. */
+const READ_CACHE_SHARE = 1 / 8
 
 /** @throws StoreError as documented at `open`. */
 export async function openParts(path: string, options: StoreOptions = {}): Promise<EngineParts> {
@@ -70,7 +68,13 @@ async function attempt(
   try {
     const ownership = await Ownership.take(directory)
     cleanups.push(async () => ownership.release())
-    return await openOwned({ directory, options, ownership, distrust }, cleanups)
+    const threads = warmVectors(directory)
+    try {
+      return await openOwned({ directory, options, ownership, distrust }, cleanups)
+    } finally {
+      // The index holds them by now, if there is one.
+      await threads?.release()
+    }
   } catch (error) {
     // In reverse order, and all of them, whatever one of them says.
     for (const cleanup of cleanups.reverse()) await settle(cleanup)
@@ -92,16 +96,16 @@ async function openOwned(
   const started = performance.now()
   const format = await openFormat(directory, options)
   const hub = new TelemetryHub()
-  await checkLogFiles(directory)
-  const log = await LevelLog.open(directory, format.storeId, format.format)
-  cleanups.push(async () => log.close())
-
-  const { tables, reason } = await openTables(directory, format, options, hub, distrust)
-  cleanups.push(async () => closeTables(tables))
+  const setting = { directory, format, options, hub, distrust }
+  // What is wrong with the log is told first, and nothing is done about the tables then.
+  const opening = openLog(setting, cleanups)
+  const [log, live] = await both(opening, openLiveTables(setting, cleanups))
+  const tables = live.tables ?? (await makeTables(setting, live, cleanups))
   const { checkpoint } = tables.initial
   const tornTail = await log.recover(checkpoint, options.readOnly)
   if (checkpoint > log.head) throw behind('tables', checkpoint, log.head)
   if (!options.readOnly) await log.sync()
+  tables.begin()
   await projectFarBehind(tables, log, options.readOnly)
 
   const parts = await overlayParts(log, tables, options)
@@ -112,15 +116,14 @@ async function openOwned(
     declared: parts.declared,
     options
   })
-  const findings = findingsOf(reason, tornTail)
-  const setting = { directory, format, declaration, options, hub, log, findings }
-  const { vectors, vectorsError } = await openVectors(setting)
+  const findings = findingsOf(live.reason, tornTail)
+  const { vectors, vectorsError } = await openVectors({ ...setting, declaration, log, findings })
   if (vectors !== undefined) {
     cleanups.push(async () => vectors.close())
     if (vectors.savedPosition > log.head) throw behind('vectors', vectors.savedPosition, log.head)
   }
   if (!options.readOnly) await removeOtherGenerations(directory, tables.generation)
-  const { overlay, ids, stage, live, recovered } = parts
+  const { overlay, ids, cache, stage, recovered } = parts
   findings.push(openedEvent(log.head, recovered, started))
   return {
     directory,
@@ -133,8 +136,9 @@ async function openOwned(
     tables,
     overlay,
     ids,
+    cache,
     stage,
-    live,
+    live: parts.live,
     declaration,
     vectors,
     vectorsError,
@@ -161,51 +165,20 @@ async function openFormat(directory: string, options: ResolvedOptions): Promise<
   return createStore(directory)
 }
 
-/** The live generation; where there is none or it is damaged, an empty one to be filled anew. */
-async function openTables(
-  directory: string,
-  format: StoreFormat,
-  options: ResolvedOptions,
-  hub: TelemetryHub,
-  distrust: Error | undefined
-): Promise<{ tables: Tables; reason: string | undefined }> {
-  const indexes = await agreeOnIndexes(directory, options.indexes, options.readOnly)
-  const open = async (generation: number): Promise<Tables> =>
-    Tables.open({
-      directory,
-      storeId: format.storeId,
-      generation,
-      batchEventsMax: options.pipeline.batchEventsMax,
-      cacheBytes: Math.floor(options.cacheBytes * BLOCK_CACHE_SHARE),
-      readOnly: options.readOnly,
-      indexes,
-      onTelemetry: (event) => emit(hub, event)
-    })
-  const live = await currentGeneration(directory)
-  const wereThere = await hasCurrent(directory)
-  let reason = 'CURRENT names no generation'
-  let cause: Error | undefined
-  if (live !== undefined) {
-    try {
-      if (distrust !== undefined) throw distrust
-      return { tables: await open(live), reason: undefined }
-    } catch (error) {
-      // Derived state heals by rebuilding; the damaged files are left until that is done.
-      if (!(error instanceof Error)) throw error
-      reason = error.message
-      cause = error
-    }
-  }
-  if (options.readOnly) throw cause ?? tablesDamaged('CURRENT', 'no generation is live')
-  const generation = await createGeneration(directory)
-  const tables = await open(generation)
-  try {
-    await publishGeneration(directory, generation)
-  } catch (error) {
-    await closeTables(tables)
-    throw error
-  }
-  return { tables, reason: live === undefined && !wereThere ? undefined : reason }
+async function openLog(
+  { directory, format }: TablesSetting,
+  cleanups: Cleanup[]
+): Promise<LevelLog> {
+  await checkLogFiles(directory)
+  const log = await LevelLog.open(directory, format.storeId, format.format)
+  cleanups.push(async () => log.close())
+  return log
+}
+
+/** While the system works for one, the other goes on. Neither is left to itself if one fails. */
+async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second])
+  return [await first, await second]
 }
 
 /** Without this, a rebuild at open would need the whole log in memory. */
@@ -221,7 +194,7 @@ async function overlayParts(
   tables: Tables,
   options: ResolvedOptions
 ): Promise<
-  Pick<EngineParts, 'overlay' | 'ids' | 'stage' | 'live'> & {
+  Pick<EngineParts, 'overlay' | 'ids' | 'cache' | 'stage' | 'live'> & {
     declared: VectorsDeclared | undefined
     recovered: number
   }
@@ -231,7 +204,11 @@ async function overlayParts(
   try {
     const { checkpoint } = snapshot
     const overlay = new Overlay(checkpoint, await snapshot.dead())
-    const ids = new IdTable(Math.floor(options.cacheBytes * (1 - BLOCK_CACHE_SHARE)))
+    const { cacheBytes } = options
+    const rest = cacheBytes * (1 - BLOCK_CACHE_SHARE)
+    const least = cacheBytes * READ_CACHE_SHARE
+    const ids = new IdTable(Math.floor(rest - least))
+    const cache = new ReadCache(() => Math.max(least, rest - ids.bytes), overlay, live)
     const { ordinals, revisions } = snapshot.counts()
     let declared = snapshot.vectors()
     const stage = new Stage({
@@ -262,6 +239,7 @@ async function overlayParts(
     return {
       overlay,
       ids,
+      cache,
       stage,
       live,
       declared,
@@ -286,15 +264,6 @@ async function openVectors(
     if (!isStoreError(error, 'VECTORS_UNAVAILABLE')) throw error
     return { vectors: undefined, vectorsError: error }
   }
-}
-
-function emit(hub: TelemetryHub, event: TelemetryEvent): void {
-  if (hub.active) hub.emit(event)
-}
-
-async function closeTables(tables: Tables): Promise<void> {
-  await tables.stop({ flush: false })
-  await tables.close()
 }
 
 async function settle(cleanup: Cleanup): Promise<void> {

@@ -1,12 +1,16 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { StoreError } from '../errors.ts'
 import type { VectorsDeclared } from '../log/event.ts'
 import type { LevelLog } from '../log/level-log.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { NUMBER_RULES } from '../options.ts'
 import { VectorsClient } from '../projections/vectors/client.ts'
+import { MANIFEST_FILE } from '../projections/vectors/manifest.ts'
+import { VectorPool } from '../projections/vectors/pool.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
 import type { TelemetryEvent } from '../telemetry/types.ts'
-import type { StoreFormat } from './format.ts'
+import { type StoreFormat, VECTORS_DIRECTORY } from './format.ts'
 
 interface Setting {
   directory: string
@@ -19,6 +23,17 @@ interface Setting {
   findings: TelemetryEvent[]
   /** Whether the files there may be used. */
   isTrusted: boolean
+}
+
+/**
+ * Starts a thread for the vectors, if there is an index, while the other parts open: it takes as long
+ * as they do. The caller releases it.
+ */
+export function warmVectors(directory: string): VectorPool | undefined {
+  if (!existsSync(join(directory, VECTORS_DIRECTORY, MANIFEST_FILE))) return undefined
+  const pool = VectorPool.hold()
+  pool.warm()
+  return pool
 }
 
 /** @throws StoreError `VECTORS_UNAVAILABLE` where the graph engine does not load. */

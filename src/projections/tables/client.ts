@@ -1,12 +1,13 @@
 import { basename } from 'node:path'
 import { findDamagedFile } from '../../storage/database-files.ts'
 import { Level } from '../../storage/level.ts'
-import { WorkerLink } from '../../storage/worker-link.ts'
 import type { TelemetryEvent } from '../../telemetry/types.ts'
 import type { BatchApplied, Projection } from '../projection.ts'
 import { generationPath, readWriterState, tablesDamaged, tablesTuning } from './generation.ts'
-import { declaredBy, type Indexes } from './index-states.ts'
-import type { TablesNotice, TablesRequest, TablesWorkerData } from './protocol.ts'
+import { declaredBy, type Indexes, type IndexState, isBuilt } from './index-states.ts'
+import { TablesPool } from './pool.ts'
+import type { TablesSessionLink } from './pool-session.ts'
+import type { SessionData, TablesNotice } from './protocol.ts'
 import { TablesSnapshot } from './snapshot.ts'
 import type { WriterState } from './tables-writer.ts'
 
@@ -24,11 +25,13 @@ export interface TablesOptions {
   /** Metadata fields to index; `undefined`: those that this generation indexes. */
   indexes: Indexes | undefined
   onTelemetry(event: TelemetryEvent): void
+  /** By default the one that all stores of the process share. */
+  pool?: TablesPool
 }
 
 /**
- * The main thread's side of one generation of the tables: reads through snapshots, and asks the
- * worker to project. Both threads share one LevelDB.
+ * The main thread's side of one generation of the tables: reads through snapshots, and asks a
+ * worker of the pool to project. Both threads share one LevelDB.
  */
 export class Tables implements Projection {
   readonly name = 'tables'
@@ -38,29 +41,29 @@ export class Tables implements Projection {
   /** Metadata fields that are indexed, or will be once that is built. */
   readonly indexes: Indexes
   readonly #level: Level
-  readonly #link: WorkerLink | undefined
+  readonly #session: TablesSessionLink | undefined
   #onBatch: (snapshot: TablesSnapshot) => Promise<void> = async (snapshot) => snapshot.release()
   #onDamaged: (error: Error) => void = () => {}
   #onChanged: ((swept: number | undefined) => Promise<void>) | undefined
-  /** Indexes were built before anybody listened: the worker begins when it is started. */
+  /** Indexes were built before anybody listened: the worker may begin before that. */
   #isUnheard = false
   #indexProgress: Readonly<Record<string, number>> = {}
   #snapshots = 0
   #closing: (() => void) | undefined
   #position: number
 
-  private constructor(
-    level: Level,
-    initial: WriterState,
-    link: WorkerLink | undefined,
-    { generation, indexes }: TablesOptions
-  ) {
+  private constructor(level: Level, initial: WriterState, options: TablesOptions) {
+    const { generation, indexes, readOnly, onTelemetry } = options
     this.#level = level
-    this.#link = link
     this.initial = initial
     this.generation = generation
     this.indexes = indexes ?? declaredBy(initial.indexes)
     this.#position = initial.checkpoint
+    if (readOnly) return
+    const pool = options.pool?.hold() ?? TablesPool.hold()
+    this.#session = pool.session(sessionDataOf(options), {
+      onNotice: (notice) => this.#noticed(notice, onTelemetry)
+    })
   }
 
   /** @throws StoreError `TABLES_DAMAGED`: rebuild them into a new generation. */
@@ -74,20 +77,7 @@ export class Tables implements Projection {
     }
     const level = await Level.open(path, tablesTuning(options.cacheBytes))
     try {
-      const initial = await readWriterState(level)
-      // Callbacks are set before the first question is asked, and notices come after.
-      let tables: Tables | undefined
-      const link = options.readOnly
-        ? undefined
-        : new WorkerLink(
-            new URL('./worker.js', import.meta.url),
-            workerDataOf(options),
-            (notice) =>
-              // The worker sends nothing else of its own accord.
-              tables === undefined ? undefined : tables.#noticed(notice as TablesNotice, options)
-          )
-      tables = new Tables(level, initial, link, options)
-      return tables
+      return new Tables(level, await readWriterState(level), options)
     } catch (error) {
       await level.close()
       throw error
@@ -123,12 +113,22 @@ export class Tables implements Projection {
     this.#onDamaged = onDamaged
   }
 
+  /**
+   * Goes on with sweeps and indexes that were begun; a store that is opened to be read starts no
+   * thread without any. The log is known to be whole by now: the thread opens it, too.
+   */
+  begin(): void {
+    const { dead, indexes } = this.initial
+    if (dead.size > 0 || hasIndexWork(indexes, this.indexes)) this.#session?.begin()
+  }
+
   async project(to: number): Promise<BatchApplied> {
-    const batch = (await this.#request({ do: 'project', to })) as BatchApplied
+    if (this.#session === undefined) throw new Error('A read-only store projects nothing')
+    const { from, to: reached, events, ms } = await this.#session.project(to)
     const snapshot = this.snapshot()
     this.#position = snapshot.checkpoint
     await this.#onBatch(snapshot)
-    return batch
+    return { from, to: reached, events, ms }
   }
 
   /** The caller releases it. */
@@ -144,11 +144,11 @@ export class Tables implements Projection {
     return snapshot
   }
 
-  /** Ends the worker. With `flush`, the next open has nothing to replay. */
+  /** Nothing is projected any more. With `flush`, the next open has nothing to replay. */
   async stop(options: { flush: boolean }): Promise<void> {
-    if (this.#link === undefined) return
-    await this.#request({ do: 'close', flush: options.flush })
-    await this.#link.ended()
+    if (this.#session === undefined) return
+    await this.#session.close()
+    if (options.flush && this.#session.wasOpened) await this.#level.flush()
   }
 
   /** Closes the database once the last snapshot is released. */
@@ -161,23 +161,18 @@ export class Tables implements Projection {
     await this.#level.close()
   }
 
-  async #request(request: TablesRequest): Promise<unknown> {
-    if (this.#link === undefined) throw new Error('A read-only store projects nothing')
-    return this.#link.request(request)
-  }
-
-  #noticed(notice: TablesNotice, options: TablesOptions): void {
+  #noticed(notice: TablesNotice, onTelemetry: (event: TelemetryEvent) => void): void {
     const time = Date.now()
     if (notice.about === 'index') {
       const { fields, ms, progress } = notice
       this.#indexProgress = progress
       if (fields.length === 0) return
-      options.onTelemetry({ type: 'fields-indexed', time, fields, ms })
+      onTelemetry({ type: 'fields-indexed', time, fields, ms })
       this.#changed(undefined)
       return
     }
     const { ordinal, erased, done } = notice
-    options.onTelemetry({ type: 'sweep', time, ordinal, erased, done })
+    onTelemetry({ type: 'sweep', time, ordinal, erased, done })
     if (done) this.#changed(ordinal)
   }
 
@@ -189,8 +184,16 @@ export class Tables implements Projection {
   }
 }
 
-function workerDataOf(options: TablesOptions): TablesWorkerData {
+function sessionDataOf(options: TablesOptions): SessionData {
   const { directory, generation, batchEventsMax, cacheBytes, indexes } = options
   const storeId = new Uint8Array(options.storeId)
   return { directory, storeId, generation, batchEventsMax, cacheBytes, indexes }
+}
+
+/** Whether there are indexes to build or to remove. */
+function hasIndexWork(states: readonly IndexState[], declared: Indexes): boolean {
+  if (states.some((state) => !isBuilt(state))) return true
+  const there = new Map(states.map(({ field, type }) => [field, type]))
+  const fields = Object.entries(declared)
+  return fields.length !== there.size || fields.some(([field, type]) => there.get(field) !== type)
 }

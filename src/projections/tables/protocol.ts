@@ -1,8 +1,9 @@
-/** What the main thread and the tables' worker say to each other. */
+/** What the main thread and the workers of the tables say to each other. */
 import type { BatchApplied } from '../projection.ts'
 import type { Indexes } from './index-states.ts'
 
-export interface TablesWorkerData {
+/** One generation of the tables, as a worker needs to know it. */
+export interface SessionData {
   directory: string
   storeId: Uint8Array
   generation: number
@@ -11,12 +12,23 @@ export interface TablesWorkerData {
   indexes: Indexes | undefined
 }
 
-export type TablesRequest = { do: 'project'; to: number } | { do: 'close'; flush: boolean }
+/** A session is one generation of one store, open in a worker. Its number is never used again. */
+export type TablesRequest =
+  | { do: 'open'; session: number; data: SessionData }
+  | { do: 'project'; session: number; to: number }
+  | { do: 'close'; session: number }
+  /** Ends the thread. */
+  | { do: 'end' }
 
-export type ProjectedBatch = BatchApplied
+export interface SessionOpened {
+  /** Whether it works in the background: it sweeps, or builds or removes indexes. */
+  busy: boolean
+}
+
+export interface ProjectedBatch extends BatchApplied, SessionOpened {}
 
 /** Told after every step that erased associations of a forgotten concept. */
-export interface SweepNotice {
+export interface SweepNotice extends SessionOpened {
   about: 'sweep'
   ordinal: number
   erased: number
@@ -25,7 +37,7 @@ export interface SweepNotice {
 }
 
 /** Told after every step that built or removed some of an index of metadata. */
-export interface IndexNotice {
+export interface IndexNotice extends SessionOpened {
   about: 'index'
   /** Those that are built with it; mostly none. */
   fields: string[]
@@ -36,3 +48,8 @@ export interface IndexNotice {
 }
 
 export type TablesNotice = SweepNotice | IndexNotice
+
+export interface NoticeOfSession {
+  session: number
+  notice: TablesNotice
+}

@@ -41,7 +41,7 @@ export interface Manifest {
   segments: SegmentSeal[]
 }
 
-const FILE = 'MANIFEST'
+export const MANIFEST_FILE = 'MANIFEST'
 const OURS = /^(MANIFEST\..*tmp|[0-9]+\.(usearch|f32|ids))$/
 const NAME = /^[0-9]{1,15}$/
 
@@ -71,10 +71,10 @@ export async function readManifest(
   directory: string,
   expected: Manifest
 ): Promise<Manifest | undefined> {
-  const text = await readIfPresent(join(directory, FILE))
+  const text = await readIfPresent(join(directory, MANIFEST_FILE))
   if (text === undefined) return undefined
   const [json = '', sum] = text.split('\n')
-  if (sum !== checksum(json)) throw new IndexDamage(`${FILE}: checksum differs`)
+  if (sum !== checksum(json)) throw new IndexDamage(`${MANIFEST_FILE}: checksum differs`)
   // The checksum proves that this program wrote it; the names below prove which version of it.
   const manifest = parse(json)
   const names = [
@@ -89,11 +89,11 @@ export async function readManifest(
   for (const name of names) {
     if (manifest[name] !== expected[name]) {
       const found = JSON.stringify(manifest[name])
-      throw new IndexDamage(`${FILE}: ${name} is ${found}, expected ${expected[name]}`)
+      throw new IndexDamage(`${MANIFEST_FILE}: ${name} is ${found}, expected ${expected[name]}`)
     }
   }
   if (!manifest.segments.every(isSeal)) {
-    throw new IndexDamage(`${FILE}: a malformed segment`)
+    throw new IndexDamage(`${MANIFEST_FILE}: a malformed segment`)
   }
   return manifest
 }
@@ -103,7 +103,7 @@ function parse(json: string): Manifest {
   try {
     value = JSON.parse(json)
   } catch (cause) {
-    throw new IndexDamage(`${FILE}: not JSON`, { cause })
+    throw new IndexDamage(`${MANIFEST_FILE}: not JSON`, { cause })
   }
   const found = value as Partial<Manifest> | null
   const isWhole =
@@ -112,7 +112,7 @@ function parse(json: string): Manifest {
     Array.isArray(found.segments) &&
     Number.isSafeInteger(found.position) &&
     Number.isSafeInteger(found.nextName)
-  if (!isWhole) throw new IndexDamage(`${FILE}: malformed`)
+  if (!isWhole) throw new IndexDamage(`${MANIFEST_FILE}: malformed`)
   return found as Manifest
 }
 
@@ -130,7 +130,7 @@ function isSeal(value: Partial<SegmentSeal> | null): boolean {
 /** After this, the index on disk is the one that the manifest describes: all of it or the old. */
 export async function publishManifest(directory: string, manifest: Manifest): Promise<void> {
   const json = JSON.stringify(manifest)
-  await replaceFile(join(directory, FILE), `${json}\n${checksum(json)}\n`)
+  await replaceFile(join(directory, MANIFEST_FILE), `${json}\n${checksum(json)}\n`)
 }
 
 /** Deletes what a crash or an older manifest left behind: before anything new is written there. */
@@ -161,7 +161,7 @@ export function filesOf(segment: SegmentSeal): { name: string; seal: FileSeal }[
 
 /** The next open finds no index and makes one from the log. */
 export async function discardManifest(directory: string): Promise<void> {
-  await rm(join(directory, FILE), { force: true })
+  await rm(join(directory, MANIFEST_FILE), { force: true })
 }
 
 function ignoreBusy(cause: unknown): void {

@@ -6,20 +6,23 @@ import { workerData } from 'node:worker_threads'
 import { endWorker, runInBackground, serve } from '../../storage/worker-link.ts'
 import { Builder, check, flush, merge, seal } from './build-tasks.ts'
 import { IndexDamage } from './index-files.ts'
-import { ingest } from './ingest-task.ts'
 import type { Notice, Task, Tasks } from './protocol.ts'
 import { among, OpenSets, search, vectors } from './read-tasks.ts'
-import { GraphFactory, type GraphShape } from './vector-index.ts'
+import { GraphFactory, type GraphShape, preload } from './vector-index.ts'
 
 /** An answer, or what is wrong with the files: classes do not survive the way between threads. */
 export type Outcome = { reply: Tasks[keyof Tasks]['reply'] } | { damage: string }
 
 export interface PoolWorkerData {
   niceness: number
+  /** It will be asked for a graph: the engine is loaded before that. */
+  isReader: boolean
 }
 
 // Only the pool starts this module.
-runInBackground((workerData as PoolWorkerData).niceness)
+const { niceness, isReader } = workerData as PoolWorkerData
+runInBackground(niceness)
+if (isReader) preload()
 
 const sets = new OpenSets()
 const builder = new Builder(sets)
@@ -57,8 +60,11 @@ async function perform(task: Task): Promise<Tasks[keyof Tasks]['reply']> {
       return among(sets, task.ask)
     case 'vectors':
       return vectors(sets, task.ask)
-    case 'ingest':
+    case 'ingest': {
+      // It brings LevelDB and the log along, which readers start faster without.
+      const { ingest } = await import('./ingest-task.ts')
       return ingest(task.ask)
+    }
     case 'flush':
       await flush(task.ask)
       return undefined

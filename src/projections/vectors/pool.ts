@@ -67,6 +67,12 @@ export class VectorPool {
     await Promise.all(this.#members.splice(0).map((member) => member.end()))
   }
 
+  /** Starts a thread that answers searches, so that it is there when the first one comes. */
+  warm(): void {
+    if (this.#members.some(({ role }) => role === 'read')) return
+    this.#start('read')
+  }
+
   /** Threads that answer searches. */
   get readers(): number {
     return Math.max(1, availableParallelism())
@@ -143,10 +149,15 @@ export class VectorPool {
     }
     const max = role === 'build' ? 1 : this.readers
     if (count < max && (best === undefined || best.running > 0)) {
-      best = new Member(role, this.#script, (dead) => this.#remove(dead))
-      this.#members.push(best)
+      best = this.#start(role)
     }
     return best !== undefined && best.running < AT_ONCE[role] ? best : undefined
+  }
+
+  #start(role: Role): Member {
+    const member = new Member(role, this.#script, (dead) => this.#remove(dead))
+    this.#members.push(member)
+    return member
   }
 
   async #give(member: Member, job: Job): Promise<void> {
@@ -183,7 +194,7 @@ class Member {
 
   constructor(role: Role, script: URL, onDeath: (member: Member) => void) {
     this.role = role
-    const data: PoolWorkerData = { niceness: NICENESS[role] }
+    const data: PoolWorkerData = { niceness: NICENESS[role], isReader: role === 'read' }
     this.#link = new WorkerLink(
       script,
       data,

@@ -10,6 +10,12 @@ type UsearchIndex = InstanceType<UsearchModule['Index']>
 // Two threads double the adds; more would take the processor from the program around us.
 const THREADS = Math.min(2, availableParallelism())
 
+/** Begins to load the graph engine, for a thread that will need it. */
+export function preload(): void {
+  // Where it does not load, whoever needs it first is told.
+  import('usearch').catch(() => undefined)
+}
+
 /** What a graph is made for. Never changes for the life of a store. */
 export type GraphShape = Pick<
   VectorsDeclared,

@@ -1,0 +1,170 @@
+/** One generation of the tables in a worker: reads frames from the log, folds them, writes the tables. */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { assert } from '../../assert.ts'
+import type { Frame } from '../../log/frame.ts'
+import { LOG_DIRECTORY, LOG_TUNING } from '../../log/level-log.ts'
+import { FrameReader } from '../../log/reader.ts'
+import { Level } from '../../storage/level.ts'
+import type { Gate } from './gate.ts'
+import { generationPath, readWriterState, tablesTuning } from './generation.ts'
+import type { ProjectedBatch, SessionData, TablesNotice } from './protocol.ts'
+import { TablesWriter } from './tables-writer.ts'
+
+/** Encoded bytes of frames gathered for one batch, at most, unless one frame is larger. */
+const BATCH_BYTES = 8 * 1024 * 1024
+
+/** A sweep rests this many times as long as it worked: erasing is never urgent. */
+const SWEEP_REST = 4
+
+/** An index is waited for, but not before the program's own threads and the next batch. */
+const INDEX_REST = 1
+
+/** What all sessions of a thread share. */
+export interface SessionHost {
+  gate: Gate
+  tell(notice: TablesNotice): void
+}
+
+interface Databases {
+  log: Level
+  tables: Level
+}
+
+export class TablesSession {
+  readonly #data: SessionData
+  readonly #databases: Databases
+  readonly #reader: FrameReader
+  readonly #writer: TablesWriter
+  readonly #host: SessionHost
+  /** Batches, sweeps and steps of indexes take turns: there is one writer of the tables. */
+  #turn: Promise<unknown> = Promise.resolve()
+  #isSweeping = false
+  #isClosing = false
+
+  private constructor(
+    data: SessionData,
+    databases: Databases,
+    writer: TablesWriter,
+    host: SessionHost
+  ) {
+    this.#data = data
+    this.#databases = databases
+    this.#reader = new FrameReader(databases.log, Buffer.from(data.storeId))
+    this.#writer = writer
+    this.#host = host
+  }
+
+  /** Opens what the main thread has open already: both share one LevelDB. */
+  static async open(data: SessionData, host: SessionHost): Promise<TablesSession> {
+    const log = await Level.open(join(data.directory, LOG_DIRECTORY), LOG_TUNING)
+    let tables: Level | undefined
+    try {
+      const path = generationPath(data.directory, data.generation)
+      tables = await Level.open(path, tablesTuning(data.cacheBytes))
+      const writer = new TablesWriter(tables, await readWriterState(tables), data.indexes)
+      const session = new TablesSession(data, { log, tables }, writer, host)
+      if (writer.hasDead) void session.#sweepAll()
+      if (writer.hasIndexWork) void session.#indexAll()
+      return session
+    } catch (error) {
+      await tables?.close()
+      await log.close()
+      throw error
+    }
+  }
+
+  /** Whether there is something left to do between batches. */
+  get busy(): boolean {
+    return this.#writer.hasDead || this.#writer.hasIndexWork
+  }
+
+  async project(to: number): Promise<ProjectedBatch> {
+    const batch = await this.#inTurn(async () => this.#project(to))
+    if (this.#writer.hasDead) void this.#sweepAll()
+    return { ...batch, busy: this.busy }
+  }
+
+  /** What works in the background ends before its next step. */
+  async close(): Promise<void> {
+    this.#isClosing = true
+    await this.#inTurn(async () => {
+      await this.#databases.tables.close()
+      await this.#databases.log.close()
+    })
+  }
+
+  async #project(to: number): Promise<Omit<ProjectedBatch, 'busy'>> {
+    const started = performance.now()
+    const from = this.#writer.checkpoint + 1
+    const frames: Frame[] = []
+    let next = from
+    let bytes = 0
+    while (next <= to && next - from < this.#data.batchEventsMax && bytes < BATCH_BYTES) {
+      const frame = this.#reader.frameAt(next)
+      if (frame === undefined) throw await this.#reader.holeAt(next)
+      assert(frame.last <= to, 'a batch never passes the durable head (invariant 3)')
+      frames.push(frame)
+      bytes += frame.bytes
+      next = frame.last + 1
+    }
+    const events = frames.length === 0 ? 0 : await this.#writer.apply(frames)
+    return { from, to: this.#writer.checkpoint, events, ms: performance.now() - started }
+  }
+
+  async #sweepAll(): Promise<void> {
+    if (this.#isSweeping) return
+    this.#isSweeping = true
+    try {
+      while (!this.#isClosing && this.#writer.hasDead) {
+        const started = performance.now()
+        const step = await this.#step(async () => this.#writer.sweep())
+        if (step !== undefined) {
+          const { checkpoint } = this.#writer
+          this.#host.tell({ about: 'sweep', ...step, checkpoint, busy: this.busy })
+        }
+        await rest((performance.now() - started) * SWEEP_REST)
+      }
+    } catch {
+      // Nobody asked for the sweep. The writer remembers why it failed and tells the next batch.
+    } finally {
+      this.#isSweeping = false
+    }
+  }
+
+  async #indexAll(): Promise<void> {
+    const began = performance.now()
+    try {
+      while (!this.#isClosing && this.#writer.hasIndexWork) {
+        const started = performance.now()
+        const fields = await this.#step(async () => this.#writer.index())
+        if (fields !== undefined) {
+          const progress = this.#writer.indexProgress
+          const ms = performance.now() - began
+          this.#host.tell({ about: 'index', fields, progress, ms, busy: this.busy })
+        }
+        await rest((performance.now() - started) * INDEX_REST)
+      }
+    } catch {
+      // Nobody asked for it. The writer remembers why it failed and tells the next batch.
+    }
+  }
+
+  /** Work that nobody waits for: none is begun once the session closes. */
+  async #step<T>(work: () => Promise<T>): Promise<T | undefined> {
+    return this.#inTurn(async () => (this.#isClosing ? undefined : work()))
+  }
+
+  /** Waits for this session's own work first, so that it never holds two places of the gate. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(async () => this.#host.gate.through(work))
+    // A failure belongs to whoever asked; the next in turn starts all the same.
+    this.#turn = mine.catch(() => undefined)
+    return mine
+  }
+}
+
+/** A thread that is to end does not wait for the rest. */
+async function rest(ms: number): Promise<void> {
+  await sleep(ms, undefined, { ref: false })
+}
