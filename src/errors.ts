@@ -51,6 +51,7 @@ export interface StoreErrorDetails {
   PATH_TOO_LARGE: { explored: number; max: number }
   IMPORT_LINE_INVALID: { line: number; reason: string }
   IMPORT_SOURCE_INVALID: { source: string; reason: string }
+  IMPORT_SOURCE_CHANGED: { resumeKey: string; before: string; now: string }
   UNSUPPORTED: { operation: string; reason: string }
 }
 

@@ -6,11 +6,10 @@ import { resolve } from 'node:path'
 import { Observable } from 'rxjs'
 import { checkCommitOptions } from './append/commit-options.ts'
 import { prepareCommit } from './append/prepare.ts'
-import type { LenientOptions, WaitingCommit } from './append/staged-commit.ts'
-import { StoreError, throwIfAborted } from './errors.ts'
+import type { WaitingCommit } from './append/staged-commit.ts'
+import { StoreError } from './errors.ts'
 import type { IdInput } from './ids.ts'
 import { importRecords } from './import/import.ts'
-import type { LenientOptions as ImportLenient, LenientResult } from './import/target.ts'
 import type { Limits, StoreOptions } from './options.ts'
 import { observeEvents, readEvents } from './pipeline/events.ts'
 import type { Pinned } from './projections/pinned.ts'
@@ -22,7 +21,9 @@ import { checkVectors } from './store/check-vectors.ts'
 import { closeEngine } from './store/close.ts'
 import { Engine } from './store/engine.ts'
 import { healByRebuilding } from './store/healing.ts'
+import { ImportLine } from './store/import-line.ts'
 import { openParts } from './store/open-parts.ts'
+import { PinnedView } from './store/pinned-view.ts'
 import { rebuild } from './store/rebuild.ts'
 import { repairLog } from './store/repair.ts'
 import { StatsReader } from './store/stats.ts'
@@ -40,6 +41,7 @@ import type {
   CommitOptions,
   ConceptPatch,
   EventsOptions,
+  ExportOptions,
   ImportOptions,
   ImportReport,
   ImportSource,
@@ -89,6 +91,8 @@ class LocalStore extends PinnedReader implements Store {
   /** Of reads under way: segments may be merged meanwhile. */
   readonly #heldVectors = new Map<Pinned, HeldIndex | undefined>()
   readonly #stats: StatsReader
+  /** Keys of the imports under way that can be resumed. */
+  readonly #imports = new Set<string>()
   #closing: Promise<void> | undefined
 
   constructor(engine: Engine) {
@@ -155,7 +159,7 @@ class LocalStore extends PinnedReader implements Store {
 
   async commit(commands: readonly Command[], options: CommitOptions = {}): Promise<Receipt> {
     const started = nowUs()
-    const prepared = this.#prepare(commands, options, undefined)
+    const prepared = this.#prepare(commands, options)
     // Without an embed function nothing was awaited so far: the limits are checked in this turn.
     const commit = prepared instanceof Promise ? await prepared : prepared
     const room = this.#engine.roomFor(commit)
@@ -221,18 +225,21 @@ class LocalStore extends PinnedReader implements Store {
 
   async import(source: ImportSource, options: ImportOptions = {}): Promise<ImportReport> {
     this.#assertWritable('import')
-    const store = this
-    return importRecords(
-      {
-        limits: this.limits,
-        get position() {
-          return store.head
-        },
-        commitLenient: async (commands, lenient) => this.#commitLenient(commands, lenient)
-      },
-      source,
-      options
-    )
+    const line = new ImportLine(this.#engine, this.#imports, () => this.#assertWritable('import'))
+    return importRecords(line, source, options)
+  }
+
+  async *export(options: ExportOptions = {}): AsyncGenerator<Uint8Array, void> {
+    const view = await this.view()
+    try {
+      yield* view.export(options)
+    } catch (error) {
+      // Closing a store closes its views: the caller of this one never heard of a view.
+      this.#assertOpen('export')
+      throw error
+    } finally {
+      await view.close()
+    }
   }
 
   async checkpoint(): Promise<void> {
@@ -279,31 +286,14 @@ class LocalStore extends PinnedReader implements Store {
 
   #prepare(
     commands: readonly Command[],
-    options: CommitOptions,
-    lenient: LenientOptions | undefined
+    options: CommitOptions
   ): WaitingCommit | Promise<WaitingCommit> {
     this.#assertWritable('commit')
     const { limits, parts, embed } = this.#engine
     const scope = { command: undefined, limits }
     const valid = checkCommitOptions(scope, options, parts.options.durability)
     const context = { limits, vectors: parts.declaration }
-    return prepareCommit(context, embed, commands, valid, lenient)
-  }
-
-  async #commitLenient(
-    commands: readonly Command[],
-    options: ImportLenient
-  ): Promise<LenientResult> {
-    const { durability, signal, createMissing = false, dryRun = false } = options
-    throwIfAborted(signal, 'import')
-    const commitOptions: CommitOptions = {
-      ...(durability === undefined ? {} : { durability }),
-      ...(signal === undefined ? {} : { signal })
-    }
-    const commit = await this.#prepare(commands, commitOptions, { createMissing, dryRun })
-    await this.#engine.roomFor(commit)
-    const { rejected } = await this.#engine.writer.commit(commit)
-    return { rejected }
+    return prepareCommit(context, embed, commands, valid, undefined)
   }
 
   #assertOpen(operation: string): void {
@@ -339,48 +329,4 @@ export async function repair(
     await store.close()
   }
   return report
-}
-
-/** A state of the store that stays as it is. Pinning copies nothing. */
-class PinnedView extends PinnedReader implements View {
-  readonly #engine: Engine
-  readonly #pinned: Pinned
-  readonly #vectors: HeldIndex | undefined
-  readonly #onClose: () => void
-  #isClosed = false
-
-  constructor(engine: Engine, pinned: Pinned, onClose: () => void) {
-    super(engine)
-    this.#engine = engine
-    this.#pinned = pinned
-    this.#vectors = engine.holdVectors()
-    this.#onClose = onClose
-    pinned.snapshot.hold()
-  }
-
-  get position(): number {
-    return this.#pinned.position
-  }
-
-  async close(): Promise<void> {
-    if (this.#isClosed) return
-    this.#isClosed = true
-    this.#onClose()
-    this.#vectors?.client.unpin(this.#vectors.pin)
-    await this.#pinned.snapshot.release()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
-  }
-
-  protected override vectorIndex(operation: string): VectorIndexReader {
-    return this.#engine.vectorIndex(operation, this.#vectors)
-  }
-
-  protected pin(): Pinned {
-    if (!this.#isClosed) return this.#pinned
-    const { position } = this.#pinned
-    throw new StoreError('VIEW_CLOSED', `The view of position ${position} is closed`, { position })
-  }
 }

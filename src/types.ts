@@ -30,6 +30,11 @@ export interface NewConcept<S extends Schema = Schema> {
   strength?: number
   confidence?: number
   ifExists?: IfExists
+  /**
+   * Stands in for a concept that is not known yet, as `createMissing` of an import makes them: its
+   * content may be empty, it changes nothing that was learned, and gives way to what is learned.
+   */
+  stub?: boolean
 }
 
 export interface AssociationRef<S extends Schema = Schema> {
@@ -324,6 +329,8 @@ export interface Reader<S extends Schema = Schema> {
   concepts(options?: ConceptsOptions): AsyncIterable<Concept<S>>
   stateHash(options?: ReadOptions): Promise<string>
   contentHash(options?: ReadOptions): Promise<string>
+  /** All of this state as a file, in chunks, made as they are asked for. An import takes it back. */
+  export(options?: ExportOptions): AsyncIterable<Uint8Array>
 }
 
 export interface View<S extends Schema = Schema> extends Reader<S>, AsyncDisposable {
@@ -495,12 +502,14 @@ export interface ConceptRecord {
   id?: string
   key?: string
   type?: string | null
-  content: string
+  /** May be absent for a stub. */
+  content?: string
   data?: Uint8Array | string | null
   metadata?: object | null
   embedding?: Float32Array | readonly number[] | null
   strength?: number
   confidence?: number
+  stub?: boolean
 }
 
 export interface AssociationRecord {
@@ -526,11 +535,43 @@ export interface ImportProgress {
   /** Bytes read of all sources; `bytesTotal` is known for files alone. */
   bytes: number
   bytesTotal?: number
+  /** Lately; `seconds` tells the average. */
+  recordsPerSecond: number
+  /** About how long it will take; known once something of sources of known size was read. */
+  secondsLeft?: number
   seconds: number
+}
+
+export interface CsvImportOptions {
+  /** One character. Default: a tab for files named `.tsv`, else a comma. */
+  delimiter?: string
+  /** One character, or empty where quotes are text like any other. Default `"`. */
+  quote?: string
+  /** The field that a column holds, by the column's name; `null` leaves the column out. */
+  columns?: Record<string, string | null>
+  /** Default `true`: the first row names the columns. Names: there is no such row. */
+  header?: boolean | readonly string[]
+  /** What becomes of columns that name no field. Default `'metadata'`. */
+  other?: 'metadata' | 'ignore' | 'refuse'
+}
+
+export interface NTriplesImportOptions {
+  /** Predicates whose literals may become the content, the preferred first. */
+  content?: readonly string[]
+  /** Languages of the content, the preferred first; '' is a literal without one. */
+  languages?: readonly string[]
+  /** Namespaces by the prefix that shortens them, besides those that everybody knows. */
+  prefixes?: Record<string, string>
+  /** Type of concepts that have no `rdf:type`. */
+  type?: string
+  /** Where triples wait until all of them are read. Default: the system's own place. */
+  tempDirectory?: string
 }
 
 export interface ImportOptions extends ReadOptions {
   format?: 'jsonl' | 'csv' | 'ntriples' | 'parquet' | 'arrow'
+  csv?: CsvImportOptions
+  ntriples?: NTriplesImportOptions
   map?: (row: unknown) => ImportRecord | ImportRecord[] | undefined
   createMissing?: boolean
   ifExists?: IfExists
@@ -541,7 +582,45 @@ export interface ImportOptions extends ReadOptions {
   dryRun?: boolean
   durability?: Durability
   onProgress?: (progress: ImportProgress) => void
+  /**
+   * How many records an association waits for the concepts at its ends. Default 100 000, or 0 when
+   * `strict`; never longer than for 64 MiB of the source. What waits is held in memory, and takes
+   * effect behind the records it waited for. Then it is rejected, or its ends are made by
+   * `createMissing`.
+   */
+  window?: number
+  /**
+   * Names this import, so that one that was cut off, by whatever, goes on where it was when it is
+   * started again with the same source and options: nothing twice, nothing left out. Once it is
+   * through, starting it again does nothing. Another source is `IMPORT_SOURCE_CHANGED`.
+   */
   resumeKey?: string
+}
+
+export interface ExportOptions extends ReadOptions {
+  /** Default `'jsonl'`. */
+  format?: 'jsonl' | 'csv' | 'ntriples' | 'parquet' | 'arrow'
+  /** Namespaces by the prefix that names begin with, as the import that made them was told. */
+  ntriples?: Pick<NTriplesImportOptions, 'prefixes'>
+  /** Concepts of these types alone, and the associations among them. */
+  types?: readonly string[]
+  /** `false` leaves out associations. Default `true`. */
+  associations?: boolean
+  /** `false` leaves out embeddings. Default `true`. */
+  vectors?: boolean
+  onProgress?: (progress: ExportProgress) => void
+}
+
+export interface ExportProgress {
+  /** Concepts and associations. */
+  records: number
+  /** Unknown where only some types are exported. */
+  recordsTotal?: number
+  concepts: number
+  associations: number
+  /** Written so far, before any compression. */
+  bytes: number
+  seconds: number
 }
 
 export type ImportSource =
@@ -559,6 +638,10 @@ export interface ImportReport {
   rejectedCount: number
   seconds: number
   position: number
+  /** With `resumeKey`: how many of the records earlier runs had done. */
+  resumedFrom?: number
+  /** With `resumeKey`: that there was nothing left to do. */
+  alreadyImported?: boolean
 }
 
 export interface Store<S extends Schema = Schema> extends Reader<S>, AsyncDisposable {

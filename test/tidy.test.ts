@@ -28,13 +28,19 @@ const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
 describe('packages', () => {
   // Where a package has one importer, replacing it means editing one file.
   const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+    'apache-arrow': ['import/arrow.ts', 'export/arrow.ts'],
     'classic-level': ['storage/level.ts'],
     'cli-progress': ['cli/progress.ts'],
     commander: ['cli/'],
+    // Whole files of zstd, and what the formats of columns pack with it inside.
+    fzstd: ['import/zstd.ts', 'import/parquet.ts', 'import/arrow.ts'],
     'hdr-histogram-js': ['telemetry/latency.ts'],
+    hyparquet: ['import/parquet.ts', 'export/parquet.ts'],
+    'hyparquet-writer': ['export/parquet.ts'],
     msgpackr: ['storage/codec.ts'],
     rxjs: ['pipeline/', 'telemetry/hub.ts', 'store.ts', 'types.ts'],
-    usearch: ['projections/vectors/vector-index.ts']
+    usearch: ['projections/vectors/vector-index.ts'],
+    'xxhash-wasm': ['import/zstd.ts']
   }
 
   test('each package is imported where it is expected and nowhere else', () => {
@@ -48,12 +54,29 @@ describe('packages', () => {
   test('each dependency is imported somewhere', () => {
     const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
       dependencies: Record<string, string>
+      peerDependencies: Record<string, string>
     }
+    const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
 
     const used = new Set(packageImports().map(({ name }) => name))
 
-    expect([...used].sort()).toEqual(Object.keys(manifest.dependencies).sort())
-    expect(Object.keys(IMPORTERS).sort()).toEqual(Object.keys(manifest.dependencies).sort())
+    expect([...used].sort()).toEqual(declared.sort())
+    expect(Object.keys(IMPORTERS).sort()).toEqual(declared.sort())
+  })
+
+  test('what a program may do without is loaded only once it is used', () => {
+    const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      peerDependencies: Record<string, string>
+      peerDependenciesMeta: Record<string, { optional: boolean }>
+    }
+    const peers = Object.keys(manifest.peerDependencies)
+
+    const eager = sources.filter(({ imports }) =>
+      imports.some(({ specifier, isType }) => peers.includes(specifier) && !isType)
+    )
+
+    expect(eager.map(({ path }) => path)).toEqual([])
+    expect(peers.every((name) => manifest.peerDependenciesMeta[name]?.optional)).toBe(true)
   })
 
   test('usearch is loaded only once vectors are used', () => {
@@ -76,6 +99,7 @@ describe('import directions', () => {
     'errors.ts': [],
     'ids.ts': ['errors.ts'],
     'turn.ts': [],
+    'optional-package.ts': ['errors.ts'],
     'options.ts': ['errors.ts'],
     telemetry: ['assert.ts', 'errors.ts'],
     'types.ts': ['ids.ts', 'options.ts', 'telemetry'],
@@ -128,7 +152,30 @@ describe('import directions', () => {
       'log',
       'projections'
     ],
-    import: ['assert.ts', 'errors.ts', 'ids.ts', 'options.ts', 'turn.ts', 'types.ts'],
+    'rdf.ts': [],
+    import: [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'turn.ts',
+      'types.ts',
+      'rdf.ts',
+      'storage',
+      'optional-package.ts'
+    ],
+    export: [
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'types.ts',
+      'optional-package.ts',
+      'rdf.ts',
+      'storage',
+      'checks',
+      'projections',
+      'query'
+    ],
     store: [
       'assert.ts',
       'errors.ts',
@@ -143,7 +190,8 @@ describe('import directions', () => {
       'projections',
       'pipeline',
       'append',
-      'query'
+      'query',
+      'export'
     ],
     'store.ts': [
       'assert.ts',
@@ -179,6 +227,23 @@ describe('import directions', () => {
     { from: 'query', to: 'storage', files: ['storage/codec.ts'], types: false },
     { from: 'append', to: 'storage', files: ['storage/codec.ts'], types: false },
     { from: 'checks', to: 'storage', files: ['storage/codec.ts'], types: false },
+    // Files of columns are read and written in threads of their own.
+    { from: 'import', to: 'storage', files: ['storage/worker-link.ts'], types: false },
+    { from: 'export', to: 'storage', files: ['storage/worker-link.ts'], types: false },
+    // An export walks over states in blocks: ten million concepts one by one would take a promise each.
+    {
+      from: 'export',
+      to: 'query',
+      files: ['query/scan.ts', 'query/pace.ts', 'query/counts.ts'],
+      types: false
+    },
+    {
+      from: 'export',
+      to: 'projections',
+      files: ['projections/pinned.ts', 'projections/state.ts', 'projections/bit-set.ts'],
+      types: false
+    },
+    { from: 'export', to: 'checks', files: ['checks/metadata.ts'], types: false },
     // A query meets events as the shapes that the tables keep of them.
     { from: 'query', to: 'log', files: ['log/event.ts'], types: true },
     { from: 'types.ts', to: 'telemetry', files: ['telemetry/types.ts'], types: true }

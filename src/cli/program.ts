@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { addBackup } from './commands/backup.ts'
 import { addEvents } from './commands/events.ts'
+import { addExport } from './commands/export.ts'
 import { addGet } from './commands/get.ts'
 import { addImport } from './commands/import.ts'
 import { addMigrate } from './commands/migrate.ts'
@@ -18,6 +19,7 @@ import { Session } from './session.ts'
 
 const COMMANDS = [
   addImport,
+  addExport,
   addGet,
   addNeighbors,
   addPath,

@@ -27,7 +27,8 @@ export class ProgressLine {
       const counter = `${label}  {note}  {duration_formatted}`
       const bar = `${label} {bar} {percentage}%  {note}  {eta_formatted} left`
       this.#bar = new SingleBar({ ...BAR, format: total === undefined ? counter : bar })
-      this.#bar.start(total ?? 0, 0, { note })
+      // Work that is resumed begins somewhere in the middle, and took no time to get there.
+      this.#bar.start(total ?? 0, done, { note })
       this.#label = label
     }
     if (total !== undefined) this.#bar.setTotal(total)

@@ -100,7 +100,8 @@ export class Session {
   }
 }
 
-function warn(message: string): void {
+/** Tells the person at the keyboard what is no result. */
+export function warn(message: string): void {
   process.stderr.write(`sutra: ${message}\n`)
 }
 

@@ -1,28 +1,36 @@
 import type { ImportOptions } from '../types.ts'
-import type { Batch } from './batch.ts'
+import type { Batch, Outcome } from './batch.ts'
 import { DryRun } from './dry-run.ts'
+import type { Resume } from './resume.ts'
 import type { Tally } from './tally.ts'
-import type { ImportTarget, LenientOptions, LenientResult } from './target.ts'
+import type { ImportTarget, LenientOptions } from './target.ts'
 
 /** Enough to keep the writer busy while the next batch is read; each costs its batch's memory. */
-const IN_FLIGHT_MAX = 16
+export const IN_FLIGHT_MAX = 16
 
 /** Commits batches, several at a time, and tallies their results in order. */
 export class Committer {
   readonly #target: ImportTarget
   readonly #dryRun: DryRun | undefined
   readonly #tally: Tally
+  readonly #resume: Resume | undefined
   readonly #strict: boolean
   readonly #options: LenientOptions
   readonly #inFlightMax: number
   #inFlight: Promise<void>[] = []
   #failure: { error: unknown } | undefined
 
-  constructor(target: ImportTarget, tally: Tally, options: ImportOptions) {
+  constructor(
+    target: ImportTarget,
+    tally: Tally,
+    resume: Resume | undefined,
+    options: ImportOptions
+  ) {
     const { durability, signal, createMissing, strict, dryRun } = options
     this.#target = target
     this.#dryRun = dryRun === true ? new DryRun(target) : undefined
     this.#tally = tally
+    this.#resume = resume
     this.#strict = strict === true
     this.#options = {
       ...(durability !== undefined && { durability }),
@@ -40,6 +48,11 @@ export class Committer {
 
   /** Hands a batch over once there is room for it. Throws what went wrong with an earlier one. */
   async add(batch: Batch): Promise<void> {
+    if (this.#resume?.isCommitted(batch) === true) {
+      batch.outcome = await this.#resume.earlierOutcome(batch)
+      await this.#tally.add(batch.outcome)
+      return
+    }
     while (this.#inFlight.length >= this.#inFlightMax) await this.#inFlight[0]
     this.#throwFailure()
     const previous = this.#inFlight.at(-1)
@@ -66,30 +79,54 @@ export class Committer {
 
   async #finish(
     batch: Batch,
-    result: Promise<LenientResult>,
+    outcome: Promise<Outcome>,
     previous: Promise<void> | undefined
   ): Promise<void> {
     // Awaited together: a commit that fails early must not wait unhandled for the one before it.
-    const [{ rejected }] = await Promise.all([result, previous])
-    // What follows a failed batch is committed or not, but no longer part of a report.
-    if (this.#failure === undefined) await this.#tally.add(batch, rejected)
+    const [known] = await Promise.all([outcome, previous])
+    // What follows a failed batch is not committed, and no part of a report.
+    batch.outcome = known
+    if (this.#failure === undefined) await this.#tally.add(known)
   }
 
-  async #commit(batch: Batch): Promise<LenientResult> {
+  async #commit(batch: Batch): Promise<Outcome> {
     const { commands } = batch
-    if (commands.length === 0) return { rejected: [] }
     if (this.#dryRun !== undefined) {
-      return this.#dryRun.commitLenient(commands, this.#options)
+      if (commands.length === 0) return batch.settle([])
+      const { rejected } = await this.#dryRun.commitLenient(commands, this.#optionsFor(batch))
+      return batch.settle(rejected)
     }
-    if (!this.#strict) return this.#target.commitLenient(commands, this.#options)
+    return this.#strict ? this.#commitStrictly(batch) : this.#commitBatch(batch)
+  }
 
-    // Strict stops at the first bad line, so nothing behind it may be committed with it.
-    const trial = await this.#target.commitLenient(commands, { ...this.#options, dryRun: true })
-    if (trial.rejected.length === 0) return this.#target.commitLenient(commands, this.#options)
-    const first = Math.min(...trial.rejected.map(({ command }) => command))
-    const good = commands.slice(0, first)
-    const { rejected } = await this.#target.commitLenient(good, this.#options)
-    return { rejected: [...rejected, ...trial.rejected] }
+  /** Where it can be resumed, also a batch of bad records alone: the place behind them counts. */
+  async #commitBatch(batch: Batch): Promise<Outcome> {
+    const { commands } = batch
+    if (commands.length === 0 && this.#resume === undefined) return batch.settle([])
+    const options = { ...this.#optionsFor(batch), ...this.#resume?.noteOf(batch) }
+    const { rejected } = await this.#target.commitLenient(commands, options)
+    return batch.outcome ?? batch.settle(rejected)
+  }
+
+  /** Strict stops at the first bad line, so nothing behind it may be committed with it. */
+  async #commitStrictly(batch: Batch): Promise<Outcome> {
+    const { commands } = batch
+    const trial =
+      commands.length === 0
+        ? { rejected: [] }
+        : await this.#target.commitLenient(commands, { ...this.#optionsFor(batch), dryRun: true })
+    const bad = trial.rejected.filter(({ command, error }) => !batch.mayWait(command, error))
+    if (bad.length === 0 && !batch.hasFault) return this.#commitBatch(batch)
+    // A batch of a strict import ends with its first bad line, if a look at it is enough.
+    const first = Math.min(commands.length, ...bad.map(({ command }) => command))
+    // The place behind this commit is before the bad line: a next run meets it again.
+    if (first > 0) await this.#commitBatch(batch.upTo(first))
+    return batch.settle(trial.rejected)
+  }
+
+  /** Nothing is made up for an association that may still find its ends. */
+  #optionsFor({ try: tried }: Batch): LenientOptions {
+    return tried === 'first' ? { ...this.#options, createMissing: false } : this.#options
   }
 
   #throwFailure(): void {

@@ -1,16 +1,16 @@
 import { ConceptId, type IdInput } from '../ids.ts'
-import type { Command } from '../types.ts'
+import type { Command, IfExists, NewAssociation } from '../types.ts'
 import { IdSet } from './id-set.ts'
 import type { ImportTarget, LenientOptions, LenientResult } from './target.ts'
 
-/** Commands that one command of a batch can need before it: one for each end of an association. */
-export const DRY_RUN_EXTRA = 2
+/** Commands that one of a batch can need before it: its ends and itself, for an association. */
+export const DRY_RUN_EXTRA = 3
 
 /**
  * Checks batches against the store without appending anything. Nothing is there for a later batch
- * to find, so this remembers the concepts that earlier ones would have made, 32 to 64 bytes each,
- * and lets a commit that needs one begin with it. Associations of earlier batches it does not know:
- * a second one of the same kind, with `ifExists: 'fail'`, passes here and is refused in earnest.
+ * to find, so this remembers what earlier ones would have made, 32 to 64 bytes each, and lets a
+ * commit that meets it begin with it. Associations are remembered only where a second one would be
+ * refused.
  */
 export class DryRun {
   readonly #target: ImportTarget
@@ -24,8 +24,7 @@ export class DryRun {
     commands: readonly Command[],
     options: LenientOptions
   ): Promise<LenientResult> {
-    const needed = new Set(commands.flatMap(idsOf).filter((id) => this.#made.has(id)))
-    const earlier = [...needed].map(standIn)
+    const earlier = this.#earlier(commands)
     const result = await this.#target.commitLenient([...earlier, ...commands], {
       ...options,
       dryRun: true
@@ -35,16 +34,36 @@ export class DryRun {
       .filter(({ command }) => command >= 0)
     const left = new Set(rejected.map(({ command }) => command))
     commands.forEach((command, index) => {
-      if (command.do !== 'learn' || left.has(index)) return
-      for (const id of idsOf(command)) this.#made.add(id)
+      if (left.has(index)) return
+      if (command.do === 'learn') for (const id of idsOf(command)) this.#made.add(id)
+      if (isUnique(command)) this.#made.add(nameOf(command))
     })
     return { rejected }
   }
+
+  #earlier(commands: readonly Command[]): Command[] {
+    const ids = new Set(commands.flatMap(idsOf).filter((id) => this.#made.has(id)))
+    const repeated = commands.filter(isUnique).filter((one) => this.#made.has(nameOf(one)))
+    return [...[...ids].map(standIn), ...repeated.map((one) => ({ ...one, ifExists: KEEP }))]
+  }
 }
+
+const KEEP: IfExists = 'keep'
 
 /** `keep` changes nothing where the concept is in the store as well. */
 function standIn(id: ConceptId): Command {
-  return { do: 'learn', id, content: 'made by an earlier line', ifExists: 'keep' }
+  return { do: 'learn', id, content: 'made by an earlier line', ifExists: KEEP }
+}
+
+type Associate = { do: 'associate' } & NewAssociation
+
+function isUnique(command: Command): command is Associate {
+  return command.do === 'associate' && command.ifExists === 'fail'
+}
+
+/** A set of ids holds it as well: nobody finds a concept whose content would be this. */
+function nameOf({ source, target, type, key }: Associate): ConceptId {
+  return ConceptId.fromContent(JSON.stringify([toId(source), toId(target), type, key ?? null]))
 }
 
 function idsOf(command: Command): ConceptId[] {

@@ -1,25 +1,28 @@
 import { createReadStream, type ReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { pipeline, type Readable, type Transform } from 'node:stream'
+import { Duplex, pipeline, type Readable } from 'node:stream'
 import zlib from 'node:zlib'
 import { isStoreError, StoreError } from '../errors.ts'
 import { abortable } from './abortable.ts'
-import { checkFormat, type ImportFormat, unsupported } from './options.ts'
+import type { ImportFormat } from './formats.ts'
+import { unpackZstd } from './zstd.ts'
 
 /** A file, or standard input under the name `-`. */
 export interface SourceFile {
   readonly path: string
+  readonly format: ImportFormat
   /** Size on disk; undefined for standard input and pipes. */
   readonly bytes: number | undefined
   /** Tells the same file under two names; undefined for standard input. */
   readonly identity: string | undefined
-  readonly unpack: (() => Transform) | undefined
+  readonly unpack: (() => Duplex) | undefined
 }
 
 export const STANDARD_INPUT = '-'
 const READ_BYTES = 256 * 1024
 
+/** What a file holds, by the end of its name without that of its compression. */
 const FORMAT_OF: Readonly<Record<string, ImportFormat>> = {
   '.csv': 'csv',
   '.tsv': 'csv',
@@ -39,40 +42,52 @@ export async function describeFile(
   path: string,
   format: ImportFormat | undefined
 ): Promise<SourceFile> {
-  if (path === STANDARD_INPUT) {
-    return { path, bytes: undefined, identity: undefined, unpack: undefined }
-  }
-  const unpack = unpackerOf(path)
+  const unpack = path === STANDARD_INPUT ? undefined : unpackerOf(path)
   const inner = unpack === undefined ? path : path.slice(0, -extname(path).length)
-  checkFormat(format ?? FORMAT_OF[extname(inner).toLowerCase()] ?? 'jsonl')
+  const known = format ?? FORMAT_OF[extname(inner).toLowerCase()] ?? 'jsonl'
+  if (path === STANDARD_INPUT) {
+    return { path, format: known, bytes: undefined, identity: undefined, unpack }
+  }
   const found = await stat(path).catch((cause: unknown) => {
     throw sourceInvalid(path, cause)
   })
   if (found.isDirectory()) throw sourceInvalid(path, new Error('it is a directory'))
   const bytes = found.isFile() ? found.size : undefined
-  return { path, bytes, identity: `${found.dev}:${found.ino}`, unpack }
+  return { path, format: known, bytes, identity: `${found.dev}:${found.ino}`, unpack }
+}
+
+export interface ReadFileOptions {
+  readonly signal: AbortSignal | undefined
+  /** Bytes of the unpacked file to leave out at its beginning. */
+  readonly offset: number
+  /** Told how many bytes of the file as it is on disk have been read so far. */
+  readonly onRead: (bytes: number) => void
 }
 
 /**
  * Yields the unpacked bytes of a file and closes it on every path.
  *
- * @param onRead Told how many bytes of the file as it is on disk have been read so far.
  * @throws StoreError `IMPORT_SOURCE_INVALID` when reading or unpacking fails, `ABORTED`.
  */
 export async function* readFile(
   file: SourceFile,
-  signal: AbortSignal | undefined,
-  onRead: (bytes: number) => void
+  { signal, offset, onRead }: ReadFileOptions
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const input = openStream(file)
+  const canSeek = file.bytes !== undefined && file.unpack === undefined
+  const start = canSeek ? offset : 0
+  const input = openStream(file, start)
   const unpacked = file.unpack === undefined ? input : joined(input, file.unpack())
   let bytes = 0
-  try {
-    for await (const chunk of abortable<Buffer>(unpacked, signal, 'import')) {
+  const chunks = abortable<Buffer>(unpacked, signal, 'import')
+  const told = async function* () {
+    for await (const chunk of chunks) {
       bytes += chunk.length
-      onRead('bytesRead' in input ? input.bytesRead : bytes)
+      onRead(start + ('bytesRead' in input ? input.bytesRead : bytes))
       yield chunk
     }
+  }
+  try {
+    yield* behind(offset - start, told())
   } catch (error) {
     throw isStoreError(error) ? error : sourceInvalid(file.path, error)
   } finally {
@@ -80,13 +95,26 @@ export async function* readFile(
   }
 }
 
-function openStream(file: SourceFile): Readable | ReadStream {
+/** What stands behind so many bytes: what comes compressed or from a program is read to be skipped. */
+export async function* behind(
+  bytes: number,
+  chunks: AsyncIterable<Uint8Array>
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let left = bytes
+  for await (const chunk of chunks) {
+    if (left < chunk.length) yield left === 0 ? chunk : chunk.subarray(left)
+    left = Math.max(0, left - chunk.length)
+  }
+}
+
+function openStream(file: SourceFile, start: number): Readable | ReadStream {
   if (file.path === STANDARD_INPUT) return process.stdin
-  return createReadStream(file.path, { highWaterMark: READ_BYTES })
+  // A pipe has no places: even asking for its first byte by number fails.
+  return createReadStream(file.path, { ...(start > 0 && { start }), highWaterMark: READ_BYTES })
 }
 
 /** Pipes one into the other, so that an error or the end of either reaches both. */
-function joined(input: Readable, output: Transform): Transform {
+function joined(input: Readable, output: Duplex): Duplex {
   // The callback has nothing to do: the reader of `output` gets the error of either.
   return pipeline(input, output, () => undefined)
 }
@@ -99,25 +127,19 @@ async function closed(stream: Readable): Promise<void> {
   })
 }
 
-function unpackerOf(path: string): (() => Transform) | undefined {
+function unpackerOf(path: string): (() => Duplex) | undefined {
   switch (extname(path).toLowerCase()) {
     case '.gz':
       return () => zlib.createGunzip({ chunkSize: READ_BYTES })
     case '.zst':
-      return zstdUnpacker()
+      return () => Duplex.from(unpackZstd)
     default:
       return undefined
   }
 }
 
-function zstdUnpacker(): () => Transform {
-  // Newer versions of Node have it, the types of the oldest one supported do not.
-  const { createZstdDecompress } = zlib as { createZstdDecompress?: () => Transform }
-  if (createZstdDecompress !== undefined) return createZstdDecompress
-  throw unsupported('import of zstd', `Node ${process.versions.node} cannot unpack it`)
-}
-
-function sourceInvalid(source: string, cause: unknown): StoreError<'IMPORT_SOURCE_INVALID'> {
+/** Nothing more can be read of a source. */
+export function sourceInvalid(source: string, cause: unknown): StoreError<'IMPORT_SOURCE_INVALID'> {
   const reason = cause instanceof Error ? cause.message : String(cause)
   const message = `Source '${source}' cannot be read: ${reason}`
   return new StoreError('IMPORT_SOURCE_INVALID', message, { source, reason }, { cause })

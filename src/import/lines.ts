@@ -4,8 +4,11 @@ import { isUtf8 } from 'node:buffer'
 export interface Line {
   /** Counted from 1; blank lines count. */
   readonly number: number
+  /** In UTF-16 units for text that is valid: the same wherever the blocks end. */
   readonly bytes: number
-  /** Without its line end. Absent when `fault` says why. */
+  /** Bytes of the source before it, where they are known: about once in a block. */
+  readonly start?: number | undefined
+  /** Without its line end. With a fault it is absent, or what can be shown of it. */
   readonly text: string | undefined
   readonly fault: string | undefined
 }
@@ -15,7 +18,7 @@ const BOM = Buffer.from([0xef, 0xbb, 0xbf])
 
 /** A block is decoded in one go: it bounds both the string made of it and the time that takes. */
 const BLOCK_BYTES = 256 * 1024
-const LINE_BYTES_MAX: number = 64 * 1024 * 1024
+export const LINE_BYTES_MAX: number = 64 * 1024 * 1024
 
 /**
  * Splits the bytes of one source into lines, wherever its chunks end. Holds one unfinished line,
@@ -23,13 +26,29 @@ const LINE_BYTES_MAX: number = 64 * 1024 * 1024
  */
 export class LineSplitter {
   readonly #maxBytes: number
+  readonly #isRaw: boolean
   #number = 0
   /** The unfinished line: copied, because a source may reuse its chunk. Grows by doubling. */
   #kept: Buffer = Buffer.alloc(0)
   #length = 0
+  /** Bytes of the source before the unfinished line, and before the present chunk. */
+  #start = 0
+  #read = 0
 
-  constructor(maxBytes: number = LINE_BYTES_MAX) {
+  /**
+   * @param isRaw For formats in which a line is less than a record: keeps the CR of a line end, and
+   *   gives what is no valid UTF-8 with its fault as text in which the bad bytes are replaced.
+   */
+  constructor(maxBytes: number = LINE_BYTES_MAX, isRaw = false) {
     this.#maxBytes = maxBytes
+    this.#isRaw = isRaw
+  }
+
+  /** For a source that is not read from its beginning: what comes next stands there. */
+  beginAt({ offset, line }: { offset: number; line: number }): void {
+    this.#start = offset
+    this.#read = offset
+    this.#number = line - 1
   }
 
   /** Yields the lines that this chunk ends. Take all of them before the next chunk. */
@@ -44,10 +63,12 @@ export class LineSplitter {
       }
       const last = block.lastIndexOf(LF)
       this.#keep(block.subarray(0, first))
-      yield this.#takeKept()
+      yield { ...this.#takeKept(), start: this.#start }
       if (last > first) yield* this.#split(block.subarray(first + 1, last))
       this.#keep(block.subarray(last + 1))
+      this.#start = this.#read + from + last + 1
     }
+    this.#read += bytes.length
   }
 
   /** Yields the last line when no newline ended it. */
@@ -103,22 +124,26 @@ export class LineSplitter {
   }
 
   #decode(line: Buffer): Line {
-    if (isUtf8(line)) return this.#line(line.toString('utf8'), line.length)
-    return this.#fault('not valid UTF-8', line.length)
+    if (isUtf8(line)) {
+      const text = line.toString('utf8')
+      return this.#line(text, text.length)
+    }
+    const shown = this.#isRaw ? line.toString('utf8') : undefined
+    return this.#fault('not valid UTF-8', line.length, shown)
   }
 
   #line(text: string, bytes: number): Line {
     this.#number += 1
-    const whole = text.endsWith('\r') ? text.slice(0, -1) : text
-    return { number: this.#number, bytes, text: whole, fault: undefined }
+    const whole = !this.#isRaw && text.endsWith('\r') ? text.slice(0, -1) : text
+    return { number: this.#number, bytes, start: undefined, text: whole, fault: undefined }
   }
 
   #tooLong(bytes: number): Line {
     return this.#fault(`${bytes} bytes exceed the ${this.#maxBytes} bytes of one line`, 0)
   }
 
-  #fault(fault: string, bytes: number): Line {
+  #fault(fault: string, bytes: number, text?: string): Line {
     this.#number += 1
-    return { number: this.#number, bytes, text: undefined, fault }
+    return { number: this.#number, bytes, start: undefined, text, fault }
   }
 }

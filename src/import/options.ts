@@ -1,19 +1,22 @@
 import { StoreError } from '../errors.ts'
 import { optionInvalid } from '../options.ts'
 import type { ImportOptions } from '../types.ts'
+import { checkCsvOptions, checkNTriplesOptions } from './format-options.ts'
 
 type Check = readonly [accepts: (value: unknown) => boolean, expected: string]
 
 const FORMATS = ['jsonl', 'csv', 'ntriples', 'parquet', 'arrow'] as const
-export type ImportFormat = (typeof FORMATS)[number]
 
 const flag: Check = [(value) => typeof value === 'boolean', 'true or false']
+const group: Check = [(value) => typeof value === 'object', 'an object']
 const action: Check = [(value) => typeof value === 'function', 'a function']
 const text: Check = [(value) => typeof value === 'string' && value !== '', 'a non-empty string']
 
 /** One rule an option: a name that is not here is no option. */
 const CHECKS: Readonly<Record<keyof ImportOptions, Check>> = {
   format: oneOf(FORMATS),
+  csv: group,
+  ntriples: group,
   map: action,
   createMissing: flag,
   ifExists: oneOf(['merge', 'replace', 'keep', 'fail']),
@@ -23,6 +26,7 @@ const CHECKS: Readonly<Record<keyof ImportOptions, Check>> = {
   durability: oneOf(['fsync', 'interval', 'os']),
   onProgress: action,
   signal: [(value) => value instanceof AbortSignal, 'an AbortSignal'],
+  window: [(value) => Number.isSafeInteger(value) && Number(value) >= 0, 'a whole number from 0'],
   resumeKey: text
 }
 
@@ -43,16 +47,11 @@ export function checkImportOptions(options: ImportOptions): void {
     const [accepts, expected] = check
     if (value !== undefined && !accepts(value)) throw optionInvalid(name, value, expected)
   }
-  if (options.resumeKey !== undefined) {
-    throw unsupported('import with resumeKey', 'this version cannot resume an import')
+  checkCsvOptions(options.csv)
+  checkNTriplesOptions(options.ntriples)
+  if (options.resumeKey !== undefined && options.dryRun === true) {
+    throw optionInvalid('resumeKey', options.resumeKey, 'absent with dryRun, which leaves no trace')
   }
-  if (options.format !== undefined) checkFormat(options.format)
-}
-
-/** @throws StoreError `UNSUPPORTED` for every format but JSON Lines. */
-export function checkFormat(format: ImportFormat): void {
-  if (format === 'jsonl') return
-  throw unsupported(`import of ${format}`, 'this version reads JSON Lines alone')
 }
 
 export function unsupported(operation: string, reason: string): StoreError<'UNSUPPORTED'> {

@@ -58,10 +58,14 @@ function toLearn(record: Fields, ifExists: IfExists | undefined): Command {
       case 'confidence':
         concept[field] = number(field, value)
         break
+      case 'stub':
+        concept.stub = flag(field, value)
+        break
       default:
         throw new RecordError(`a concept has no field '${field}'`)
     }
   }
+  if (concept.stub === true) concept.content ??= ''
   if (concept.content === undefined) throw new RecordError('content is missing')
   if (ifExists !== undefined) concept.ifExists = ifExists
   // What a concept must have was just checked; a copy of each would only please the compiler.
@@ -122,6 +126,11 @@ function text(field: string, value: unknown): string {
 function number(field: string, value: unknown): number {
   if (typeof value === 'number') return value
   throw new RecordError(`${field} must be a number, not ${kindOf(value)}`)
+}
+
+function flag(field: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw new RecordError(`${field} must be true or false, not ${kindOf(value)}`)
 }
 
 function toMetadata(value: unknown): object | null {

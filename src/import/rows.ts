@@ -1,44 +1,31 @@
-import type { ImportSource } from '../types.ts'
+import type { ImportOptions, ImportSource } from '../types.ts'
 import { abortable } from './abortable.ts'
-import { describeFile, readFile, type SourceFile, STANDARD_INPUT } from './files.ts'
-import { type Line, LineSplitter } from './lines.ts'
-import type { ImportFormat } from './options.ts'
+import { behind, describeFile, readFile, type SourceFile, STANDARD_INPUT } from './files.ts'
+import { isJoint, readerOf } from './formats.ts'
+import type { Input, Row } from './reader.ts'
+import { BEGIN, type Mark } from './resume-place.ts'
 
-/** What a source holds at one line: its text, or the record itself, or what is wrong with it. */
-export interface Row {
-  /** Counted from 1 in each file; of an iterable of records, the record's number. */
-  readonly line: number
-  readonly bytes: number
-  /** Named only where several files are imported. */
-  readonly file: string | undefined
-  readonly text: string | undefined
-  readonly value: unknown
-  readonly fault: string | undefined
-}
-
-export interface RowsOptions {
-  readonly format: ImportFormat | undefined
-  readonly signal: AbortSignal | undefined
-}
+type Items = Exclude<ImportSource, string>
 
 /** The rows of an import's source, whatever it is, read as they are asked for. */
 export class Rows {
   readonly files: readonly SourceFile[]
   /** Known when every source is a file. */
   readonly bytesTotal: number | undefined
-  readonly #items: Exclude<ImportSource, string> | undefined
-  readonly #signal: AbortSignal | undefined
+  readonly #items: Items | undefined
+  readonly #options: ImportOptions
   #bytesBefore = 0
   #bytes = 0
+  #fileIndex = 0
 
   private constructor(
     files: readonly SourceFile[],
-    items: Exclude<ImportSource, string> | undefined,
-    signal: AbortSignal | undefined
+    items: Items | undefined,
+    options: ImportOptions
   ) {
     this.files = files
     this.#items = items
-    this.#signal = signal
+    this.#options = options
     const sizes = files.map(({ bytes }) => bytes)
     const known = sizes.filter((bytes) => bytes !== undefined)
     const complete = items === undefined && known.length === sizes.length
@@ -46,101 +33,189 @@ export class Rows {
   }
 
   /** @throws TypeError, StoreError `IMPORT_SOURCE_INVALID` or `UNSUPPORTED`. Opens nothing yet. */
-  static async of(source: ImportSource, { format, signal }: RowsOptions): Promise<Rows> {
+  static async of(source: ImportSource, options: ImportOptions): Promise<Rows> {
     const paths = pathsOf(source)
-    if (paths === undefined) return new Rows([], checkItems(source), signal)
+    if (paths === undefined) {
+      readerOf(options.format ?? 'jsonl')
+      return new Rows([], checkItems(source), options)
+    }
     const files: SourceFile[] = []
-    for (const path of paths) files.push(await describeFile(path, format))
-    return new Rows(files, undefined, signal)
+    for (const path of paths) {
+      const file = await describeFile(path, options.format)
+      readerOf(file.format)
+      files.push(file)
+    }
+    return new Rows(files, undefined, options)
   }
 
   /** Bytes read so far: of a compressed file, those on disk. Records count none. */
   get bytes(): number {
-    return this.#bytesBefore + this.#bytes
+    return this.#bytesBefore + Math.floor(this.#bytes)
   }
 
-  /** Yields the rows group by group, so that only a group costs a promise. Take each group whole. */
-  async *groups(): AsyncGenerator<Iterable<Row>, void, undefined> {
+  /** Which of the files the present group is from. */
+  get fileIndex(): number {
+    return this.#fileIndex
+  }
+
+  /**
+   * Yields the rows group by group, so that only a group costs a promise. Take each group whole.
+   *
+   * @param mark Where to begin, as a row of an earlier run said; the records of a program, which
+   *   know no place, come from the first on.
+   */
+  async *groups(mark: Mark = BEGIN): AsyncGenerator<Iterable<Row>, void, undefined> {
     if (this.#items !== undefined) {
-      yield* this.#groupsOfItems(this.#items)
+      yield* this.#groupsOfItems(this.#items, mark)
       return
     }
-    for (const file of this.files) {
-      const name = file.path === STANDARD_INPUT ? 'standard input' : file.path
-      const reader = new ItemReader(this.files.length > 1 ? name : undefined)
-      const onRead = (bytes: number) => {
-        this.#bytes = bytes
+    for (let at = 0; at < this.files.length; ) {
+      const files = this.#together(at)
+      this.#fileIndex = at
+      if (at >= mark.file) {
+        const from = at === mark.file ? mark : BEGIN
+        const inputs = files.map((file) => this.#inputOf(file, from))
+        yield* readerOf(files[0]?.format ?? 'jsonl')(inputs)
       }
-      for await (const chunk of readFile(file, this.#signal, onRead)) yield reader.rows(chunk)
-      yield reader.end()
-      this.#bytesBefore += this.#bytes
+      // The size is what progress goes by; of a pipe, what came out of it.
+      const sizes = files.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0)
+      this.#bytesBefore += Math.max(sizes, this.#bytes)
       this.#bytes = 0
+      at += files.length
     }
   }
 
-  async *#groupsOfItems(
-    items: Exclude<ImportSource, string>
-  ): AsyncGenerator<Iterable<Row>, void, undefined> {
-    const reader = new ItemReader(undefined)
-    if (Symbol.asyncIterator in items) {
-      for await (const item of abortable<unknown>(items, this.#signal, 'import')) {
-        if (item instanceof Uint8Array) this.#bytes += item.byteLength
-        yield reader.rows(item)
-      }
-    } else {
-      yield reader.allRows(items)
+  /** The file at this index, and those behind it that are read as one with it. */
+  #together(at: number): readonly SourceFile[] {
+    const rest = this.files.slice(at)
+    const other = rest.findIndex((file) => file.format !== rest[0]?.format)
+    const alike = other === -1 ? rest : rest.slice(0, other)
+    return isJoint(rest[0]?.format) ? alike : rest.slice(0, 1)
+  }
+
+  #inputOf(file: SourceFile, from: Mark): Input {
+    const { signal } = this.#options
+    const name = file.path === STANDARD_INPUT ? 'standard input' : file.path
+    let before = 0
+    const told = (bytes: number) => {
+      this.#bytes += bytes - before
+      before = bytes
     }
-    yield reader.end()
+    return {
+      name,
+      file: this.files.length > 1 ? name : undefined,
+      path: file.bytes === undefined || file.unpack !== undefined ? undefined : file.path,
+      from: from.offset > 0 ? from : undefined,
+      bytes: file.bytes,
+      chunks: (share = 1) => {
+        const onRead = (bytes: number) => told(bytes * share)
+        return readFile(file, { signal, offset: from.offset, onRead })
+      },
+      told,
+      options: this.#options
+    }
+  }
+
+  /** What comes first tells whether a program hands over bytes or records. */
+  async *#groupsOfItems(items: Items, mark: Mark): AsyncGenerator<Iterable<Row>, void, undefined> {
+    const { signal } = this.#options
+    if (Symbol.asyncIterator in items) {
+      const iterator = abortable<unknown>(items, signal, 'import')
+      try {
+        const first = await iterator.next()
+        if (first.done === true) return
+        if (first.value instanceof Uint8Array) {
+          yield* this.#rowsOfBytes(first.value, iterator, mark)
+        } else {
+          const records = new Records()
+          yield [records.row(first.value)]
+          for await (const item of iterator) yield [records.row(item)]
+        }
+      } finally {
+        await iterator.return()
+      }
+      return
+    }
+    yield* this.#groupsOfList(items, mark)
+  }
+
+  async *#groupsOfList(
+    items: Iterable<unknown>,
+    mark: Mark
+  ): AsyncGenerator<Iterable<Row>, void, undefined> {
+    const iterator = iterableOf(items)
+    try {
+      const first = iterator.next()
+      if (first.done === true) return
+      if (first.value instanceof Uint8Array) {
+        yield* this.#rowsOfBytes(first.value, asyncOf(iterator), mark)
+      } else {
+        yield new Records().rows(first.value, iterator)
+      }
+    } finally {
+      iterator.return()
+    }
+  }
+
+  async *#rowsOfBytes(
+    first: Uint8Array,
+    rest: AsyncIterable<unknown>,
+    mark: Mark
+  ): AsyncGenerator<Iterable<Row>, void, undefined> {
+    const count = (chunk: Uint8Array) => {
+      this.#bytes += chunk.byteLength
+      return chunk
+    }
+    const chunks = async function* () {
+      yield count(first)
+      for await (const item of rest) {
+        if (!(item instanceof Uint8Array)) throw mixed()
+        yield count(item)
+      }
+    }
+    const input: Input = {
+      name: 'the bytes given',
+      file: undefined,
+      path: undefined,
+      from: mark.offset > 0 ? mark : undefined,
+      bytes: undefined,
+      chunks: () => behind(mark.offset, chunks()),
+      told: () => undefined,
+      options: this.#options
+    }
+    yield* readerOf(this.#options.format ?? 'jsonl')([input])
   }
 }
 
-/** Turns the items of one source, either all chunks of bytes or all records, into rows. */
-class ItemReader {
-  readonly #file: string | undefined
-  readonly #splitter = new LineSplitter()
-  #kind: 'bytes' | 'records' | undefined
-  #records = 0
+/** Numbers the records that a program hands over. */
+class Records {
+  #count = 0
 
-  constructor(file: string | undefined) {
-    this.#file = file
+  row(value: unknown): Row {
+    if (value instanceof Uint8Array) throw mixed()
+    this.#count += 1
+    const line = this.#count
+    return { line, bytes: 0, file: undefined, text: undefined, value, fault: undefined }
   }
 
-  rows(item: unknown): Iterable<Row> {
-    return item instanceof Uint8Array ? this.#lines(item) : [this.#record(item)]
+  /** Pulls the records one by one, as the rows are asked for. */
+  *rows(first: unknown, rest: Iterable<unknown>): Generator<Row, void> {
+    yield this.row(first)
+    for (const value of rest) yield this.row(value)
   }
+}
 
-  /** Pulls the items one by one, as the rows are asked for. */
-  *allRows(items: Iterable<unknown>): Generator<Row, void> {
-    for (const item of items) {
-      if (item instanceof Uint8Array) yield* this.#lines(item)
-      else yield this.#record(item)
-    }
-  }
+/** A generator can be left and taken up again, which not every iterable can. */
+function* iterableOf(items: Iterable<unknown>): Generator<unknown, void> {
+  yield* items
+}
 
-  *end(): Generator<Row, void> {
-    for (const line of this.#splitter.end()) yield this.#row(line)
-  }
+async function* asyncOf(items: Iterable<unknown>): AsyncGenerator<unknown, void> {
+  yield* items
+}
 
-  *#lines(chunk: Uint8Array): Generator<Row, void> {
-    this.#expect('bytes')
-    for (const line of this.#splitter.push(chunk)) yield this.#row(line)
-  }
-
-  #record(value: unknown): Row {
-    this.#expect('records')
-    this.#records += 1
-    const line = this.#records
-    return { line, bytes: 0, file: this.#file, text: undefined, value, fault: undefined }
-  }
-
-  #expect(kind: 'bytes' | 'records'): void {
-    this.#kind ??= kind
-    if (kind !== this.#kind) throw new TypeError('An import source mixes bytes and records')
-  }
-
-  #row({ number, bytes, text, fault }: Line): Row {
-    return { line: number, bytes, file: this.#file, text, value: undefined, fault }
-  }
+function mixed(): TypeError {
+  return new TypeError('An import source mixes bytes and records')
 }
 
 function pathsOf(source: ImportSource): readonly string[] | undefined {
@@ -149,7 +224,7 @@ function pathsOf(source: ImportSource): readonly string[] | undefined {
   return isList && source.every((one) => typeof one === 'string') ? source : undefined
 }
 
-function checkItems(source: ImportSource): Exclude<ImportSource, string> {
+function checkItems(source: ImportSource): Items {
   const isObject = typeof source === 'object' && source !== null
   // Bytes are iterable too, but byte by byte, which nobody means.
   const isItems = isObject && (Symbol.asyncIterator in source || Symbol.iterator in source)

@@ -1,29 +1,47 @@
-import { isStoreError, StoreError } from '../errors.ts'
+import { StoreError } from '../errors.ts'
 import type { ImportOptions, ImportProgress, ImportReport } from '../types.ts'
-import type { Batch, Rejection } from './batch.ts'
+import type { Outcome, Rejection } from './batch.ts'
+import { Rate } from './rate.ts'
 import type { RejectFile } from './reject-file.ts'
+import type { Resume } from './resume.ts'
 import type { Rows } from './rows.ts'
 
-const REPORTED_MAX = 1000
+export const REPORTED_MAX = 1000
 const PROGRESS_MS = 100
 
 /** Counts what an import does: `records = concepts + associations + rejectedCount` at its end. */
 export class Tally {
-  records = 0
-  #concepts = 0
-  #associations = 0
-  #rejectedCount = 0
-  readonly #rejected: ImportReport['rejected'] = []
+  /** Read so far, those that were done before included. */
+  records: number
+  #concepts: number
+  #associations: number
+  #rejectedCount: number
+  readonly #rejected: Rejection[]
   readonly #rows: Rows
   readonly #rejectFile: RejectFile | undefined
+  readonly #resume: Resume | undefined
   readonly #options: ImportOptions
   readonly #began = performance.now()
+  readonly #rate: Rate
   #toldAt = this.#began
 
-  constructor(rows: Rows, rejectFile: RejectFile | undefined, options: ImportOptions) {
+  constructor(
+    rows: Rows,
+    rejectFile: RejectFile | undefined,
+    resume: Resume | undefined,
+    options: ImportOptions
+  ) {
+    const { place, reported = [] } = resume ?? {}
+    this.records = place?.mark.records ?? 0
+    this.#concepts = place?.concepts ?? 0
+    this.#associations = place?.associations ?? 0
+    this.#rejectedCount = place?.rejected ?? 0
+    this.#rejected = reported.slice(0, REPORTED_MAX)
     this.#rows = rows
     this.#rejectFile = rejectFile
+    this.#resume = resume
     this.#options = options
+    this.#rate = new Rate(this.#began, this.records, rows.bytes)
   }
 
   /**
@@ -31,52 +49,63 @@ export class Tally {
    *
    * @throws StoreError `IMPORT_LINE_INVALID` for its first bad row when the import is strict.
    */
-  async add(batch: Batch, rejected: readonly { command: number; error: Error }[]): Promise<void> {
-    const left = new Set(rejected.map(({ command }) => command))
-    batch.commands.forEach((command, index) => {
-      if (left.has(index)) return
-      if (command.do === 'learn') this.#concepts += 1
-      else this.#associations += 1
-    })
-    const rejections = batch.rejections(rejected)
+  async add({ concepts, associations, rejected, rejections }: Outcome): Promise<void> {
+    this.#concepts += concepts
+    this.#associations += associations
+    this.#rejectedCount += rejected
     const [first] = rejections
     if (first === undefined) return
     const room = REPORTED_MAX - this.#rejected.length
-    const described = rejections.map(describe)
-    this.#rejectedCount += rejections.length
-    this.#rejected.push(...described.slice(0, room).map(({ line, reason }) => ({ line, reason })))
-    await this.#rejectFile?.write(described)
+    for (const one of rejections.slice(0, room)) this.#rejected.push({ ...one, text: undefined })
+    await this.#rejectFile?.write(rejections)
     if (this.#options.strict === true) throw lineInvalid(first)
   }
 
   /** Tells the caller how far the import is, unless that was done a moment ago. */
   tell(always = false): void {
     const { onProgress } = this.#options
+    if (onProgress === undefined) return
     const now = performance.now()
-    if (onProgress === undefined || (!always && now - this.#toldAt < PROGRESS_MS)) return
+    if (!always && now - this.#toldAt < PROGRESS_MS) return
     this.#toldAt = now
     const { bytes, bytesTotal } = this.#rows
+    this.#rate.update(now, this.records, bytes)
+    const secondsLeft =
+      bytesTotal === undefined ? undefined : this.#rate.secondsFor(bytesTotal - bytes)
     const progress: ImportProgress = {
       records: this.records,
       concepts: this.#concepts,
       associations: this.#associations,
       rejected: this.#rejectedCount,
       bytes,
+      ...(bytesTotal === undefined ? {} : { bytesTotal }),
+      recordsPerSecond: this.#rate.recordsPerSecond,
+      ...(secondsLeft === undefined ? {} : { secondsLeft }),
       seconds: this.#seconds(now)
     }
-    onProgress(bytesTotal === undefined ? progress : { ...progress, bytesTotal })
+    onProgress(progress)
   }
 
   report(position: number): ImportReport {
+    const resume = this.#resume
     return {
-      records: this.records,
+      records: resume?.isDone === true ? this.#decided : this.records,
       concepts: this.#concepts,
       associations: this.#associations,
-      rejected: this.#rejected,
+      rejected: this.#rejected
+        .toSorted((a, b) => a.number - b.number)
+        .map(({ line, reason }) => ({ line, reason })),
       rejectedCount: this.#rejectedCount,
       seconds: this.#seconds(performance.now()),
-      position
+      position,
+      ...(resume === undefined
+        ? {}
+        : { resumedFrom: resume.recordsDone, alreadyImported: resume.isImported })
     }
+  }
+
+  get #decided(): number {
+    return this.#concepts + this.#associations + this.#rejectedCount
   }
 
   #seconds(now: number): number {
@@ -84,20 +113,7 @@ export class Tally {
   }
 }
 
-function describe({ row, error }: Rejection): { line: number; reason: string; text?: string } {
-  const { line, file, text } = row
-  const code = isStoreError(error) ? error.code : 'IMPORT_LINE_INVALID'
-  const reason = `${file === undefined ? '' : `${file}: `}${error.message} (${code})`
-  return text === undefined ? { line, reason } : { line, reason, text }
-}
-
-function lineInvalid(rejection: Rejection): StoreError<'IMPORT_LINE_INVALID'> {
-  const { line, reason } = describe(rejection)
+function lineInvalid({ line, reason, error }: Rejection): StoreError<'IMPORT_LINE_INVALID'> {
   const message = `Line ${line} is invalid: ${reason}`
-  return new StoreError(
-    'IMPORT_LINE_INVALID',
-    message,
-    { line, reason },
-    { cause: rejection.error }
-  )
+  return new StoreError('IMPORT_LINE_INVALID', message, { line, reason }, { cause: error })
 }

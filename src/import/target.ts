@@ -8,6 +8,10 @@ export interface LenientOptions {
   createMissing?: boolean
   /** Checks the commands, but appends nothing. */
   dryRun?: boolean
+  /** Remembers the commit under this key, also when nothing of it is accepted. */
+  idempotencyKey?: string
+  /** Told what is left out once the commands are staged; gives the headers of the commit. */
+  headersOf?: (rejected: LenientResult['rejected']) => Record<string, string>
 }
 
 export interface LenientResult {
@@ -21,8 +25,15 @@ export interface ImportTarget {
   readonly position: number
   /**
    * Like `commit`, but a bad command is left out and reported instead of failing all of them.
-   * The rest is atomic. Calls made one after another take effect in that order, and later ones see
-   * the staged commands of earlier ones. Also resolves when every command was rejected.
+   * The rest is atomic. Calls made one after another take effect in that order, later ones see
+   * the staged commands of earlier ones, and behind one that failed none takes effect any more.
+   * Also resolves when every command was rejected, or none given.
    */
   commitLenient(commands: readonly Command[], options: LenientOptions): Promise<LenientResult>
+  /** Position of the acknowledged commit with this idempotency key. */
+  commitOf(idempotencyKey: string): number | undefined
+  /** Headers of the commit whose first event has this position. */
+  headersAt(position: number): Promise<Readonly<Record<string, string>>>
+  /** Keys of the imports under way that can be resumed: one at a time each. */
+  readonly resumable: Set<string>
 }

@@ -133,6 +133,30 @@ describe('sutra import', () => {
     const stats = JSON.parse((await sutra('stats', '--dir', interrupted, '--json')).stdout)
     expect(stats.counts.concepts).toBe(stats.position)
   })
+
+  test.skipIf(process.platform === 'win32')('goes on after Ctrl-C where it was', async () => {
+    const interrupted = join(home, 'resumed')
+    const source = join(home, 'many.jsonl')
+    const lines = Array.from({ length: 30_000 }, (_, i) =>
+      JSON.stringify({ kind: 'concept', key: `k${i}`, content: `c ${i}` })
+    )
+    await writeFile(source, lines.join('\n'))
+    const args = ['import', source, '--dir', interrupted, '--resume-key', 'many']
+    const child = start(args)
+    await waitFor(() => existsSync(join(interrupted, 'FORMAT')))
+    child.kill('SIGINT')
+    const first = await end(child)
+    const stats = JSON.parse((await sutra('stats', '--dir', interrupted, '--json')).stdout)
+
+    const report = JSON.parse((await sutra(...args, '--json')).stdout)
+    const again = await sutra(...args)
+
+    expect(first).toMatchObject({ code: 130, stderr: expect.stringContaining('Interrupted') })
+    expect(first.stderr).toContain('The same command will go on from here')
+    expect(report).toMatchObject({ concepts: 30_000, position: 30_000 })
+    expect(report.resumedFrom).toBe(stats.position)
+    expect(again.stdout).toContain('An earlier run had imported all of it')
+  })
 })
 
 describe('sutra get', () => {

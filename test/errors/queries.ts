@@ -179,16 +179,10 @@ export const QUERIES: RefusedCall[] = [
     details: { operation: 'embed' }
   },
   {
-    code: 'UNSUPPORTED',
-    when: 'an import is to be resumed',
-    act: async (store) => store.import([], { resumeKey: 'x' }),
-    details: { operation: 'import with resumeKey' }
-  },
-  {
-    code: 'UNSUPPORTED',
-    when: 'an import is of a format to come',
-    act: async (store) => store.import([], { format: 'csv' }),
-    details: { operation: 'import of csv' }
+    code: 'OPTION_INVALID',
+    when: 'a dry run is to be resumed',
+    act: async (store) => store.import([], { resumeKey: 'x', dryRun: true }),
+    details: { option: 'resumeKey' }
   },
   {
     code: 'OPTION_INVALID',

@@ -1,4 +1,4 @@
-import { rename } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { open, type StoreOptions } from 'sutra-storage'
@@ -20,6 +20,22 @@ const pid = process.pid
 const since = expect.any(String)
 
 export const STORIES: Story[] = [
+  {
+    code: 'IMPORT_SOURCE_CHANGED',
+    when: 'an import goes on with another file',
+    details: { resumeKey: 'x', before: expect.any(String), now: expect.any(String) },
+    tell: async (expected) => {
+      const { directory } = await sampleStore()
+      await using store = await open(directory)
+      const source = await temporaryPath('lines.jsonl')
+      await writeFile(source, '{"kind":"concept","content":"One"}\n')
+      await store.import(source, { resumeKey: 'x' })
+      const before = await look(store)
+      await writeFile(source, '{"kind":"concept","content":"Two"}\n')
+      await expectError(store.import(source, { resumeKey: 'x' }), expected)
+      expect(await look(store)).toEqual(before)
+    }
+  },
   {
     code: 'STORE_LOCKED',
     when: 'this very thread has it open',

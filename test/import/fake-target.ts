@@ -31,6 +31,9 @@ export class FakeTarget implements ImportTarget {
   /** Commands that were accepted, in order. */
   readonly accepted: Command[] = []
   readonly commitSizes: number[] = []
+  readonly resumable = new Set<string>()
+  /** Headers of the commits by their keys. */
+  readonly headers = new Map<string, Readonly<Record<string, string>>>()
   calls = 0
   inFlight = 0
   inFlightMax = 0
@@ -51,6 +54,8 @@ export class FakeTarget implements ImportTarget {
     this.#options.onCommit?.(call)
     // Staging is synchronous, as it is in the store: later calls see it at once.
     const rejected = this.#stage(commands, options)
+    const { idempotencyKey: key, headersOf } = options
+    if (key !== undefined) this.headers.set(key, headersOf?.(rejected) ?? {})
     this.commitSizes.push(commands.length)
     this.inFlight += 1
     this.inFlightMax = Math.max(this.inFlightMax, this.inFlight)
@@ -58,6 +63,15 @@ export class FakeTarget implements ImportTarget {
     await setTimeout(typeof delayMs === 'number' ? delayMs : delayMs(call))
     this.inFlight -= 1
     return { rejected }
+  }
+
+  commitOf(idempotencyKey: string): number | undefined {
+    const index = [...this.headers.keys()].indexOf(idempotencyKey)
+    return index < 0 ? undefined : index
+  }
+
+  async headersAt(position: number): Promise<Readonly<Record<string, string>>> {
+    return [...this.headers.values()][position] ?? {}
   }
 
   #stage(commands: readonly Command[], options: LenientOptions): LenientResult['rejected'] {
@@ -84,7 +98,7 @@ function apply(
   createMissing: boolean
 ): StoreError | undefined {
   if (command.do === 'learn') {
-    if (command.content === '') {
+    if (command.content === '' && command.stub !== true) {
       const details = { field: 'content', received: '', expected: 'a non-empty string' }
       return new StoreError('COMMAND_INVALID', 'content must not be empty', details)
     }
@@ -102,7 +116,13 @@ function apply(
     if (createMissing) concepts.set(id, '')
     else return new StoreError('CONCEPT_NOT_FOUND', `Concept ${id} does not exist`, { id })
   }
-  associations.add([...ends, command.type, command.key].join(' '))
+  const name = [...ends, command.type, command.key].join(' ')
+  if (command.ifExists === 'fail' && associations.has(name)) {
+    const [source = '', target = ''] = ends
+    const details = { source, target, type: command.type, version: 1 }
+    return new StoreError('ASSOCIATION_EXISTS', `Association ${name} exists`, details)
+  }
+  associations.add(name)
   return undefined
 }
 

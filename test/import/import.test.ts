@@ -448,8 +448,7 @@ describe('what cannot be done is refused before anything is written', () => {
     ['an unknown choice', { ifExists: 'skip' }, 'OPTION_INVALID', { option: 'ifExists' }],
     ['an unknown format', { format: 'xml' }, 'OPTION_INVALID', { option: 'format' }],
     ['a signal that is none', { signal: {} }, 'OPTION_INVALID', { option: 'signal' }],
-    ['resuming', { resumeKey: 'nightly' }, 'UNSUPPORTED', { operation: 'import with resumeKey' }],
-    ['CSV', { format: 'csv' }, 'UNSUPPORTED', { operation: 'import of csv' }]
+    ['a window of less', { window: -1 }, 'OPTION_INVALID', { option: 'window' }]
   ])('%s', async (_, options, code, details) => {
     const target = new FakeTarget()
 
@@ -478,22 +477,6 @@ describe('what cannot be done is refused before anything is written', () => {
     await expect(importRecords(new FakeTarget(), directory, {})).rejects.toMatchObject({
       code: 'IMPORT_SOURCE_INVALID'
     })
-  })
-
-  test.each([['graph.csv'], ['graph.nt.gz'], ['graph.parquet']])('a file %s', async (name) => {
-    const path = await file(name, 'a,b\n')
-
-    const promise = importRecords(new FakeTarget(), path, {})
-
-    await expect(promise).rejects.toMatchObject({ code: 'UNSUPPORTED' })
-  })
-
-  test('zstd, where this Node cannot unpack it', async () => {
-    const path = await file('graph.jsonl.zst', Buffer.from([0x28, 0xb5, 0x2f, 0xfd]))
-    const zlib: object = await import('node:zlib')
-    const code = 'createZstdDecompress' in zlib ? 'IMPORT_SOURCE_INVALID' : 'UNSUPPORTED'
-
-    await expect(importRecords(new FakeTarget(), path, {})).rejects.toMatchObject({ code })
   })
 
   test('a reject file that is a source under another name', async () => {

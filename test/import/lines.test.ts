@@ -54,6 +54,30 @@ describe('a source split into lines', () => {
     expect(lines[2]).toMatchObject({ number: 3, fault: 'not valid UTF-8' })
   })
 
+  test('says where a line starts, and goes on from there the same way', () => {
+    const piece = fc.constantFrom('a', 'ü', '\n', '\r\n', '\ufeff', 'xyz')
+    const texts = fc.array(piece, { minLength: 1 }).map((pieces) => Buffer.from(pieces.join('')))
+
+    fc.assert(
+      fc.property(texts, fc.array(fc.nat(40)), (whole, at) => {
+        const splitter = new LineSplitter(1000)
+        const lines = [
+          ...cut(whole, at).flatMap((chunk) => [...splitter.push(chunk)]),
+          ...splitter.end()
+        ]
+        for (const { start, number } of lines) {
+          if (start === undefined) continue
+          const second = new LineSplitter(1000)
+          second.beginAt({ offset: start, line: number })
+          const rest = [...second.push(whole.subarray(start)), ...second.end()]
+          const plain = ({ number: line, text }: Line) => ({ line, text })
+          expect(rest.map(plain)).toEqual(lines.slice(number - 1).map(plain))
+        }
+      }),
+      { numRuns: 1000 }
+    )
+  })
+
   test('reads a source of one chunk far larger than a block', () => {
     const count = 200_000
     const whole = Buffer.from(Array.from({ length: count }, (_, i) => `line ${i}\n`).join(''))
@@ -90,7 +114,9 @@ function texts(chunks: Buffer[]): (string | undefined)[] {
 
 function split(chunks: Buffer[], maxBytes: number): Line[] {
   const splitter = new LineSplitter(maxBytes)
-  return [...chunks.flatMap((chunk) => [...splitter.push(chunk)]), ...splitter.end()]
+  const lines = [...chunks.flatMap((chunk) => [...splitter.push(chunk)]), ...splitter.end()]
+  // Where a line starts is known of some alone, and has a test of its own.
+  return lines.map(({ start: _, ...line }) => line)
 }
 
 function cut(whole: Buffer, at: number[]): Buffer[] {

@@ -2,17 +2,27 @@ import { type Command, Option } from 'commander'
 import type { ImportOptions, ImportProgress, ImportReport, StoreOptions } from '../../index.ts'
 import { given, onStore, toInteger } from '../arguments.ts'
 import { loadEmbed } from '../embed-module.ts'
+import { type FormatFlags, formatOptions, onFormat } from '../format-flags.ts'
 import { formatCount, formatMany, formatSeconds } from '../output.ts'
 import { ProgressLine } from '../progress.ts'
-import { type Session, type StoreFlags, UsageError } from '../session.ts'
+import { type Session, type StoreFlags, UsageError, warn } from '../session.ts'
 
 type VectorOptions = NonNullable<StoreOptions['vectors']>
 
 interface Flags
   extends StoreFlags,
+    FormatFlags,
     Pick<
       ImportOptions,
-      'format' | 'ifExists' | 'createMissing' | 'strict' | 'rejectFile' | 'dryRun' | 'durability'
+      | 'format'
+      | 'ifExists'
+      | 'createMissing'
+      | 'window'
+      | 'strict'
+      | 'rejectFile'
+      | 'resumeKey'
+      | 'dryRun'
+      | 'durability'
     >,
     Partial<Pick<VectorOptions, 'dimensions' | 'metric' | 'model' | 'quantization'>> {
   embed?: string
@@ -26,14 +36,16 @@ const QUANTIZATIONS = ['f32', 'f16', 'bf16', 'i8']
 const REJECTED_SHOWN = 10
 
 export function addImport(program: Command, session: Session): void {
-  onStore(program.command('import'))
-    .description('Import files of JSON Lines, plain or compressed; creates the store if need be')
+  onFormat(onStore(program.command('import')))
+    .description('Import files of records, plain or compressed; creates the store if need be')
     .argument('<file...>', 'files to import in this order; - is standard input')
     .addOption(choice('--format <format>', 'what the files hold', FORMATS))
     .addOption(choice('--if-exists <rule>', 'what to do with what is there', RULES))
     .option('--create-missing', 'make the ends of associations that do not exist')
+    .option('--window <records>', 'how long associations wait for their ends', toInteger)
     .option('--strict', 'stop at the first bad line')
     .option('--reject-file <file>', 'write every rejected line here, with its reason')
+    .option('--resume-key <name>', 'go on where an import of this name was cut off')
     .option('--dry-run', 'check everything, write nothing')
     .addOption(choice('--durability <mode>', 'when a commit is acknowledged', DURABILITIES))
     .option('--dimensions <count>', 'declare embeddings of so many numbers', toInteger)
@@ -42,12 +54,18 @@ export function addImport(program: Command, session: Session): void {
     .option('--model <name>', 'name of the embedding model')
     .option('--embed <module>', 'an ES module whose export `embed` turns texts into vectors')
     .action(async (files: string[], flags: Flags) => {
+      if (flags.resumeKey !== undefined) {
+        session.signal.addEventListener('abort', () =>
+          warn('The same command will go on from here')
+        )
+      }
       const options = await storeOptions(flags)
       const bar = new ProgressLine()
       await session.withStore(flags.dir, options, async (store) => {
         try {
           const report = await store.import(files, {
             ...importOptions(flags),
+            ...formatOptions(flags),
             signal: session.signal,
             onProgress: (progress) => show(bar, progress)
           })
@@ -66,8 +84,10 @@ function choice(flags: string, description: string, choices: readonly string[]):
 }
 
 function importOptions(flags: Flags): ImportOptions {
-  const { format, ifExists, createMissing, strict, rejectFile, dryRun, durability } = flags
-  return given({ format, ifExists, createMissing, strict, rejectFile, dryRun, durability })
+  const { format, ifExists, createMissing, window, strict, rejectFile } = flags
+  const { resumeKey, dryRun, durability } = flags
+  const rules = { format, ifExists, createMissing, window, strict, rejectFile }
+  return given({ ...rules, resumeKey, dryRun, durability })
 }
 
 async function storeOptions(flags: Flags): Promise<StoreOptions> {
@@ -86,15 +106,16 @@ async function storeOptions(flags: Flags): Promise<StoreOptions> {
 }
 
 function show(bar: ProgressLine, progress: ImportProgress): void {
-  const { records, bytes, bytesTotal, seconds } = progress
-  const rate = Math.round(records / Math.max(seconds, 0.001))
-  const note = `${formatMany(records, 'record')}, ${formatCount(rate)}/s`
+  const { records, bytes, bytesTotal, recordsPerSecond } = progress
+  const rate = formatCount(Math.round(recordsPerSecond))
+  const note = `${formatMany(records, 'record')}, ${rate}/s`
   bar.update('import', bytes, bytesTotal, note)
 }
 
 async function print(report: ImportReport, flags: Flags, { printer }: Session): Promise<void> {
   const { records, concepts, associations, rejected, rejectedCount, seconds, position } = report
-  const rate = formatCount(Math.round(records / Math.max(seconds, 0.001)))
+  const { resumedFrom = 0, alreadyImported } = report
+  const rate = formatCount(Math.round((records - resumedFrom) / Math.max(seconds, 0.001)))
   const verb = flags.dryRun ? 'would be imported' : 'imported'
   await printer.line(
     `${formatMany(concepts, 'concept')} and ${formatMany(associations, 'association')} ${verb}`,
@@ -105,6 +126,10 @@ async function print(report: ImportReport, flags: Flags, { printer }: Session): 
       `position ${formatCount(position)}`,
     'dim'
   )
+  if (alreadyImported) await printer.line('An earlier run had imported all of it', 'dim')
+  else if (resumedFrom > 0) {
+    await printer.line(`An earlier run had done ${formatMany(resumedFrom, 'record')}`, 'dim')
+  }
   if (rejectedCount === 0) return
   await printer.line(`${formatMany(rejectedCount, 'line')} rejected`, 'bad')
   const shown = rejected.slice(0, REJECTED_SHOWN)

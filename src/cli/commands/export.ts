@@ -1,0 +1,193 @@
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { dirname, extname } from 'node:path'
+import { type Duplex, Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import zlib from 'node:zlib'
+import { type Command, Option } from 'commander'
+import { type ExportOptions, type ExportProgress, StoreError } from '../../index.ts'
+import { collect, given, onStore } from '../arguments.ts'
+import { formatBytes, formatCount, formatMany, formatSeconds } from '../output.ts'
+import { ProgressLine } from '../progress.ts'
+import { type Session, type StoreFlags, UsageError } from '../session.ts'
+
+type Format = NonNullable<ExportOptions['format']>
+type Packing = 'gzip' | 'zstd'
+
+interface Flags extends StoreFlags {
+  out: string
+  format?: Format
+  gzip?: true
+  type?: string[]
+  /** `false` for `--no-vectors` and `--no-associations`. */
+  vectors: boolean
+  associations: boolean
+}
+
+interface Report {
+  file: string
+  format: Format
+  /** The store as it was at this position. */
+  position: number
+  concepts: number
+  associations: number
+  /** On disk. */
+  bytes: number
+  seconds: number
+}
+
+const STANDARD_OUTPUT = '-'
+const FORMATS: readonly Format[] = ['jsonl', 'csv', 'ntriples', 'parquet', 'arrow']
+const FORMAT_OF: Readonly<Record<string, Format>> = {
+  '.csv': 'csv',
+  '.nt': 'ntriples',
+  '.parquet': 'parquet',
+  '.arrow': 'arrow'
+}
+/** An import finds its way about in these, which it cannot in a compressed file. */
+const PLAIN: readonly Format[] = ['parquet', 'arrow']
+
+export function addExport(program: Command, session: Session): void {
+  onStore(program.command('export'))
+    .description('Write all concepts and associations to a file that an import takes back')
+    .requiredOption('--out <file>', 'file to write; .gz and .zst compress; - is standard output')
+    .addOption(new Option('--format <format>', 'where the name does not tell').choices(FORMATS))
+    .option('--gzip', 'compress, whatever the name of the file')
+    .option('--type <type>', 'concepts of this type alone; may be given several times', collect)
+    .option('--no-vectors', 'leave out embeddings')
+    .option('--no-associations', 'leave out associations')
+    .action(async (flags: Flags) => {
+      const { format, packing } = plan(flags)
+      const { out, type: types, vectors, associations } = flags
+      const bar = new ProgressLine()
+      await session.read(flags, async (store) => {
+        const view = await store.view()
+        const told: { last?: ExportProgress } = {}
+        const chunks = view.export({
+          ...given({ types }),
+          ...{ format, vectors, associations, signal: session.signal },
+          onProgress: (progress) => {
+            told.last = progress
+            show(bar, progress)
+          }
+        })
+        try {
+          const bytes = await write(out, chunks, packing)
+          bar.stop()
+          const { concepts = 0, associations: links = 0, seconds = 0 } = told.last ?? {}
+          const counted = { concepts, associations: links, bytes, seconds }
+          const report: Report = { file: out, format, position: view.position, ...counted }
+          if (out === STANDARD_OUTPUT) return
+          if (flags.json) await session.printer.json(report)
+          else await print(report, session)
+        } finally {
+          bar.stop()
+          await view.close()
+        }
+      })
+    })
+}
+
+/** What is to be written, found out before anything is opened. */
+function plan({ out, json, ...flags }: Flags): { format: Format; packing: Packing | undefined } {
+  const extension = extname(out).toLowerCase()
+  const named = extension === '.gz' ? 'gzip' : extension === '.zst' ? 'zstd' : undefined
+  const inner = named === undefined ? extension : extname(out.slice(0, -extension.length))
+  const format = flags.format ?? FORMAT_OF[inner.toLowerCase()] ?? 'jsonl'
+  const packing = named ?? (flags.gzip ? 'gzip' : undefined)
+  if (inner.toLowerCase() === '.tsv' && flags.format === undefined) {
+    throw new UsageError('Tab-separated files are read, not written: use .csv')
+  }
+  if (out === STANDARD_OUTPUT && json) {
+    throw new UsageError('--json has no place beside a file on standard output')
+  }
+  if (packing !== undefined && PLAIN.includes(format)) {
+    throw new UsageError(`A file of ${format} is read where it stands: leave it uncompressed`)
+  }
+  return { format, packing }
+}
+
+async function write(
+  out: string,
+  chunks: AsyncIterable<Uint8Array>,
+  packing: Packing | undefined
+): Promise<number> {
+  // Made before anything is opened: this version of Node may lack it.
+  const packer = packing === undefined ? undefined : createPacker(packing)
+  if (out !== STANDARD_OUTPUT) {
+    return writeFile(out, async (file) => {
+      const save = async (packed: AsyncIterable<Uint8Array>): Promise<void> => {
+        for await (const chunk of packed) await file.appendFile(chunk)
+      }
+      if (packer === undefined) await save(chunks)
+      else await pipeline(chunks, packer, save)
+    })
+  }
+  const source = Readable.from(chunks, { objectMode: false })
+  const packed = packer === undefined ? [source] : [source, packer]
+  await pipeline([...packed, process.stdout], { end: false })
+  return 0
+}
+
+/**
+ * Writes beside the file and takes its place at the end, so that there is never half a file under
+ * its name. Killed before that, it leaves what the next export to this file writes over.
+ */
+async function writeFile(path: string, fill: (file: FileHandle) => Promise<void>): Promise<number> {
+  const partial = `${path}.partial`
+  const handle = await open(partial, 'w')
+  try {
+    await fill(handle)
+    await handle.sync()
+    const { size } = await handle.stat()
+    await handle.close()
+    await rename(partial, path)
+    await syncDirectory(dirname(path))
+    return size
+  } catch (error) {
+    await handle.close()
+    await rm(partial, { force: true })
+    throw error
+  }
+}
+
+/** Without it, a power cut may undo the rename. Windows has no such thing. */
+async function syncDirectory(directory: string): Promise<void> {
+  if (process.platform === 'win32') return
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(directory, 'r')
+    await handle.sync()
+  } finally {
+    await handle?.close()
+  }
+}
+
+function createPacker(packing: Packing): Duplex {
+  if (packing === 'gzip') return zlib.createGzip()
+  // Newer versions of Node have it, the types of the oldest one supported do not.
+  const { createZstdCompress } = zlib as { createZstdCompress?: () => Duplex }
+  if (createZstdCompress !== undefined) return createZstdCompress()
+  const operation = 'export with zstd'
+  const reason = `Node ${process.versions.node} cannot write it, Node 22.15 can; gzip works`
+  const message = `The ${operation} is not supported: ${reason}`
+  throw new StoreError('UNSUPPORTED', message, { operation, reason })
+}
+
+function show(bar: ProgressLine, progress: ExportProgress): void {
+  const { records, recordsTotal, bytes, seconds } = progress
+  const rate = Math.round(records / Math.max(seconds, 0.001))
+  const note = `${formatMany(records, 'record')}, ${formatCount(rate)}/s, ${formatBytes(bytes)}`
+  bar.update('export', records, recordsTotal, note)
+}
+
+async function print(report: Report, { printer }: Session): Promise<void> {
+  const { file, format, position, concepts, associations, bytes, seconds } = report
+  const what = `${formatMany(concepts, 'concept')} and ${formatMany(associations, 'association')}`
+  await printer.line(`${what} exported to ${file}`, 'good')
+  const rate = formatCount(Math.round((concepts + associations) / Math.max(seconds, 0.001)))
+  await printer.line(
+    `${formatBytes(bytes)} of ${format} in ${formatSeconds(seconds)} (${rate}/s), ` +
+      `position ${formatCount(position)}`,
+    'dim'
+  )
+}

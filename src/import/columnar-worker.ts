@@ -1,0 +1,21 @@
+/** The thread that unpacks a file of columns, piece by piece as it is asked. */
+import { workerData } from 'node:worker_threads'
+import { runInBackground, serve } from '../storage/worker-link.ts'
+import { readArrow } from './arrow.ts'
+import type { ColumnarFormat } from './columnar.ts'
+import type { Piece } from './columns.ts'
+import { readParquet } from './parquet.ts'
+
+runInBackground()
+// Given by columnar.ts, which starts this thread.
+const { path, format } = workerData as { path: string; format: ColumnarFormat }
+const slices = format === 'parquet' ? readParquet(path) : readArrow(path)
+let first = 1
+
+serve(async (): Promise<Piece | undefined> => {
+  const { value: slice } = await slices.next()
+  if (slice === undefined) return undefined
+  const piece = { first, ...slice }
+  first += slice.rows
+  return piece
+})

@@ -1,0 +1,29 @@
+import { type Line, LineSplitter } from './lines.ts'
+import type { Input, Row } from './reader.ts'
+
+/** Reads JSON Lines: one JSON value a line. */
+export async function* readJsonLines(input: Input): AsyncGenerator<Iterable<Row>, void> {
+  const splitter = new LineSplitter()
+  if (input.from !== undefined) splitter.beginAt(input.from)
+  for await (const chunk of input.chunks()) yield parsed(splitter.push(chunk), input.file)
+  yield parsed(splitter.end(), input.file)
+}
+
+function* parsed(lines: Iterable<Line>, file: string | undefined): Generator<Row, void> {
+  for (const { number: line, bytes, start, text, fault } of lines) {
+    if (text === '') continue
+    if (text === undefined) {
+      yield { line, bytes, start, file, text, value: undefined, fault }
+      continue
+    }
+    try {
+      yield { line, bytes, start, file, text, value: JSON.parse(text), fault: undefined }
+    } catch (error) {
+      // Looked at only here, so that a line that is not blank pays nothing for it.
+      if (text.trim() === '') continue
+      const reason = error instanceof Error ? error.message : String(error)
+      const fault = `not valid JSON: ${reason}`
+      yield { line, bytes, start, file, text, value: undefined, fault }
+    }
+  }
+}

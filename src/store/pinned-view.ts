@@ -1,0 +1,85 @@
+import { StoreError } from '../errors.ts'
+import { exportRows } from '../export/export.ts'
+import type { Pinned } from '../projections/pinned.ts'
+import { PinnedReader } from '../query/reader.ts'
+import type { VectorIndexReader } from '../query/search.ts'
+import type { ExportOptions, View } from '../types.ts'
+import type { Engine } from './engine.ts'
+import type { HeldIndex } from './vector-access.ts'
+
+/** A state of the store that stays as it is. Pinning copies nothing. */
+export class PinnedView extends PinnedReader implements View {
+  readonly #engine: Engine
+  readonly #pinned: Pinned
+  readonly #vectors: HeldIndex | undefined
+  readonly #onClose: () => void
+  readonly #exports = new Set<AsyncGenerator<Uint8Array, void>>()
+  #isClosed = false
+
+  constructor(engine: Engine, pinned: Pinned, onClose: () => void) {
+    super(engine)
+    this.#engine = engine
+    this.#pinned = pinned
+    this.#vectors = engine.holdVectors()
+    this.#onClose = onClose
+    pinned.snapshot.hold()
+  }
+
+  get position(): number {
+    return this.#pinned.position
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#onClose()
+    // One whose consumer never comes back would hold the snapshot, and with it the store, forever.
+    for (const chunks of this.#exports) await chunks.return()
+    this.#vectors?.client.unpin(this.#vectors.pin)
+    await this.#pinned.snapshot.release()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async *export(options: ExportOptions = {}): AsyncGenerator<Uint8Array, void> {
+    const pinned = this.pin()
+    const chunks = exportRows(
+      {
+        pinned,
+        dimensions: this.host.vectorShape()?.dimensions ?? 0,
+        vectors: async (revisions) =>
+          this.vectorIndex('export').vectors(revisions, pinned.position),
+        assertOpen: () => this.#assertOpen()
+      },
+      options
+    )
+    this.#exports.add(chunks)
+    try {
+      yield* chunks
+      // Ended by `close`: what came out is not the whole file, which must not go unnoticed.
+      this.#assertOpen()
+    } finally {
+      this.#exports.delete(chunks)
+    }
+  }
+
+  protected override vectorIndex(operation: string): VectorIndexReader {
+    return this.#engine.vectorIndex(operation, this.#vectors)
+  }
+
+  protected pin(): Pinned {
+    if (!this.#isClosed) return this.#pinned
+    const { position } = this.#pinned
+    throw new StoreError('VIEW_CLOSED', `The view of position ${position} is closed`, { position })
+  }
+
+  #assertOpen(): void {
+    if (!this.#engine.closing.signal.aborted) {
+      this.pin()
+      return
+    }
+    throw new StoreError('STORE_CLOSED', 'The store is closed', { operation: 'export' })
+  }
+}

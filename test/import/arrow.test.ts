@@ -1,0 +1,141 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import {
+  Bool,
+  DateMillisecond,
+  Field,
+  FixedSizeList,
+  Float32,
+  Int64,
+  List,
+  Struct,
+  type Table,
+  tableFromArrays,
+  tableToIPC,
+  Utf8,
+  vectorFromArray,
+  Table as Whole
+} from 'apache-arrow'
+import { type ImportRecord, isStoreError, type Store } from 'sutra-storage'
+import { describe, expect, test } from 'vitest'
+import { openTemporaryStore } from '../support/open-store.ts'
+import { Random } from '../support/random.ts'
+import { temporaryPath } from '../support/temp.ts'
+
+describe('an import of Arrow', () => {
+  test('takes columns named as fields for these, and all others for metadata', async () => {
+    await using temporary = await openTemporaryStore({ vectors: { dimensions: 2 } })
+    const { store } = temporary
+    const list = new FixedSizeList(2, new Field('item', new Float32()))
+    const point = new Struct([new Field('x', new Float32()), new Field('y', new Float32())])
+    const words = new List(new Field('item', new Utf8()))
+    const path = await arrowFile(
+      new Whole({
+        key: vectorFromArray([7n, 8n, null], new Int64()),
+        content: vectorFromArray(['seven', 'eight', null], new Utf8()),
+        embedding: vectorFromArray([[0.1, 0.2], null, null], list),
+        year: vectorFromArray([1999n, 2n ** 60n, null], new Int64()),
+        seen: vectorFromArray([new Date(0), null, null], new DateMillisecond()),
+        good: vectorFromArray([true, null, null], new Bool()),
+        at: vectorFromArray([{ x: 0.5, y: 2 }, null, null], point),
+        words: vectorFromArray([['a', 'b'], [], null], words),
+        sourceKey: vectorFromArray([null, null, '7'], new Utf8()),
+        targetKey: vectorFromArray([null, null, '8'], new Utf8()),
+        type: vectorFromArray([null, null, 'next'])
+      })
+    )
+
+    const report = await store.import(path, { strict: true })
+
+    expect(report).toMatchObject({ concepts: 2, associations: 1, rejectedCount: 0 })
+    expect(await store.get({ key: '7' })).toMatchObject({
+      content: 'seven',
+      metadata: {
+        ...{ year: 1999, seen: '1970-01-01T00:00:00.000Z', good: true },
+        ...{ at: { x: 0.5, y: 2 }, words: ['a', 'b'] }
+      }
+    })
+    expect(await store.vector({ key: '7' })).toEqual(new Float32Array([0.1, 0.2]))
+    expect(await store.get({ key: '8' })).toMatchObject({
+      metadata: { year: '1152921504606846976', words: [] },
+      hasVector: false
+    })
+    expect(await store.neighbors({ key: '7' })).toMatchObject([{ type: 'next' }])
+  })
+
+  test.each(['file', 'stream'] as const)('reads the format of a %s', async (format) => {
+    await using temporary = await openTemporaryStore()
+    const table = tableFromArrays({ content: Array.from({ length: 2500 }, (_, i) => `${i}`) })
+    const path = await arrowFile(table, format)
+
+    expect(await temporary.store.import(path)).toMatchObject({ concepts: 2500, rejectedCount: 0 })
+  })
+
+  test('gives rows as they are to `map`', async () => {
+    await using temporary = await openTemporaryStore()
+    const path = await arrowFile(tableFromArrays({ name: ['one', 'two'], n: [1n, 2n] }))
+    const rows: unknown[] = []
+    const map = (row: unknown): ImportRecord => {
+      rows.push(row)
+      // The columns of the file above.
+      return { kind: 'concept', content: (row as { name: string }).name }
+    }
+
+    await temporary.store.import(path, { map })
+
+    expect(rows).toEqual([
+      { name: 'one', n: 1n },
+      { name: 'two', n: 2n }
+    ])
+  })
+
+  test('of a damaged file gives a typed error or rows, and always ends', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const random = new Random()
+    const words = Array.from({ length: 200 }, () => `word ${random.below(50)}`)
+    const path = await arrowFile(
+      new Whole({
+        content: vectorFromArray(words, new Utf8()),
+        kind: vectorFromArray(words.map(() => 'concept')),
+        n: vectorFromArray(
+          words.map((_, i) => [i]),
+          new List(new Field('item', new Float32()))
+        )
+      })
+    )
+    const whole = await readFile(path)
+
+    for (let round = 0; round < 25; round++) {
+      await writeFile(path, damage(whole, random))
+      const outcome = await outcomeOf(store, path)
+      expect(outcome, `round ${round}, SUTRA_TEST_SEED=${random.seed}`).toMatch(
+        /^(imported|IMPORT_SOURCE_INVALID|LIMIT_EXCEEDED|UNSUPPORTED)$/
+      )
+    }
+  })
+})
+
+async function arrowFile(table: Table, format: 'file' | 'stream' = 'file'): Promise<string> {
+  const path = await temporaryPath('rows.arrow')
+  await writeFile(path, tableToIPC(table, format))
+  return path
+}
+
+function damage(whole: Buffer, random: Random): Buffer {
+  const bytes = Buffer.from(whole)
+  if (random.below(6) === 0) return bytes.subarray(0, random.below(bytes.length))
+  for (let flips = 1 + random.below(4); flips > 0; flips--) {
+    const at = random.below(bytes.length)
+    bytes[at] = random.below(2) === 0 ? random.below(256) : (bytes[at] ?? 0) ^ 0xff
+  }
+  return bytes
+}
+
+async function outcomeOf(store: Store, path: string): Promise<string> {
+  try {
+    await store.import(path, { dryRun: true })
+    return 'imported'
+  } catch (error) {
+    return isStoreError(error) ? error.code : String(error)
+  }
+}

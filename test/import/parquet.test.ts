@@ -1,0 +1,211 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { parquetMetadata, type SchemaElement } from 'hyparquet'
+import { parquetWriteBuffer } from 'hyparquet-writer'
+import { ConceptId, type ImportRecord, isStoreError, type Store } from 'sutra-storage'
+import { describe, expect, test } from 'vitest'
+import { openTemporaryStore } from '../support/open-store.ts'
+import { Random } from '../support/random.ts'
+import { temporaryPath } from '../support/temp.ts'
+
+type Columns = Parameters<typeof parquetWriteBuffer>[0]['columnData']
+
+describe('an import of Parquet', () => {
+  test('takes columns named as fields for these, and all others for metadata', async () => {
+    await using temporary = await openTemporaryStore({ vectors: { dimensions: 2 } })
+    const { store } = temporary
+    const path = await parquetFile([
+      { name: 'key', data: [7n, 8n, null], type: 'INT64' },
+      { name: 'content', data: ['seven', 'eight', null], type: 'STRING' },
+      { name: 'strength', data: [0.5, null, null], type: 'DOUBLE' },
+      { name: 'lang', data: ['en', 'de', null], type: 'STRING' },
+      { name: 'year', data: [1999n, 2n ** 60n, null], type: 'INT64' },
+      { name: 'score', data: [1.5, Number.NaN, null], type: 'DOUBLE' },
+      { name: 'seen', data: [new Date(0), null, null], type: 'TIMESTAMP' },
+      { name: 'good', data: [true, false, null], type: 'BOOLEAN' },
+      { name: 'sourceKey', data: [null, null, '7'], type: 'STRING' },
+      { name: 'targetKey', data: [null, null, '8'], type: 'STRING' },
+      { name: 'type', data: [null, null, 'next'], type: 'STRING' }
+    ])
+
+    const report = await store.import(path, { strict: true })
+
+    expect(report).toMatchObject({ concepts: 2, associations: 1, rejectedCount: 0 })
+    expect(await store.get({ key: '7' })).toMatchObject({
+      ...{ content: 'seven', strength: 0.5, hasVector: false },
+      metadata: { lang: 'en', year: 1999, score: 1.5, seen: '1970-01-01T00:00:00.000Z', good: true }
+    })
+    expect(await store.get({ key: '8' })).toMatchObject({
+      metadata: { lang: 'de', year: '1152921504606846976', good: false }
+    })
+    expect(await store.neighbors({ key: '7' })).toMatchObject([{ type: 'next' }])
+  })
+
+  test('reads embeddings, and leaves those alone that are missing in a file of others', async () => {
+    await using temporary = await openTemporaryStore({ vectors: { dimensions: 2 } })
+    const { store } = temporary
+    await store.learn({ id: { key: 'b' }, content: 'B', embedding: [3, 4] })
+    const path = await parquetFile(
+      [
+        { name: 'embedding', data: [[0.1, 0.2], null] },
+        { name: 'key', data: ['a', 'b'] },
+        { name: 'content', data: ['A', 'B'] }
+      ],
+      { schema: schemaWithList('embedding', 'key', 'content') }
+    )
+
+    await store.import(path, { strict: true })
+
+    expect(await store.vector({ key: 'a' })).toEqual(new Float32Array([0.1, 0.2]))
+    expect(await store.vector({ key: 'b' })).toEqual(new Float32Array([3, 4]))
+  })
+
+  test('gives rows as they are to `map`, and names bad ones by their number', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const path = await parquetFile([
+      { name: 'n', data: [1n, 2n, 3n], type: 'INT64' },
+      { name: 'name', data: ['one', '', 'three'], type: 'STRING' }
+    ])
+    const rows: unknown[] = []
+    const map = (row: unknown): ImportRecord => {
+      rows.push(row)
+      // The columns of the file above.
+      return { kind: 'concept', content: (row as { name: string }).name }
+    }
+
+    const report = await store.import(path, { map })
+
+    expect(rows).toEqual([
+      { n: 1n, name: 'one' },
+      { n: 2n, name: '' },
+      { n: 3n, name: 'three' }
+    ])
+    expect(report).toMatchObject({ concepts: 2, rejectedCount: 1, rejected: [{ line: 2 }] })
+  })
+
+  test('numbers rows through all row groups and pieces', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const contents = Array.from({ length: 5000 }, (_, i) => (i % 1000 === 999 ? '' : `${i}`))
+    const path = await parquetFile([{ name: 'content', data: contents, type: 'STRING' }], {
+      rowGroupSize: 1700
+    })
+
+    const report = await store.import(path)
+
+    expect(report.rejected.map(({ line }) => line)).toEqual([1000, 2000, 3000, 4000, 5000])
+    expect(report).toMatchObject({ records: 5000, concepts: 4995 })
+    expect(await store.has(ConceptId.fromContent('4998'))).toBe(true)
+  })
+
+  test('stops on its signal', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const contents = Array.from({ length: 20_000 }, (_, i) => `number ${i}`)
+    const path = await parquetFile([{ name: 'content', data: contents, type: 'STRING' }])
+    const controller = new AbortController()
+    const map = (row: unknown): ImportRecord => {
+      controller.abort()
+      // As above.
+      return { kind: 'concept', ...(row as { content: string }) }
+    }
+
+    await expect(store.import(path, { map, signal: controller.signal })).rejects.toMatchObject({
+      code: 'ABORTED'
+    })
+  })
+
+  test('refuses what is no plain file', async () => {
+    await using temporary = await openTemporaryStore()
+    const path = await temporaryPath('all.parquet.gz')
+    await writeFile(path, '')
+
+    await expect(temporary.store.import(path)).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+  })
+
+  test('refuses a row group that would take too much memory', async () => {
+    await using temporary = await openTemporaryStore()
+    const path = await parquetFile([{ name: 'content', data: ['a'], offsetIndex: false }])
+    const bytes = await readFile(path)
+    const { row_groups: groups } = parquetMetadata(bytes)
+    // In the directory, `16` is a field of 64 bits; the size of the group is the last of its size.
+    const at = bytes.lastIndexOf(Buffer.from([0x16, Number(groups[0]?.total_byte_size) * 2, 0x16]))
+    const size = Buffer.from([0x16, 0xfe, 0xff, 0xff, 0xff, 0x7f])
+    const length = bytes.readUInt32LE(bytes.length - 8)
+    bytes.writeUInt32LE(length + size.length - 2, bytes.length - 8)
+    await writeFile(path, Buffer.concat([bytes.subarray(0, at), size, bytes.subarray(at + 2)]))
+
+    await expect(temporary.store.import(path)).rejects.toMatchObject({
+      code: 'LIMIT_EXCEEDED',
+      details: { value: 17_179_869_183, max: 256 * 1024 * 1024 }
+    })
+  })
+
+  test('of a damaged file gives a typed error or rows, and always ends', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const random = new Random()
+    const words = Array.from({ length: 300 }, () => `word ${random.below(1000)}`)
+    const path = await parquetFile(
+      [
+        { name: 'list', data: words.map((_, i) => [i, i + 0.5]) },
+        { name: 'content', data: words },
+        { name: 'lang', data: words.map(() => 'en') }
+      ],
+      { schema: schemaWithList('list', 'content', 'lang') }
+    )
+    const whole = await readFile(path)
+
+    for (let round = 0; round < 25; round++) {
+      const damaged = damage(whole, random)
+      await writeFile(path, damaged)
+      const outcome = await outcomeOf(store, path)
+      expect(outcome, `round ${round}, SUTRA_TEST_SEED=${random.seed}`).toMatch(
+        /^(imported|IMPORT_SOURCE_INVALID|LIMIT_EXCEEDED|UNSUPPORTED)$/
+      )
+    }
+  })
+})
+
+async function parquetFile(
+  columnData: Columns,
+  options: Partial<Parameters<typeof parquetWriteBuffer>[0]> = {}
+): Promise<string> {
+  const path = await temporaryPath('rows.parquet')
+  await writeFile(path, Buffer.from(parquetWriteBuffer({ columnData, ...options })))
+  return path
+}
+
+/** A column of lists of floats, then columns of text. */
+function schemaWithList(list: string, ...texts: string[]): SchemaElement[] {
+  return [
+    { name: 'root', num_children: 1 + texts.length },
+    { name: list, repetition_type: 'OPTIONAL', converted_type: 'LIST', num_children: 1 },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', type: 'FLOAT', repetition_type: 'REQUIRED' },
+    ...texts.map((name): SchemaElement => {
+      return { name, type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' }
+    })
+  ]
+}
+
+/** Flips bits, overwrites or cuts off; half of the time near the end, where the directory stands. */
+function damage(whole: Buffer, random: Random): Buffer {
+  const bytes = Buffer.from(whole)
+  if (random.below(6) === 0) return bytes.subarray(0, random.below(bytes.length))
+  const from = random.below(2) === 0 ? 0 : Math.floor(bytes.length / 2)
+  for (let flips = 1 + random.below(4); flips > 0; flips--) {
+    const at = from + random.below(bytes.length - from)
+    bytes[at] = random.below(2) === 0 ? random.below(256) : (bytes[at] ?? 0) ^ 0xff
+  }
+  return bytes
+}
+
+async function outcomeOf(store: Store, path: string): Promise<string> {
+  try {
+    await store.import(path, { dryRun: true })
+    return 'imported'
+  } catch (error) {
+    return isStoreError(error) ? error.code : String(error)
+  }
+}
