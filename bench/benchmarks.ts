@@ -1,24 +1,44 @@
-import { commitsOfManyWriters, commitsOfOneWriter } from './commits.ts'
+import { commitsOfFewWriters, commitsOfManyWriters, commitsOfOneWriter } from './commits.ts'
+import { diskUse } from './disk.ts'
 import type { Benchmark } from './harness.ts'
 import { hub } from './hub.ts'
-import { ingestConcepts, ingestGraph } from './ingest.ts'
+import { importProfile } from './import-profile.ts'
+import { ingestByDurability, ingestConcepts, ingestGraph } from './ingest.ts'
 import { durableHead, proofs } from './integrity.ts'
+import { importMemory } from './memory.ts'
+import { coldNeighbours } from './neighbours.ts'
+import { openAgain } from './open.ts'
 import { readLargeStore } from './reads.ts'
 import { searchWords } from './vectors.ts'
 import { besideIndexing } from './vectors-beside.ts'
 import { memory } from './vectors-memory.ts'
 import { searchWhere } from './vectors-where.ts'
+import { exportAll, rebuildTables, replay } from './whole.ts'
+import { wordnetPaths } from './wordnet-paths.ts'
+import { wordnetVectors } from './wordnet-vectors.ts'
 
 /** Every benchmark, by the name that `npm run bench -- <name>` takes. */
 export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'commits-1': commitsOfOneWriter,
+  'commits-8': commitsOfFewWriters,
   'commits-64': commitsOfManyWriters,
   'ingest-concepts': ingestConcepts,
   'ingest-graph': ingestGraph,
+  'ingest-durability': ingestByDurability,
+  'import-profile': importProfile,
+  memory: importMemory,
+  disk: diskUse,
   reads: readLargeStore,
+  neighbours: coldNeighbours,
+  paths: wordnetPaths,
+  open: openAgain,
+  replay,
+  rebuild: rebuildTables,
+  export: exportAll,
   hub,
   head: durableHead,
   proofs,
+  wordnet: wordnetVectors,
   vectors: searchWords,
   'vectors-where': searchWhere,
   'vectors-memory': memory,

@@ -10,11 +10,22 @@ export async function commitsOfOneWriter(bench: BenchContext): Promise<void> {
   await commitsOf(bench, 1, commits)
 }
 
-/** Many writers at once: those who wait share a frame and its fsync. */
+export async function commitsOfFewWriters(bench: BenchContext): Promise<void> {
+  await commitsOfWriters(bench, 8, bench.size(3, 100))
+}
+
 export async function commitsOfManyWriters(bench: BenchContext): Promise<void> {
-  const commits = bench.size(2, 50)
-  bench.title('Single commits of 100 bytes, 64 writers at once, fsync: yes')
-  await commitsOf(bench, 64, commits)
+  await commitsOfWriters(bench, 64, bench.size(2, 50))
+}
+
+/** Several writers at once: those who wait share a frame and its fsync. */
+async function commitsOfWriters(
+  bench: BenchContext,
+  writers: number,
+  commits: number
+): Promise<void> {
+  bench.title(`Single commits of 100 bytes, ${writers} writers at once, fsync: yes`)
+  await commitsOf(bench, writers, commits)
 }
 
 async function commitsOf(bench: BenchContext, writers: number, commits: number): Promise<void> {

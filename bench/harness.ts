@@ -32,21 +32,41 @@ export interface Lane {
   measureSync<T>(operation: () => T): T
 }
 
+export interface Latency {
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+  readonly p999: number
+  readonly max: number
+}
+
+/** What is no rate: milliseconds, bytes, a share. */
+export interface Figure {
+  readonly name: string
+  readonly value: number
+  readonly unit: string
+  /** The value as a multiple of the one it is compared with. */
+  readonly ratio: number | undefined
+}
+
 export interface LaneResult {
   readonly name: string
   readonly operations: number
   readonly seconds: number
   readonly cpuSeconds: number
   /** In microseconds; `undefined` where only stretches were timed. */
-  readonly latency: { p50: number; p99: number; max: number } | undefined
+  readonly latency: Latency | undefined
   /** Operations a second as a multiple of those of the lane it is compared with. */
   readonly ratio: number | undefined
+  /** Its median as a multiple of the other's, where both were timed one by one. */
+  readonly p50Ratio: number | undefined
 }
 
 export interface BenchReport {
   readonly title: string
   readonly seed: number
   readonly lanes: readonly LaneResult[]
+  readonly figures: readonly Figure[]
   readonly notes: readonly string[]
   readonly fingerprint: number
 }
@@ -57,6 +77,7 @@ export class BenchContext {
   readonly seed: number
   readonly random: () => number
   readonly #lanes: TimedLane[] = []
+  readonly #figures: Figure[] = []
   readonly #notes: string[] = []
   #title = ''
   #fingerprint = 0
@@ -79,9 +100,18 @@ export class BenchContext {
 
   /** @param baseline What the engine underneath does in its place. */
   lane(name: string, baseline?: Lane): Lane {
-    const lane = new TimedLane(name, baseline)
+    // There is no other kind of lane: the interface says what a benchmark may do with one.
+    const lane = new TimedLane(name, baseline as TimedLane | undefined)
     this.#lanes.push(lane)
     return lane
+  }
+
+  /** @param baseline What the same takes where it is done otherwise. */
+  figure(name: string, value: number, unit: string, baseline?: Figure): Figure {
+    const ratio = baseline === undefined ? undefined : value / baseline.value
+    const figure = { name, value, unit, ratio }
+    this.#figures.push(figure)
+    return figure
   }
 
   note(text: string): void {
@@ -113,6 +143,7 @@ export class BenchContext {
       title: this.#title,
       seed: this.seed,
       lanes: this.#lanes.map((lane) => lane.result()),
+      figures: this.#figures,
       notes: this.#notes,
       fingerprint: this.#fingerprint
     }
@@ -149,16 +180,22 @@ export function collectGarbage(): void {
   collect()
 }
 
+/** In microseconds, of a histogram in nanoseconds. */
+function latencyOf(latencies: RecordableHistogram): Latency {
+  const us = (percentile: number): number => latencies.percentile(percentile) / 1000
+  return { p50: us(50), p90: us(90), p99: us(99), p999: us(99.9), max: latencies.max / 1000 }
+}
+
 class TimedLane implements Lane {
   readonly #name: string
-  readonly #baseline: Lane | undefined
+  readonly #baseline: TimedLane | undefined
   readonly #latencies: RecordableHistogram = createHistogram()
   #operations = 0
   #ms = 0
   #runMs = 0
   #cpuUs = 0
 
-  constructor(name: string, baseline: Lane | undefined) {
+  constructor(name: string, baseline: TimedLane | undefined) {
     this.#name = name
     this.#baseline = baseline
   }
@@ -203,17 +240,21 @@ class TimedLane implements Lane {
   }
 
   result(): LaneResult {
-    const latencies = this.#latencies
-    const us = (percentile: number): number => latencies.percentile(percentile) / 1000
+    const baseline = this.#baseline
     return {
       name: this.#name,
       operations: this.#operations,
       seconds: this.#seconds,
       cpuSeconds: this.#cpuUs / 1e6,
-      latency:
-        latencies.count === 0 ? undefined : { p50: us(50), p99: us(99), max: latencies.max / 1000 },
-      ratio: this.#baseline === undefined ? undefined : this.rate / this.#baseline.rate
+      latency: this.#latencies.count === 0 ? undefined : latencyOf(this.#latencies),
+      ratio: baseline === undefined ? undefined : this.rate / baseline.rate,
+      p50Ratio: baseline === undefined ? undefined : this.#p50OfThat(baseline)
     }
+  }
+
+  #p50OfThat(baseline: TimedLane): number | undefined {
+    if (this.#latencies.count === 0 || baseline.#latencies.count === 0) return undefined
+    return this.#latencies.percentile(50) / baseline.#latencies.percentile(50)
   }
 
   /** Where operations overlap or are not timed one by one, only the stretches tell. */

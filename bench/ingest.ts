@@ -1,17 +1,16 @@
 /** How fast does a large dataset get in? Without fsync, as one would import for the first time. */
-import { type ImportRecord, open } from 'sutra-storage'
+import { open } from 'sutra-storage'
 import { type BenchContext, eventLoopDelay } from './harness.ts'
 import {
-  associationRecords,
-  associationsOf,
-  type Bare,
-  bareKey,
-  bareKeyOfAssociation,
+  type BareRow,
+  bareRows,
   conceptRecords,
-  contentOf,
   count,
+  graphRecords,
   openBare,
-  scratch
+  scratch,
+  seconds,
+  writeBare
 } from './support.ts'
 
 const BATCH_ROWS = 1000
@@ -30,70 +29,73 @@ async function ingest(bench: BenchContext, concepts: number, each: number): Prom
   bench.title(`Import of ${count(concepts)} concepts of 100 bytes${what}, fsync: no`)
   await using folder = await scratch()
   await using bare = await openBare(folder.path('bare'))
-  const bareLane = bench.lane(`classic-level batches of ${BATCH_ROWS}`)
+  const bareLane = bench.lane(`classic-level, array batches of ${BATCH_ROWS}`)
+  if (each > 0) bench.note('classic-level gets one row a concept and two an association')
   const acknowledged = bench.lane('store.import, acknowledged', bareLane)
   const projected = bench.lane('store.import, tables up to date', bareLane)
 
   // One half before the store and one behind it: what the machine did meanwhile hits both.
   const half = Math.floor(concepts / 2)
-  const rows = (from: number, to: number): number => (to - from) * (1 + each)
-  const putAll = (from: number, to: number): Promise<void> =>
-    writeBare(bare, rowsOf(from, to, each, bench.seed))
-  await bareLane.run(async () => putAll(0, half), rows(0, half))
+  const putAll = async (from: number, to: number): Promise<void> => {
+    const rows = bareRows({ from, to, concepts, each, seed: bench.seed })
+    await bareLane.run(async () => writeBare(bare, rows, BATCH_ROWS), (to - from) * (1 + each))
+  }
+  await putAll(0, half)
   await using store = await open(folder.path('store'), { durability: 'os' })
   const delay = await projected.run(
     async () =>
       eventLoopDelay(async () => {
-        const source = (): Iterable<ImportRecord> => recordsOf(concepts, each, bench.seed)
-        const report = await acknowledged.run(async () => store.import(source()), records)
+        const report = await acknowledged.run(
+          async () => store.import(graphRecords(concepts, each, bench.seed)),
+          records
+        )
         bench.fingerprint(report.records - report.rejectedCount)
         await store.caughtUp()
       }),
     records
   )
-  await bareLane.run(async () => putAll(half, concepts), rows(half, concepts))
+  await putAll(half, concepts)
 
   const counts = await store.counts()
   bench.fingerprint(counts.concepts)
   bench.fingerprint(counts.associations)
-  bench.note(`event-loop delay ${delay.toFixed(1)} ms at p99`)
+  bench.figure('event-loop delay, p99', delay, 'ms')
   bench.note(`waited for room in the queue: ${seconds(store.stats().pipeline.backPressureMs)}`)
 }
 
-/** All concepts first, because an association needs both its ends. */
-function* recordsOf(concepts: number, each: number, seed: number): Generator<ImportRecord> {
-  yield* conceptRecords(0, concepts)
-  yield* associationRecords(concepts, each, seed)
-}
-
-interface BareRow {
-  type: 'put'
-  key: Buffer
-  value: Buffer
-}
-
-/** A row for each concept and each association: half of what finding them from both ends takes. */
-function* rowsOf(from: number, to: number, each: number, seed: number): Generator<BareRow> {
-  for (let i = from; i < to; i++) {
-    yield { type: 'put', key: bareKey(i), value: Buffer.from(contentOf(i)) }
+/** Into stores that stay open, piece by piece: what does it cost that a power cut loses less? */
+export async function ingestByDurability(bench: BenchContext): Promise<void> {
+  const rounds = bench.size(1, 5)
+  const piece = bench.size(500, 100_000)
+  bench.title(
+    `Import of ${count(rounds * piece)} concepts of 100 bytes, acknowledged, by durability`
+  )
+  await using folder = await scratch()
+  await using bareSynced = await openBare(folder.path('bare-synced'))
+  await using bare = await openBare(folder.path('bare'))
+  const rowsOf = (round: number): Iterable<BareRow> =>
+    bareRows({ from: round * piece, to: (round + 1) * piece, each: 0, seed: bench.seed })
+  const syncedLane = bench.lane(`classic-level, array batches of ${BATCH_ROWS}, each synced`)
+  const bareLane = bench.lane(`classic-level, array batches of ${BATCH_ROWS}`)
+  const works = [
+    async (round: number) =>
+      syncedLane.run(async () => writeBare(bareSynced, rowsOf(round), BATCH_ROWS, true), piece),
+    async (round: number) =>
+      bareLane.run(async () => writeBare(bare, rowsOf(round), BATCH_ROWS), piece)
+  ]
+  await using fsync = await open(folder.path('fsync'), { durability: 'fsync' })
+  await using interval = await open(folder.path('interval'), { durability: 'interval' })
+  await using os = await open(folder.path('os'), { durability: 'os' })
+  for (const [durability, store] of Object.entries({ fsync, interval, os })) {
+    const baseline = durability === 'fsync' ? syncedLane : bareLane
+    const lane = bench.lane(`store.import, ${durability}`, baseline)
+    works.push(async (round) => {
+      const records = conceptRecords(round * piece, (round + 1) * piece)
+      await lane.run(async () => store.import(records), piece)
+      // Not timed, but waited for: what comes next has the machine for itself.
+      await store.caughtUp()
+      bench.fingerprint(store.head)
+    })
   }
-  for (const { source, target, type } of associationsOf(to - from, each, seed)) {
-    const key = bareKeyOfAssociation({ source: from + source, target: from + target, type })
-    yield { type: 'put', key, value: Buffer.alloc(8) }
-  }
-}
-
-async function writeBare(bare: Bare, rows: Iterable<BareRow>): Promise<void> {
-  let batch: BareRow[] = []
-  for (const row of rows) {
-    batch.push(row)
-    if (batch.length < BATCH_ROWS) continue
-    await bare.batch(batch)
-    batch = []
-  }
-  await bare.batch(batch)
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`
+  await bench.alternate(rounds, works)
 }

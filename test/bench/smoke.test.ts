@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { BENCHMARKS } from '../../bench/benchmarks.ts'
 import { runBenchmark } from '../../bench/harness.ts'
 
-const seed = Math.floor(Math.random() * 1_000_000)
+const TIMEOUT_MS = 120_000
+const seed = Number(process.env['SUTRA_TEST_SEED'] ?? Math.floor(Math.random() * 1_000_000))
 
 describe(`with small sizes and seed ${seed}`, () => {
   test.each(Object.entries(BENCHMARKS))(
@@ -14,8 +15,12 @@ describe(`with small sizes and seed ${seed}`, () => {
         ({ operations, seconds }) => operations === 0 || seconds <= 0
       )
       expect(idle).toEqual([])
+      expect(report.lanes.length + report.figures.length).toBeGreaterThan(0)
+      expect(report.figures.filter(({ value }) => !Number.isFinite(value))).toEqual([])
       expect(report.title).not.toBe('')
-    }
+    },
+    // Some start a process for each thing that they measure.
+    TIMEOUT_MS
   )
 })
 
