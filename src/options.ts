@@ -150,7 +150,7 @@ export const NUMBER_RULES: Readonly<Record<NumberOption, NumberRule>> = {
   'pipeline.batchEventsMax': integer(20_000, 1, 1_000_000, 'events'),
   'pipeline.emaAlpha': fraction(0.3),
   'pipeline.warnAt': fraction(0.7),
-  'cache.bytes': integer(256 * MiB, 1 * MiB, 64 * 1024 * MiB, 'bytes'),
+  'cache.bytes': integer(512 * MiB, 1 * MiB, 64 * 1024 * MiB, 'bytes'),
   'limits.contentBytes': integer(10 * MiB, 1, 32 * MiB, 'bytes'),
   'limits.metadataBytes': integer(64 * KiB, 1, 16 * MiB, 'bytes'),
   'limits.keyBytes': integer(512, 1, 4096, 'bytes'),

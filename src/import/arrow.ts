@@ -7,8 +7,14 @@ import { type Column, GROUP_BYTES_MAX, OURS, packLists, pieceRows, type Slice } 
 
 type Arrow = typeof import('apache-arrow')
 
-/** Rows of one batch: a damaged count must not become a loop without an end. */
-const BATCH_ROWS_MAX = 16_777_216
+/** A row takes a bit at least, unless nothing is known of any: a damaged count must end soon. */
+const ROWS_OF_A_BYTE = 8
+const ROWS_OF_NOTHING = 65_536
+
+/** How often a file may be read, with room for small ones; a short read counts as much as this. */
+const TIMES_READ = 4
+const READ_BYTES_MIN = 64
+const READS_MIN = 1024
 
 /**
  * Reads an Arrow file, or a stream of Arrow kept in a file, batch by batch.
@@ -21,8 +27,13 @@ export async function* readArrow(path: string): AsyncGenerator<Slice, undefined>
     'import of Arrow',
     async () => import('apache-arrow')
   )
+  let unpacked = 0
   arrow.compressionRegistry.set(arrow.CompressionType.ZSTD, {
-    decode: (bytes) => decompress(bytes)
+    decode: (bytes) => {
+      const plain = decompress(bytes)
+      unpacked += plain.length
+      return plain
+    }
   })
   const handle = await open(path)
   try {
@@ -32,6 +43,10 @@ export async function* readArrow(path: string): AsyncGenerator<Slice, undefined>
     await reader.open()
     const isOurs = reader.schema.metadata.has(OURS)
     for await (const batch of reader) {
+      const rowsMax = Math.max((size + unpacked) * ROWS_OF_A_BYTE, ROWS_OF_NOTHING)
+      if (!(batch.numRows >= 0 && batch.numRows <= rowsMax)) {
+        throw new Error(`a batch of ${batch.numRows} rows in a file of ${size} bytes`)
+      }
       for (const slice of slicesOf(arrow, batch)) yield { ...slice, readTo: source.readTo, isOurs }
     }
   } finally {
@@ -47,11 +62,14 @@ class BoundedFile {
   readonly #size: number
   /** Bytes up to the end of what was read last. */
   readTo = 0
+  /** Every byte is read about once: a damaged file may lead the reader in a circle. */
+  #left: number
 
   constructor(handle: FileHandle, size: number) {
     this.fd = handle.fd
     this.#handle = handle
     this.#size = size
+    this.#left = size * TIMES_READ + READ_BYTES_MIN * READS_MIN
   }
 
   async stat(): Promise<{ size: number }> {
@@ -65,6 +83,8 @@ class BoundedFile {
     position: number
   ): Promise<{ bytesRead: number; buffer: Uint8Array }> {
     if (length > GROUP_BYTES_MAX) throw batchTooLarge(length)
+    this.#left -= Math.max(length, READ_BYTES_MIN)
+    if (this.#left < 0) throw new Error('it leads in a circle')
     const { bytesRead } = await this.#handle.read(buffer, offset, length, position)
     // The reader would ask for the same bytes again, forever.
     if (bytesRead === 0 && length > 0) throw new Error(`it ends at byte ${position}`)
@@ -81,10 +101,9 @@ function* slicesOf(
   batch: RecordBatch
 ): Generator<Pick<Slice, 'rows' | 'bytes' | 'columns'>> {
   const { numRows } = batch
-  if (!(numRows >= 0 && numRows <= BATCH_ROWS_MAX)) throw new Error(`a batch of ${numRows} rows`)
+  const bytes = batch.data.children.reduce((sum, { byteLength }) => sum + byteLength, 0)
   const columns = batch.schema.fields.map((field, i) => columnOf(arrow, field, batch.getChildAt(i)))
-  const rowBytes =
-    batch.data.children.reduce((sum, { byteLength }) => sum + byteLength, 0) / numRows
+  const rowBytes = bytes / numRows
   const step = pieceRows(rowBytes)
   for (let at = 0; at < numRows; at += step) {
     const rows = Math.min(step, numRows - at)

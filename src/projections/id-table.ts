@@ -1,5 +1,5 @@
 /**
- * The id table: from every id to its newest ordinal, in typed arrays, about 35 bytes a concept.
+ * The id table: from every id to its newest ordinal, in typed arrays, 29 to 57 bytes a concept.
  *
  * Resolving the ends of an association costs no read of the tables then. It is filled in the
  * background after open; until then, and beyond its budget, whoever asks falls back to the tables.
@@ -93,15 +93,23 @@ export class IdTable implements IdLookup {
 
   /** Notes the newest state of an id. */
   set(id: ConceptId, entry: IdEntry): void {
-    this.#put(id, entry, true)
+    this.#put(this.#seek(id), entry, true)
   }
 
   /**
    * Notes what the tables say, unless something newer is known. No view looks back behind the tables
    * that the store was opened with.
+   *
+   * @param bytes The id begins at `at`.
    */
-  fill(id: ConceptId, { ordinal, isAlive, hasKey }: Omit<IdEntry, 'isOnly'>): void {
-    this.#put(id, { ordinal, isAlive, hasKey, isOnly: true }, false)
+  fill(bytes: Buffer, at: number, entry: Omit<IdEntry, 'isOnly'>): void {
+    const { ordinal, isAlive, hasKey } = entry
+    this.#id = undefined
+    this.#word0 = bytes.readInt32BE(at)
+    this.#word1 = bytes.readInt32BE(at + 4)
+    this.#word2 = bytes.readInt32BE(at + 8)
+    const before = this.#seekRest(bytes.readInt32BE(at + 12))
+    this.#put(before, { ordinal, isAlive, hasKey, isOnly: true }, false)
   }
 
   /** Takes back a staged change: what was known before, or nothing. */
@@ -114,8 +122,8 @@ export class IdTable implements IdLookup {
     this.set(id, { ordinal: 0, isAlive: false, hasKey: false, isOnly: false })
   }
 
-  #put(id: ConceptId, entry: IdEntry, replace: boolean): void {
-    const before = this.#seek(id)
+  /** Puts an entry where was just sought. @param before The flags that were found there. */
+  #put(before: number, entry: IdEntry, replace: boolean): void {
     const isNew = before === 0
     if (!isNew && !replace) return
     let shard = this.#shard
@@ -160,18 +168,25 @@ export class IdTable implements IdLookup {
 
   /** Finds the slot of an id, or the free one where it belongs. Gives its flags; 0 if it is free. */
   #seek(id: ConceptId): number {
-    if (id !== this.#id) {
-      this.#id = id
-      this.#word0 = wordOf(id, 0)
-      this.#word1 = wordOf(id, 8)
-      this.#word2 = wordOf(id, 16)
-      const last = wordOf(id, 24)
-      this.#rest = last & REST_MASK
-      // The shard's number comes from the random end of an id, not from its time.
-      this.#index = last >>> FLAGS_AT
-      this.#shard = this.#shards[this.#index]
-      if (this.#shard !== undefined) this.#findSlot(this.#shard)
-    }
+    if (id === this.#id) return this.#flags()
+    this.#id = id
+    this.#word0 = wordOf(id, 0)
+    this.#word1 = wordOf(id, 8)
+    this.#word2 = wordOf(id, 16)
+    return this.#seekRest(wordOf(id, 24))
+  }
+
+  /** The same, given the last word; the others are noted already. */
+  #seekRest(last: number): number {
+    this.#rest = last & REST_MASK
+    // The shard's number comes from the random end of an id, not from its time.
+    this.#index = last >>> FLAGS_AT
+    this.#shard = this.#shards[this.#index]
+    if (this.#shard !== undefined) this.#findSlot(this.#shard)
+    return this.#flags()
+  }
+
+  #flags(): number {
     const shard = this.#shard
     return shard === undefined ? 0 : (shard.words[this.#at + 3] ?? 0) >>> FLAGS_AT
   }

@@ -38,6 +38,8 @@ export class Pinned {
   readonly dead: ReadonlyMap<number, number>
   readonly #ids: IdLookup
   readonly #cache: ReadCache | undefined
+  /** The id that was just looked for and never was. */
+  #unknown: ConceptId | undefined
 
   constructor(
     position: number,
@@ -86,6 +88,7 @@ export class Pinned {
     // Learned once: behind the position, or forgotten at it.
     if (known !== undefined || newest?.isOnly === true) return known
     const ordinal = this.ordinalAt(id)
+    this.#unknown = ordinal === undefined ? id : undefined
     return ordinal === undefined ? undefined : this.concept(ordinal)
   }
 
@@ -112,6 +115,10 @@ export class Pinned {
   deadVersion(id: ConceptId): number {
     // Nearly every id that is learned is new: the id table knows that without a read.
     if (this.#ids.complete && this.#ids.find(id) === undefined) return 0
+    // Beyond the table's budget it takes reads, which were just made to find no such concept.
+    const isUnknown = this.#unknown === id
+    this.#unknown = undefined
+    if (isUnknown) return 0
     const ordinal = this.ordinalAt(id)
     if (ordinal === undefined) return 0
     for (let i = this.segments.length - 1; i >= 0; i--) {

@@ -1,47 +1,44 @@
 import { StoreError } from '../errors.ts'
-import type { ConceptId } from '../ids.ts'
+import { isConceptId } from '../ids.ts'
 import type { SortKey } from '../projections/order.ts'
-import { otherEnd } from '../projections/pinned.ts'
+import { stateSortKey } from '../projections/pinned.ts'
 import type { AssociationState } from '../projections/state.ts'
 import type { Side } from '../projections/tables/keys.ts'
+import { unpack } from '../storage/codec.ts'
+import { MessageWriter } from '../storage/message-writer.ts'
 
 /** A place behind one association of a list, in the order type, other end's id, key, side. */
 export interface CursorPlace extends SortKey {
   side: Side
 }
 
-/** Side, id, length of the type, type, key; type and key as they stand in addresses. */
-const CURSOR = /^([oi])([0-9a-f]{32})(\d+)\.(.*)$/s
-const UNSAFE = /[^\w.~-]/
+/** Every association that is told has a cursor, and few are used. */
+const writer = new MessageWriter()
 
 /** Opaque text that stays valid after reopening: it names an association, not a row. */
 export function encodeCursor(state: AssociationState, side: Side): string {
-  const other = otherEnd(state, side)
-  const name = safe(state.name)
-  const key = state.key === undefined ? '' : safe(state.key)
-  return `${side === 'out' ? 'o' : 'i'}${other.id}${name.length}.${name}${key}`
+  const { name, otherId, key } = stateSortKey(state, side)
+  writer.begin()
+  writer.array(4)
+  for (const part of [name, otherId, key, side]) writer.text(part)
+  return writer.finishAsText()
 }
 
 /** @throws StoreError `CURSOR_INVALID` */
 export function decodeCursor(cursor: string): CursorPlace {
-  const [, letter, otherId = '', digits, text = ''] = CURSOR.exec(cursor) ?? []
-  const length = Number(digits)
-  if (letter === undefined || length > text.length) throw cursorInvalid(cursor)
+  let parts: unknown
   try {
-    return {
-      side: letter === 'o' ? 'out' : 'in',
-      // The expression above is the proof.
-      otherId: otherId as ConceptId,
-      name: decodeURIComponent(text.slice(0, length)),
-      key: decodeURIComponent(text.slice(length))
-    }
+    parts = unpack(Buffer.from(cursor, 'base64url'))
   } catch (cause) {
     throw cursorInvalid(cursor, cause)
   }
-}
-
-function safe(text: string): string {
-  return UNSAFE.test(text) ? encodeURIComponent(text) : text
+  if (!Array.isArray(parts)) throw cursorInvalid(cursor)
+  const [name, otherId, key, side] = parts as unknown[]
+  const isSide = side === 'out' || side === 'in'
+  if (typeof name !== 'string' || typeof key !== 'string' || !isConceptId(otherId) || !isSide) {
+    throw cursorInvalid(cursor)
+  }
+  return { name, otherId, key, side }
 }
 
 export function cursorInvalid(cursor: unknown, cause?: unknown): StoreError<'CURSOR_INVALID'> {

@@ -35,6 +35,11 @@ export class MessageWriter {
     return copy
   }
 
+  /** The same as text for addresses. */
+  finishAsText(): string {
+    return this.#buffer.toString('base64url', 0, this.#at)
+  }
+
   nil(): void {
     this.#byte(0xc0)
   }

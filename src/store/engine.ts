@@ -18,7 +18,6 @@ import type { ReadCache } from '../projections/read-cache.ts'
 import type { Tables } from '../projections/tables/client.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import type { VectorsClient } from '../projections/vectors/client.ts'
-import { ReadPace } from '../query/pace.ts'
 import { notDeclared, type ReaderHost } from '../query/reader.ts'
 import type { VectorIndexReader } from '../query/search.ts'
 import type { Ownership } from '../storage/owner.ts'
@@ -27,6 +26,7 @@ import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { RecallReport, TelemetryEvent } from '../telemetry/types.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { EventTimes } from './event-times.ts'
+import { fillIds } from './fill-ids.ts'
 import type { StoreFormat } from './format.ts'
 import { IntervalSync } from './interval-sync.ts'
 import { restartVectors } from './rebuild.ts'
@@ -151,7 +151,7 @@ export class Engine implements ReaderHost {
   /** Starts what works by itself. */
   start(): void {
     if (!this.parts.options.readOnly) this.pipeline.start()
-    this.#filling = this.#fillIds()
+    this.#filling = fillIds(this.parts, this.closing.signal)
     this.scrub.start()
   }
 
@@ -358,31 +358,6 @@ export class Engine implements ReaderHost {
     const time = Date.now()
     const size = { commits: commits.length, events, bytes }
     hub.emit({ type: 'group-commit', time, ...size, us, first, last })
-  }
-
-  async #fillIds(): Promise<void> {
-    const { ids } = this.parts
-    const { signal } = this.closing
-    const { snapshot } = this.parts.live
-    snapshot.hold()
-    try {
-      const pace = new ReadPace(undefined, 'open')
-      for await (const rows of snapshot.ids()) {
-        for (const { id, ordinal, deadVersion, hasKey } of rows) {
-          ids.fill(id, { ordinal, isAlive: deadVersion === 0, hasKey })
-          if (pace.step()) await pace.rest()
-        }
-        if (signal.aborted) return
-      }
-      ids.markFilled()
-    } catch (error) {
-      // Look-ups go on in the tables, where whoever asks meets the same error.
-      const { hub } = this.parts
-      const reason = error instanceof Error ? error.message : String(error)
-      if (hub.active) hub.emit({ type: 'damage-found', time: Date.now(), part: 'tables', reason })
-    } finally {
-      await snapshot.release()
-    }
   }
 }
 

@@ -46,7 +46,12 @@ describe('a store of format 1', () => {
     expect(await store.verify()).toMatchObject({ ok: true, position: expected.position })
   })
 
-  test('reads the same when it is opened read-only', async () => {
+  test('reads the same when it is opened read-only, once its tables are made anew', async () => {
+    await expect(open(directory, { readOnly: true })).rejects.toMatchObject({
+      code: 'TABLES_DAMAGED',
+      details: { reason: expect.stringContaining('layout 1') }
+    })
+    await (await open(directory)).close()
     store = await open(directory, { readOnly: true })
 
     expect(await observe(store)).toEqual(expected)

@@ -23,7 +23,7 @@ test('it finds what it was told last, as it grows', () => {
     const isOnly = entry.isOnly && (before === undefined || before.ordinal === entry.ordinal)
     const hadOther = before?.isOnly === false
     if (random.below(4) === 0) {
-      table.fill(id, entry)
+      table.fill(Buffer.from(id, 'hex'), 0, entry)
       if (before === undefined) known.set(id, { ...entry, isOnly: true })
     } else {
       table.set(id, entry)

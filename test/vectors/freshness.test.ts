@@ -28,8 +28,11 @@ test('while many write, each finds what it was just promised, and nothing older'
   await Promise.all(writers)
 
   const { indexed, pending } = store.stats().vectors
-  expect(indexed + pending).toBe(FIRST + WRITERS * ROUNDS * 2)
-  expect((await store.counts()).vectors).toBe(FIRST + WRITERS * ROUNDS * (2 / 3))
+  const living = FIRST + WRITERS * ROUNDS * (2 / 3)
+  // A merge may have left out some of the dead, and none of the living.
+  expect(indexed + pending).toBeGreaterThanOrEqual(living)
+  expect(indexed + pending).toBeLessThanOrEqual(FIRST + WRITERS * ROUNDS * 2)
+  expect((await store.counts()).vectors).toBe(living)
 })
 
 /** Learned, found; revised, found anew and not as it was; every third one forgotten, gone. */

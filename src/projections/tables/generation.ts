@@ -23,6 +23,7 @@ import {
   decodeRecord,
   decodeVectors,
   encodeRecord,
+  LAYOUT,
   NO_COUNTS,
   readRow
 } from './rows.ts'
@@ -93,6 +94,10 @@ export async function readWriterState(level: Level): Promise<WriterState> {
   const checkpoint = readMeta(level, META.checkpoint, decodeNumber) ?? 0
   const counts = readMeta(level, META.counts, decodeCounts) ?? NO_COUNTS
   const record = await checkContinuity(level)
+  const layout = readMeta(level, META.layout, decodeNumber) ?? 1
+  if (record !== undefined && layout !== LAYOUT) {
+    throw tablesDamaged('layout', `they are in layout ${layout}, this version writes ${LAYOUT}`)
+  }
   if ((record?.to ?? 0) !== checkpoint) {
     throw tablesDamaged('continuity', `the last batch ends at ${record?.to}, not ${checkpoint}`)
   }

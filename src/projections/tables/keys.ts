@@ -8,7 +8,7 @@
  * | `g`    | field, kind, first bytes of values       | how many, by the next byte   | value-counts.ts|
  * | `i`    | id, 16 bytes                             | ordinal, version of its death| rows.ts        |
  * | `k`    | idempotency key, UTF-8                   | position of its commit       | rows.ts        |
- * | `m`    | name, ASCII                              | checkpoint, counts, gap, indexes, vectors | rows.ts |
+ * | `m`    | name, ASCII                              | checkpoint, counts, gap, indexes, layout, vectors | rows.ts |
  * | `n`    | ordinal u32, page u32                    | associations that come in    | page.ts        |
  * | `o`    | ordinal u32, page u32                    | associations that go out     | page.ts        |
  * | `r`    | batch number, 6 bytes                    | continuity record            | rows.ts        |
@@ -37,13 +37,14 @@ export const PREFIX = {
 
 export type Side = 'out' | 'in'
 
-type MetaName = 'checkpoint' | 'counts' | 'gap' | 'indexes' | 'vectors'
+type MetaName = 'checkpoint' | 'counts' | 'gap' | 'indexes' | 'layout' | 'vectors'
 
 export const META: Readonly<Record<MetaName, Buffer>> = {
   checkpoint: metaKey('checkpoint'),
   counts: metaKey('counts'),
   gap: metaKey('gap'),
   indexes: metaKey('indexes'),
+  layout: metaKey('layout'),
   vectors: metaKey('vectors')
 }
 

@@ -7,6 +7,9 @@ import { pack, unpack } from '../../storage/codec.ts'
 
 export const CRC_BYTES = 4
 
+/** How rows are laid out. Tables of another number are made anew when a store is opened. */
+export const LAYOUT = 2
+
 /** Puts the checksum of key and payload behind the payload (invariant 5). */
 export function sealRow(key: Uint8Array, payload: Uint8Array): Buffer {
   const value = Buffer.allocUnsafe(payload.length + CRC_BYTES)

@@ -251,14 +251,10 @@ export class TablesSnapshot {
     }
   }
 
-  /** Every id there ever was, with where it leads. */
-  async *ids(): AsyncGenerator<(IdRow & { id: ConceptId })[]> {
+  /** Every id there ever was, with where it leads. Its bytes begin at {@link ID_AT} of the key. */
+  async *ids(): AsyncGenerator<(IdRow & { key: Buffer })[]> {
     for await (const rows of this.#blocks(allOf(PREFIX.id))) {
-      // Sixteen bytes always make a well-formed id.
-      yield rows.map(([key, value]) => ({
-        id: key.toString('hex', 1) as ConceptId,
-        ...readRow(key, value, decodeId)
-      }))
+      yield rows.map(([key, value]) => ({ key, ...readRow(key, value, decodeId) }))
     }
   }
 
@@ -363,6 +359,9 @@ export class TablesSnapshot {
 function allOf(prefix: number): LevelRange {
   return { gte: Buffer.from([prefix]), lt: endOf(prefix) }
 }
+
+/** Where an id begins in its key. */
+export const ID_AT = 1
 
 /** A tree of pages that all hold but two entries reaches every association there can be. */
 const DEPTH_MAX = 40

@@ -42,6 +42,7 @@ import {
   encodeDead,
   encodeNumber,
   encodeRecord,
+  LAYOUT,
   nextRecord,
   readRow,
   type TableCounts
@@ -364,6 +365,7 @@ export class TablesWriter {
     this.#indexes.flush(batch)
     this.#rows.put(META.counts, encodeCounts(this.#counts))
     this.#putNumber(META.checkpoint, checkpoint)
+    if (this.#record === undefined) this.#putNumber(META.layout, LAYOUT)
     const record = nextRecord(this.#record, this.#checkpoint + 1, checkpoint)
     this.#rows.put(recordKey(record.batch), encodeRecord(record))
     if (record.batch > RECORDS_KEPT) this.#rows.del(recordKey(record.batch - RECORDS_KEPT))
