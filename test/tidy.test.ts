@@ -224,7 +224,13 @@ describe('import directions', () => {
     // The stages in front of the projections know what one is, not which ones there are.
     { from: 'pipeline', to: 'projections', files: ['projections/projection.ts'], types: true },
     // Reading is on the main thread and in worker threads; only workers and the log touch LevelDB.
-    { from: 'query', to: 'storage', files: ['storage/codec.ts'], types: false },
+    // The writer beside the codec writes cursors: one for each association that is told.
+    {
+      from: 'query',
+      to: 'storage',
+      files: ['storage/codec.ts', 'storage/message-writer.ts'],
+      types: false
+    },
     { from: 'append', to: 'storage', files: ['storage/codec.ts'], types: false },
     { from: 'checks', to: 'storage', files: ['storage/codec.ts'], types: false },
     // Files of columns are read and written in threads of their own.
