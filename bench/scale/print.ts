@@ -27,7 +27,7 @@ export function printScale(result: ScaleResult, maxRss: number | undefined): voi
 }
 
 function linesOf({ concepts, store, bare, rates, read, processToAnswerMs }: ScaleResult): Lines {
-  const { latency, openMs, samples } = read
+  const { latency, openMs, filledMs, samples } = read
   const compared = (both: typeof latency.random): string =>
     `p50 ${us(both.store.p50)}, p99 ${us(both.store.p99)}; ` +
     `classic-level getSync ${us(both.bare.p50)}, ${us(both.bare.p99)}: ` +
@@ -47,6 +47,7 @@ function linesOf({ concepts, store, bare, rates, read, processToAnswerMs }: Scal
     'get by a missing id': compared(latency.missing),
     'memory of the process that reads': memoryOf(read.peak),
     'clean close': `${store.closeMs.toFixed(0)} ms`,
+    'ids in memory after': `${(filledMs / 1000).toFixed(1)} s`,
     'open to first get': `${openMs.toFixed(0)} ms; ${processToAnswerMs.toFixed(0)} ms from the start of a process`,
     disk: `${megabytes(store.diskBytes)}, ${perConcept(store.diskBytes)}; classic-level ${perConcept(bare.diskBytes)}`
   }

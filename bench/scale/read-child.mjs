@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createHistogram } from 'node:perf_hooks'
 import { finished } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ClassicLevel } from 'classic-level'
 import { ConceptId, open } from 'sutra-storage'
 import { bareKey, contentOf, keyOf, seededRandom, targetsOf } from '../records.mjs'
@@ -11,6 +12,8 @@ import { asked, MemoryWatch, tell } from './child.mjs'
 
 const { directory, bareDirectory, concepts, each, seed, samples, reads, rounds, tuning } = asked
 const HOT = 64
+/** Until the ids are in memory, at most: beyond their budget they never are. */
+const FILLED_MS = 120_000
 const memory = new MemoryWatch()
 const random = seededRandom(seed)
 const anywhere = () => Math.floor(random() * concepts)
@@ -23,6 +26,11 @@ const openMs = performance.now() - began
 tell({ answered: first !== undefined })
 
 const differences = await compareSamples()
+// A store that serves has its ids in memory, as far as they fit: filled in the background.
+while (!store.stats().memory.idTableComplete && performance.now() - began < FILLED_MS) {
+  await sleep(100)
+}
+const filledMs = performance.now() - began
 const bare = new ClassicLevel(bareDirectory, tuning)
 await bare.open()
 for (const path of [directory, bareDirectory]) await readThrough(path)
@@ -36,7 +44,9 @@ const { caches, memory: inStore } = store.stats()
 await bare.close()
 await store.close()
 memory.stop()
-tell({ result: { openMs, samples, differences, latency, peak: memory.peak(), caches, inStore } })
+tell({
+  result: { openMs, filledMs, samples, differences, latency, peak: memory.peak(), caches, inStore }
+})
 
 /** @returns What is not as it was imported: the first few of them, and how many. */
 async function compareSamples() {

@@ -69,6 +69,8 @@ interface WrittenBare {
 
 interface Read {
   readonly openMs: number
+  /** Until the ids were in memory; waited for before reads are timed. */
+  readonly filledMs: number
   readonly samples: number
   readonly differences: { readonly count: number; readonly found: readonly string[] }
   /** Of ids drawn from all, of 64 that are read again and again, of ids that are not there. */
