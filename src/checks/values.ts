@@ -68,15 +68,15 @@ export function checkId(scope: Scope, value: IdInput): NamedId {
 
 const ID_FIELDS: readonly string[] = ['key']
 
-/** Keys met last, by a hash, with their ids. Lines of an import name the same concepts. */
-const RECENT = 128
+/** Keys met last, by a hash, with their ids. Lines of an import, and hot reads, name the same concepts. */
+const RECENT = 512
 const recentKeys: string[] = new Array<string>(RECENT).fill('')
 const recentIds: ConceptId[] = new Array<ConceptId>(RECENT).fill(ConceptId.fromKey(''))
 /** A key may be a piece of the chunk that it was read from, and keeps all of it: so few, and short ones. */
 const RECENT_LENGTH_MAX = 64
 
 /** As `ConceptId.fromKey`, which hashes: that takes as long as all else about an association. */
-function idOfKey(key: string): ConceptId {
+export function idOfKey(key: string): ConceptId {
   if (key.length > RECENT_LENGTH_MAX) return ConceptId.fromKey(key)
   let hash = key.length
   // Keys differ in their ends.

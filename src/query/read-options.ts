@@ -1,7 +1,8 @@
 /** Checks of what readers are asked. Everything behind takes checked options. */
 import { inspect } from 'node:util'
+import { idOfKey } from '../checks/values.ts'
 import { StoreError } from '../errors.ts'
-import { ConceptId, type IdInput, idInvalid, isConceptId } from '../ids.ts'
+import { type ConceptId, type IdInput, idInvalid, isConceptId } from '../ids.ts'
 import type { Include } from '../types.ts'
 
 const INCLUDES: readonly unknown[] = ['concept', 'vector']
@@ -59,7 +60,7 @@ export function toId(value: IdInput): ConceptId {
   if (isConceptId(value)) return value
   const isKeyed = typeof value === 'object' && value !== null
   if (!isKeyed || typeof value.key !== 'string' || value.key === '') throw idInvalid(value)
-  return ConceptId.fromKey(value.key)
+  return idOfKey(value.key)
 }
 
 /** The caller's own key of what was asked for, for the details of an error. */
