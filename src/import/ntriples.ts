@@ -250,15 +250,7 @@ class Together {
   *#associations(page: readonly string[]): Generator<Row, void> {
     for (const text of page) {
       const { file, line, subject, predicate, object } = decodeEntry(text)
-      const value = this.#terms.association(subject, predicate, object)
-      yield {
-        line,
-        bytes: text.length,
-        file: this.#inputs[file]?.file,
-        text: undefined,
-        value,
-        fault: undefined
-      }
+      yield this.#row(file, line, text, this.#terms.association(subject, predicate, object))
     }
   }
 
@@ -266,15 +258,13 @@ class Together {
     for (const text of page) {
       // As `#concepts` wrote it.
       const [file, line, value] = JSON.parse(text) as [number, number, unknown]
-      yield {
-        line,
-        bytes: text.length,
-        file: this.#inputs[file]?.file,
-        text: undefined,
-        value,
-        fault: undefined
-      }
+      yield this.#row(file, line, text, value)
     }
+  }
+
+  #row(file: number, line: number, text: string, value: unknown): Row {
+    const name = this.#inputs[file]?.file
+    return { line, bytes: text.length, file: name, text: undefined, value, fault: undefined }
   }
 }
 

@@ -125,13 +125,14 @@ export class ReadCache {
   changed(event: LogEvent): void {
     switch (event.type) {
       case 'concept-learned':
+        // An ordinal that was given just now was never read: imports bring millions of them.
+        if (event.created) return
+        this.#forget(event.ordinal)
+        return
       case 'concept-reinforced':
       case 'concept-revised':
       case 'concept-forgotten':
-        this.#concepts.delete(event.ordinal)
-        // A list names the concept that it belongs to, by a key that may be new.
-        this.#drop(event.ordinal, 'out')
-        this.#drop(event.ordinal, 'in')
+        this.#forget(event.ordinal)
         return
       case 'association-created':
       case 'association-reinforced':
@@ -172,6 +173,13 @@ export class ReadCache {
       cache.set(key, { items, checkpoint: snapshot.checkpoint })
     }
     return items
+  }
+
+  #forget(ordinal: number): void {
+    this.#concepts.delete(ordinal)
+    // A list names the concept that it belongs to, by a key that may be new.
+    this.#drop(ordinal, 'out')
+    this.#drop(ordinal, 'in')
   }
 
   #drop(ordinal: number, side: Side): void {

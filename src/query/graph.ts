@@ -7,7 +7,7 @@ import type { AssociationState, ConceptState } from '../projections/state.ts'
 import { type Link, linkOf } from '../projections/tables/association-row.ts'
 import type { Side } from '../projections/tables/keys.ts'
 import type { Path, PathOptions } from '../types.ts'
-import { type FoundPath, findPaths, type PathEdge, type PathGraph } from './paths.ts'
+import { type FoundPath, findPaths, type PathGraph } from './paths.ts'
 import { associationSubject, toAssociation } from './present.ts'
 import {
   checkDirection,
@@ -20,16 +20,13 @@ import {
 } from './read-options.ts'
 import { compileWhere } from './where.ts'
 
-/** An association that was walked; its state is read for those of a path that was found. */
-type StoredEdge = Link & PathEdge
-
 export interface PathRequest {
   maxDepth: number
   direction: 'out' | 'in' | 'both'
   order: 'hops' | 'confidence'
   limit: number
   /** Whether an association may be used, as the state of that position has it. */
-  accept(pinned: Pinned): (edge: StoredEdge) => boolean
+  accept(pinned: Pinned): (edge: Link) => boolean
   signal: AbortSignal | undefined
 }
 
@@ -90,7 +87,7 @@ export async function pathsBetween(
   return paths.map((path) => toPath(pinned, path))
 }
 
-function storedGraph(pinned: Pinned): PathGraph<StoredEdge> {
+function storedGraph(pinned: Pinned): PathGraph<Link> {
   return {
     edges: (ordinal, direction) =>
       pinned.fewLinks(ordinal, direction) ?? manyLinks(pinned, ordinal, direction),
@@ -98,20 +95,20 @@ function storedGraph(pinned: Pinned): PathGraph<StoredEdge> {
   }
 }
 
-function* manyLinks(pinned: Pinned, ordinal: number, side: Side): Generator<StoredEdge> {
+function* manyLinks(pinned: Pinned, ordinal: number, side: Side): Generator<Link> {
   const concept = pinned.concept(ordinal)
   if (concept === undefined) return
   for (const state of pinned.associations(concept, side)) yield linkOf(state, side)
 }
 
-function stateOf(pinned: Pinned, { source, target, name, key }: StoredEdge): AssociationState {
+function stateOf(pinned: Pinned, { source, target, name, key }: Link): AssociationState {
   const [from, to] = [pinned.concept(source), pinned.concept(target)]
   const state = from && to && pinned.association(from, to, name, key ?? '')
   assert(state !== undefined, 'an association that was walked is there')
   return state
 }
 
-function toPath(pinned: Pinned, path: FoundPath<StoredEdge>): Path {
+function toPath(pinned: Pinned, path: FoundPath<Link>): Path {
   const concepts = path.ordinals.map((ordinal) => pinned.concept(ordinal))
   const found = concepts.filter((concept) => concept !== undefined)
   const associations = path.edges.map((edge, i) => {

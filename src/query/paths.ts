@@ -1,21 +1,10 @@
 import { throwIfAborted } from '../errors.ts'
+import type { Link } from '../projections/tables/association-row.ts'
 import { rankPaths } from './paths-k-shortest.ts'
 import { Exploration } from './paths-search.ts'
 
 /** One association as a path search sees it. Told apart by source, target, name and key. */
-export interface PathEdge {
-  /** Ordinals of its two concepts. */
-  readonly source: number
-  readonly target: number
-  /** The end that is not the concept whose edges were asked for. */
-  readonly other: number
-  /** Its type. */
-  readonly name: string
-  readonly key: string | undefined
-  readonly strength: number
-  /** In [0, 1]. */
-  readonly confidence: number
-}
+export type PathEdge = Link
 
 export interface PathGraph<E extends PathEdge> {
   /**

@@ -46,6 +46,7 @@ import { checkInclude, checkOptions, keyOf, queryInvalid, show, toId } from './r
 import { type Found, searchAt, type VectorIndexReader } from './search.ts'
 import { checkSearchOptions, type SearchRequest } from './search-options.ts'
 import { type Asked, checkQuery } from './search-query.ts'
+import { StoredVectors } from './stored-vectors.ts'
 
 /** What readers need of the store around them. */
 export interface ReaderHost {
@@ -141,7 +142,7 @@ export abstract class PinnedReader implements Reader {
           if (pace.step()) await pace.rest()
         }
       }
-      if (include.vector) await this.#addVectors(pinned, states, found)
+      if (include.vector) await this.#vectors(pinned).addTo(found, states)
       return found
     })
   }
@@ -167,7 +168,7 @@ export abstract class PinnedReader implements Reader {
     const pinned = this.pin()
     const state = pinned.conceptById(toId(id))
     if (state === undefined || state.revision === 0) return undefined
-    return this.#vectorOf(state, pinned)
+    return this.#vectors(pinned).of(state)
   }
 
   async neighbors(id: IdInput, options: NeighborOptions = {}): Promise<Association[]> {
@@ -260,7 +261,7 @@ export abstract class PinnedReader implements Reader {
     try {
       for await (const { concept, state } of listConcepts(pinned, options)) {
         if (options.include?.includes('vector') === true && state.revision > 0) {
-          concept.vector = await this.#vectorOf(state, pinned)
+          concept.vector = await this.#vectors(pinned).of(state)
         }
         results += 1
         yield concept
@@ -274,14 +275,14 @@ export abstract class PinnedReader implements Reader {
   async stateHash(options: ReadOptions = {}): Promise<string> {
     checkOptions(options, [])
     return this.#held(async (pinned) =>
-      stateHashAt(pinned, this.#vectorsAt(pinned), options.signal)
+      stateHashAt(pinned, this.#vectors(pinned).at, options.signal)
     )
   }
 
   async contentHash(options: ReadOptions = {}): Promise<string> {
     checkOptions(options, [])
     return this.#held(async (pinned) =>
-      contentHashAt(pinned, this.#vectorsAt(pinned), options.signal)
+      contentHashAt(pinned, this.#vectors(pinned).at, options.signal)
     )
   }
 
@@ -353,53 +354,20 @@ export abstract class PinnedReader implements Reader {
       return association
     })
     if (include.vector) {
-      await this.#addVectors(
-        pinned,
-        states,
-        associations.map(({ concept }) => concept)
-      )
+      const concepts = associations.map(({ concept }) => concept)
+      await this.#vectors(pinned).addTo(concepts, states)
     }
     return associations
   }
 
-  async #addVectors(
-    pinned: Pinned,
-    states: readonly (ConceptState | undefined)[],
-    concepts: readonly (Concept | undefined)[]
-  ): Promise<void> {
-    const embedded = states.map((state, i) => ({ state, concept: concepts[i] }))
-    const wanted = embedded.filter(({ state }) => (state?.revision ?? 0) > 0)
-    if (wanted.length === 0) return
-    const revisions = wanted.map(({ state }) => state?.revision ?? 0)
-    const vectors = await this.#vectorsAt(pinned)(revisions)
-    for (const [i, { concept }] of wanted.entries()) {
-      const vector = vectors[i]
-      if (concept !== undefined && vector !== undefined) concept.vector = vector
-    }
-  }
-
   async #withVector(state: ConceptState, pinned: Pinned): Promise<Concept> {
     const concept = toConcept(state)
-    if (state.revision > 0) concept.vector = await this.#vectorOf(state, pinned)
+    if (state.revision > 0) concept.vector = await this.#vectors(pinned).of(state)
     return concept
   }
 
-  async #vectorOf(state: ConceptState, pinned: Pinned): Promise<Float32Array> {
-    const index = this.vectorIndex('vector', pinned)
-    const [vector] = await index.vectors([state.revision], pinned.position)
-    if (vector !== undefined) return vector
-    throw new StoreError('VECTORS_UNAVAILABLE', 'The index lacks a vector that a concept names', {
-      reason: `revision ${state.revision} of concept ${state.id} is missing`
-    })
-  }
-
-  #vectorsAt(
-    pinned: Pinned
-  ): (revisions: readonly number[]) => Promise<(Float32Array | undefined)[]> {
-    return async (revisions) =>
-      revisions.length === 0
-        ? []
-        : this.vectorIndex('vectors', pinned).vectors(revisions, pinned.position)
+  #vectors(pinned: Pinned): StoredVectors {
+    return new StoredVectors((operation) => this.vectorIndex(operation, pinned), pinned.position)
   }
 
   /** What to be near to, and the ordinal of the concept that was asked about; 0 for none. */
@@ -408,7 +376,7 @@ export abstract class PinnedReader implements Reader {
     const { like } = asked
     const state = this.#existing(pinned, toId(like), like)
     if (state.revision === 0) throw queryInvalid('like', like, 'a concept with a vector')
-    return { vector: await this.#vectorOf(state, pinned), except: state.ordinal }
+    return { vector: await this.#vectors(pinned).of(state), except: state.ordinal }
   }
 
   async #toMatches(
@@ -424,11 +392,8 @@ export abstract class PinnedReader implements Reader {
     }
     const states = hits.map(({ state }) => state)
     if (include.vector) {
-      await this.#addVectors(
-        pinned,
-        states,
-        matches.map(({ concept }) => concept)
-      )
+      const concepts = matches.map(({ concept }) => concept)
+      await this.#vectors(pinned).addTo(concepts, states)
     }
     if (expand === undefined) return matches
     const related = await expandFrom(pinned, states, expand, { concept: include.concept, signal })

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import {
   Bool,
   DateMillisecond,
@@ -15,11 +15,12 @@ import {
   vectorFromArray,
   Table as Whole
 } from 'apache-arrow'
-import { type ImportRecord, isStoreError, type Store } from 'sutra-storage'
+import type { ImportRecord } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { openTemporaryStore } from '../support/open-store.ts'
 import { Random } from '../support/random.ts'
 import { temporaryPath } from '../support/temp.ts'
+import { damageFrom, importDamaged } from './damaged.ts'
 
 describe('an import of Arrow', () => {
   test('takes columns named as fields for these, and all others for metadata', async () => {
@@ -103,15 +104,7 @@ describe('an import of Arrow', () => {
         )
       })
     )
-    const whole = await readFile(path)
-
-    for (let round = 0; round < 25; round++) {
-      await writeFile(path, damage(whole, random))
-      const outcome = await outcomeOf(store, path)
-      expect(outcome, `round ${round}, SUTRA_TEST_SEED=${random.seed}`).toMatch(
-        /^(imported|IMPORT_SOURCE_INVALID|LIMIT_EXCEEDED|UNSUPPORTED)$/
-      )
-    }
+    await importDamaged(store, path, (whole, random) => damageFrom(0, whole, random))
   })
 })
 
@@ -119,23 +112,4 @@ async function arrowFile(table: Table, format: 'file' | 'stream' = 'file'): Prom
   const path = await temporaryPath('rows.arrow')
   await writeFile(path, tableToIPC(table, format))
   return path
-}
-
-function damage(whole: Buffer, random: Random): Buffer {
-  const bytes = Buffer.from(whole)
-  if (random.below(6) === 0) return bytes.subarray(0, random.below(bytes.length))
-  for (let flips = 1 + random.below(4); flips > 0; flips--) {
-    const at = random.below(bytes.length)
-    bytes[at] = random.below(2) === 0 ? random.below(256) : (bytes[at] ?? 0) ^ 0xff
-  }
-  return bytes
-}
-
-async function outcomeOf(store: Store, path: string): Promise<string> {
-  try {
-    await store.import(path, { dryRun: true })
-    return 'imported'
-  } catch (error) {
-    return isStoreError(error) ? error.code : String(error)
-  }
 }

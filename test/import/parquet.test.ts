@@ -1,11 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { parquetMetadata, type SchemaElement } from 'hyparquet'
 import { parquetWriteBuffer } from 'hyparquet-writer'
-import { ConceptId, type ImportRecord, isStoreError, type Store } from 'sutra-storage'
+import { ConceptId, type ImportRecord } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { openTemporaryStore } from '../support/open-store.ts'
 import { Random } from '../support/random.ts'
 import { temporaryPath } from '../support/temp.ts'
+import { damageFrom, importDamaged } from './damaged.ts'
 
 type Columns = Parameters<typeof parquetWriteBuffer>[0]['columnData']
 
@@ -154,16 +155,10 @@ describe('an import of Parquet', () => {
       ],
       { schema: schemaWithList('list', 'content', 'lang') }
     )
-    const whole = await readFile(path)
-
-    for (let round = 0; round < 25; round++) {
-      const damaged = damage(whole, random)
-      await writeFile(path, damaged)
-      const outcome = await outcomeOf(store, path)
-      expect(outcome, `round ${round}, SUTRA_TEST_SEED=${random.seed}`).toMatch(
-        /^(imported|IMPORT_SOURCE_INVALID|LIMIT_EXCEEDED|UNSUPPORTED)$/
-      )
-    }
+    // Half of the time near the end, where the directory stands.
+    await importDamaged(store, path, (whole, random) =>
+      damageFrom(random.below(2) === 0 ? 0 : Math.floor(whole.length / 2), whole, random)
+    )
   })
 })
 
@@ -187,25 +182,4 @@ function schemaWithList(list: string, ...texts: string[]): SchemaElement[] {
       return { name, type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' }
     })
   ]
-}
-
-/** Flips bits, overwrites or cuts off; half of the time near the end, where the directory stands. */
-function damage(whole: Buffer, random: Random): Buffer {
-  const bytes = Buffer.from(whole)
-  if (random.below(6) === 0) return bytes.subarray(0, random.below(bytes.length))
-  const from = random.below(2) === 0 ? 0 : Math.floor(bytes.length / 2)
-  for (let flips = 1 + random.below(4); flips > 0; flips--) {
-    const at = from + random.below(bytes.length - from)
-    bytes[at] = random.below(2) === 0 ? random.below(256) : (bytes[at] ?? 0) ^ 0xff
-  }
-  return bytes
-}
-
-async function outcomeOf(store: Store, path: string): Promise<string> {
-  try {
-    await store.import(path, { dryRun: true })
-    return 'imported'
-  } catch (error) {
-    return isStoreError(error) ? error.code : String(error)
-  }
 }

@@ -94,6 +94,7 @@ export class IndexMerger {
     if (rows === 0) {
       this.#replace(chosen, undefined)
       await saver.save(this.#setup.limit())
+      this.#report(chosen, 0, started)
       return true
     }
     const next = state.newSegment(rows)
@@ -124,7 +125,7 @@ export class IndexMerger {
   }
 
   async #goOn(merge: Merge): Promise<boolean> {
-    const { pool, state, saver, cancel, emit } = this.#setup
+    const { pool, state, saver, cancel } = this.#setup
     const { old, next, set, started } = merge
     if (next.built < next.rows) {
       const rows = Math.min(next.rows, next.built + STEP_ROWS)
@@ -141,11 +142,15 @@ export class IndexMerger {
     state.keeper.release(set)
     // If the process dies before, the older manifest and the older segments are whole.
     await saver.save(this.#setup.limit())
+    this.#report(old, next.rows, started)
+    return true
+  }
+
+  #report(old: readonly Segment[], vectors: number, started: number): void {
     const before = old.reduce((sum, { rows }) => sum + rows, 0)
     const ms = performance.now() - started
-    const counts = { segments: old.length, vectors: next.rows, dropped: before - next.rows }
-    emit({ type: 'index-merged', time: Date.now(), ...counts, ms })
-    return true
+    const counts = { segments: old.length, vectors, dropped: before - vectors }
+    this.#setup.emit({ type: 'index-merged', time: Date.now(), ...counts, ms })
   }
 
   #replace(old: readonly Segment[], next: Segment | undefined): void {
