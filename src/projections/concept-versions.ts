@@ -1,4 +1,5 @@
 /** The versions of concepts in a segment of the overlay, by ordinal. */
+import { assert } from '../assert.ts'
 import type { Version } from './overlay-segment.ts'
 import type { ConceptState } from './state.ts'
 
@@ -44,9 +45,14 @@ export class ConceptVersions {
   /** Takes back the newest version of a concept. What was learned last goes first. */
   takeBack(ordinal: number): void {
     const before = this.get(ordinal)?.previous
+    const at = ordinal - this.#first
     if (before !== undefined) this.set(ordinal, before)
-    else if (ordinal === this.#first + this.#learned.length - 1) this.#learned.pop()
-    else this.#others.delete(ordinal)
+    // Emptied, the list may stand just behind a concept of another segment.
+    else if (this.#learned[at] === undefined) this.#others.delete(ordinal)
+    else {
+      assert(at === this.#learned.length - 1, 'what was learned last is taken back first')
+      this.#learned.pop()
+    }
   }
 
   *[Symbol.iterator](): Generator<[number, Version<ConceptState>]> {

@@ -5,6 +5,7 @@ import { temporaryPath } from '../support/temp.ts'
 
 const A = { key: 'a' }
 const B = { key: 'b' }
+const NOBODY = { key: 'nobody' }
 
 /** A store whose tables stay behind, so that all is read from the overlay; or one that caught up. */
 const WAYS = [
@@ -46,6 +47,32 @@ describe.each(WAYS)('read from $from', ({ catchUp }) => {
     expect(versions).toEqual([1, 2, 3, 4, 5, 6])
   })
 
+  test('nor do refused commits change what was learned last', async () => {
+    await using store = await open(await temporaryPath())
+    await store.learn({ id: A, content: 'a' })
+    await catchUp(store)
+    const change = { confidence: { by: -0.5 } }
+    const refusals = [
+      store.commit([
+        { do: 'learn', id: B, content: 'never' },
+        { do: 'forget', id: NOBODY }
+      ]),
+      store.commit([
+        { do: 'reinforce', target: A, ...change },
+        { do: 'forget', id: NOBODY }
+      ])
+    ]
+    for (const refused of refusals) {
+      await expect(refused).rejects.toMatchObject({ code: 'CONCEPT_NOT_FOUND' })
+    }
+    // The head passes the positions that they would have had.
+    for (const key of ['c', 'd', 'e']) await store.learn({ id: { key }, content: key })
+
+    expect(await store.get(A)).toMatchObject({ version: 1, confidence: 1 })
+    expect(await store.get(B)).toBeUndefined()
+    expect((await store.reinforce(A, change)).results).toMatchObject([{ version: 2 }])
+  })
+
   test('a refused commit leaves nothing, and what it named can be learned', async () => {
     await using store = await open(await temporaryPath())
     await store.learn({ id: B, content: 'b' })
@@ -56,7 +83,7 @@ describe.each(WAYS)('read from $from', ({ catchUp }) => {
       { do: 'learn', id: A, content: 'never' },
       { do: 'learn', id: B, content: 'never' },
       { do: 'associate', source: A, target: B, type: 'knows' },
-      { do: 'forget', id: { key: 'nobody' } }
+      { do: 'forget', id: NOBODY }
     ])
 
     await expect(refused).rejects.toMatchObject({ code: 'CONCEPT_NOT_FOUND' })
