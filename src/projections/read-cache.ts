@@ -209,14 +209,21 @@ function conceptBytes({ content, key, type, data, metadata }: ConceptState): num
   const texts = content.length + (key?.length ?? 0) + (type?.length ?? 0)
   // Data and metadata lie in the row, which stays with them.
   const row = data === undefined && metadata === undefined ? 0 : texts + FIELD_BYTES
-  return CONCEPT_BYTES + texts + row + (data?.length ?? 0) + (metadata?.length ?? 0)
+  return CONCEPT_BYTES + texts + row + (data?.length ?? 0) + metadataBytes(metadata)
 }
+
+/** As bytes, and decoded once it is read again. */
+function metadataBytes(metadata: Uint8Array | undefined): number {
+  return metadata === undefined ? 0 : MEMBERS_BYTES + metadata.length * 3
+}
+
+const MEMBERS_BYTES = 56
 
 const FIELD_BYTES = 120
 
 function associationsBytes({ items }: List<AssociationState>): number {
   let bytes = LIST_BYTES
-  for (const { metadata } of items) bytes += ASSOCIATION_BYTES + (metadata?.length ?? 0)
+  for (const { metadata } of items) bytes += ASSOCIATION_BYTES + metadataBytes(metadata)
   return bytes
 }
 

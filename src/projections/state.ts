@@ -13,6 +13,8 @@ export interface ConceptState {
   confidence: number
   /** MessagePack; `undefined` is the empty object. */
   metadata: Uint8Array | undefined
+  /** What reads know of the metadata; theirs alone. */
+  members: object | undefined
   /** Revision of its vector; 0 for none. A hit of the index counts only if it names this one. */
   revision: number
   /** Position of the event that carries that vector; 0 for none. */
@@ -32,6 +34,8 @@ export interface AssociationState {
   strength: number
   confidence: number
   metadata: Uint8Array | undefined
+  /** What reads know of the metadata; theirs alone. */
+  members: object | undefined
   version: number
   createdAt: number
   updatedAt: number
@@ -65,6 +69,7 @@ export function foldConcept(
     strength: fields.strength ?? kept?.strength ?? 1,
     confidence: fields.confidence ?? kept?.confidence ?? 1,
     metadata: changed(fields.metadata, kept?.metadata),
+    members: undefined,
     revision: kept?.revision ?? 0,
     vectorPosition: kept?.vectorPosition ?? 0,
     version: event.version,
@@ -96,6 +101,7 @@ export function foldAssociation(
     strength: fields.strength ?? kept?.strength ?? 1,
     confidence: fields.confidence ?? kept?.confidence ?? 1,
     metadata: changed(fields.metadata, kept?.metadata),
+    members: undefined,
     version: event.version,
     createdAt: kept?.createdAt ?? at.time,
     updatedAt: at.time,

@@ -6,6 +6,7 @@ import type { AssociationState, ConceptState } from '../projections/state.ts'
 import type { Side } from '../projections/tables/keys.ts'
 import type { Association, Concept } from '../types.ts'
 import { encodeCursor } from './cursor.ts'
+import { metadataOf } from './metadata-of.ts'
 import type { WhereSubject } from './where.ts'
 
 export function toConcept(state: ConceptState): Concept {
@@ -19,7 +20,7 @@ export function toConcept(state: ConceptState): Concept {
   if (data !== undefined) concept.data = Uint8Array.from(data)
   concept.strength = state.strength
   concept.confidence = state.confidence
-  concept.metadata = decodeMetadata(state.metadata)
+  concept.metadata = metadataOf(state)
   concept.hasVector = state.revision > 0
   concept.version = state.version
   concept.createdAt = state.createdAt
@@ -42,7 +43,7 @@ export function toAssociation(
   association.other = otherKey === undefined ? { id: other.id } : { id: other.id, key: otherKey }
   association.strength = state.strength
   association.confidence = state.confidence
-  association.metadata = decodeMetadata(state.metadata)
+  association.metadata = metadataOf(state)
   association.version = state.version
   association.createdAt = state.createdAt
   association.updatedAt = state.updatedAt

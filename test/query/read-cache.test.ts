@@ -41,7 +41,41 @@ describe('rows that were read once', () => {
     }
     for (const { view } of views) await view.close()
   }, 120_000)
+
+  test('give each caller metadata of its own', async () => {
+    await using temporary = await openTemporaryStore({ durability: 'os' })
+    const { store } = temporary
+    const flat = { lang: 'en', n: 1, ok: true, none: null, text: '' }
+    const nested = { ...flat, tags: ['a', { b: 1 }] }
+    const [a, b] = [{ key: 'flat' }, { key: 'nested' }]
+    await store.learn({ id: a, content: 'a', metadata: flat })
+    await store.learn({ id: b, content: 'b', metadata: nested })
+    await store.associate({ source: a, target: b, type: 'knows', metadata: flat })
+    await store.associate({ source: b, target: a, type: 'knows', metadata: nested })
+    await store.caughtUp()
+
+    // Read once, read again, and kept from then on.
+    for (let round = 0; round < 5; round++) {
+      for (const [id, metadata] of [
+        [a, flat],
+        [b, nested]
+      ] as const) {
+        const concept = await store.get(id)
+        const [association] = await store.neighbors(id)
+        expect([concept?.metadata, association?.metadata]).toEqual([metadata, metadata])
+        for (const mine of [concept?.metadata, association?.metadata]) spoil(mine)
+      }
+    }
+  })
 })
+
+function spoil(metadata: unknown): void {
+  const mine = metadata as Record<string, unknown>
+  if (Array.isArray(mine['tags'])) Object.assign(mine['tags'][1], { b: 2 })
+  mine['lang'] = 'spoilt'
+  mine['more'] = 1
+  delete mine['n']
+}
 
 async function change(store: Store, model: Model, random: Random, step: number): Promise<void> {
   const key = random.pick(KEYS)

@@ -123,6 +123,7 @@ export function decodeAssociation(
     strength,
     confidence,
     metadata: flags & METADATA ? bytes.subarray(at) : undefined,
+    members: undefined,
     version: bytes.readUInt32LE(start + 5),
     createdAt,
     updatedAt,

@@ -151,6 +151,7 @@ export function decodeConcept(ordinal: number, row: Buffer): ConceptState {
     strength,
     confidence,
     metadata,
+    members: undefined,
     revision,
     vectorPosition,
     version: row.readUInt32LE(VERSION_AT),
