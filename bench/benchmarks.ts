@@ -1,5 +1,7 @@
 import { commitsOfFewWriters, commitsOfManyWriters, commitsOfOneWriter } from './commits.ts'
+import { controllerInPractice, controllerInTheory } from './controller.ts'
 import { diskUse } from './disk.ts'
+import { singleBesideImport } from './fairness.ts'
 import type { Benchmark } from './harness.ts'
 import { hub } from './hub.ts'
 import { importProfile } from './import-profile.ts'
@@ -7,8 +9,11 @@ import { ingestByDurability, ingestConcepts, ingestGraph } from './ingest.ts'
 import { durableHead, proofs } from './integrity.ts'
 import { importMemory } from './memory.ts'
 import { coldNeighbours } from './neighbours.ts'
+import { observersCost } from './observers.ts'
 import { openAgain } from './open.ts'
 import { readLargeStore } from './reads.ts'
+import { telemetryCost } from './telemetry.ts'
+import { telemetryStoreCost } from './telemetry-store.ts'
 import { searchWords } from './vectors.ts'
 import { besideIndexing } from './vectors-beside.ts'
 import { memory } from './vectors-memory.ts'
@@ -22,6 +27,9 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'commits-1': commitsOfOneWriter,
   'commits-8': commitsOfFewWriters,
   'commits-64': commitsOfManyWriters,
+  controller: controllerInTheory,
+  'controller-store': controllerInPractice,
+  fairness: singleBesideImport,
   'ingest-concepts': ingestConcepts,
   'ingest-graph': ingestGraph,
   'ingest-durability': ingestByDurability,
@@ -38,6 +46,9 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   hub,
   head: durableHead,
   proofs,
+  telemetry: telemetryCost,
+  'telemetry-store': telemetryStoreCost,
+  observers: observersCost,
   wordnet: wordnetVectors,
   vectors: searchWords,
   'vectors-where': searchWhere,

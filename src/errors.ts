@@ -23,6 +23,8 @@ export interface StoreErrorDetails {
   DISK_LOW: { freeBytes: number; reserveBytes: number }
   TABLES_DAMAGED: { key: string; reason: string }
   PROJECTION_STOPPED: { projection: string; position: number }
+  PROJECTION_BUILDING: { projection: string; position: number; head: number }
+  PROJECTION_DAMAGED: { projection: string; key: string; reason: string }
   // Commands
   COMMAND_INVALID: { command?: number; field: string; received: unknown; expected: string }
   LIMIT_EXCEEDED: { command?: number; limit: string; value: number; max: number }
@@ -53,6 +55,13 @@ export interface StoreErrorDetails {
   IMPORT_SOURCE_INVALID: { source: string; reason: string }
   IMPORT_SOURCE_CHANGED: { resumeKey: string; before: string; now: string }
   UNSUPPORTED: { operation: string; reason: string }
+  // Subscriptions
+  SUBSCRIPTION_ACTIVE: { subscription: string }
+  SUBSCRIPTION_DAMAGED: { subscription: string; file: string; reason: string }
+  SUBSCRIPTION_DIVERGED: { subscription: string; position: number; head: number }
+  SUBSCRIPTION_STOPPED: { subscription: string; position: number; reason: string }
+  // Attaching
+  ATTACH_UNAVAILABLE: { directory: string; reason: string }
 }
 
 interface AssociationDetails {
@@ -69,8 +78,10 @@ export type StoreErrorCode = keyof StoreErrorDetails
 const RETRYABLE: ReadonlySet<StoreErrorCode> = new Set([
   'STORE_LOCKED',
   'DISK_LOW',
+  'PROJECTION_BUILDING',
   'EMBED_FAILED',
   'EXPECTATION_FAILED',
+  'ATTACH_UNAVAILABLE',
   'ABORTED'
 ])
 

@@ -1,7 +1,11 @@
 import { StoreError } from './errors.ts'
+import { type ResolvedRule, resolveRules } from './telemetry/alert-rules.ts'
+import type { AlertOptions } from './telemetry/alert-types.ts'
+import type { OpenTelemetryOptions } from './telemetry/open-telemetry-options.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
+const DAY_MS = 24 * 60 * 60 * 1000
 
 export type VectorMetric = 'cosine' | 'ip' | 'l2sq'
 export type Quantization = 'f32' | 'f16' | 'bf16' | 'i8'
@@ -35,6 +39,40 @@ export interface PipelineOptions {
   warnAt?: number
 }
 
+export interface TelemetryOptions {
+  /** From one `metrics` event to the next, in milliseconds, while somebody has subscribed. 0: none. */
+  metricsMs?: number
+  /**
+   * What an operation may take before a `slow-operation` event tells of it, in milliseconds; bulk
+   * work, such as a batch of a projection or of an import, ten times as much. 0: any time.
+   */
+  slowMs?: number
+  /** How far back the recent latencies of `stats()` reach, in milliseconds. */
+  windowMs?: number
+  /**
+   * Keeps telemetry in a store of its own, in the directory `telemetry` beside the log, so that
+   * yesterday's incident can be looked at: `store.storedTelemetry()`, `sutra telemetry`. Default
+   * `false`. Nothing is kept while the store is open for reading alone.
+   */
+  store?: boolean | TelemetryStoreOptions
+}
+
+export interface TelemetryStoreOptions {
+  /** Where it is kept instead, such as on another disk. For this store alone. */
+  directory?: string
+  /** What is older may be removed, in milliseconds. Up to an eighth more is kept. */
+  keepMs?: number
+  /** Bytes on disk beyond which the oldest is removed. */
+  maxBytes?: number
+  /** How long a window is of which commits, reads and batches are summed up, in milliseconds. */
+  summaryMs?: number
+}
+
+export interface ResolvedTelemetryStore extends Required<Omit<TelemetryStoreOptions, 'directory'>> {
+  /** `undefined`: beside the log. */
+  readonly directory: string | undefined
+}
+
 export interface Limits {
   contentBytes: number
   metadataBytes: number
@@ -49,6 +87,12 @@ export interface Limits {
 export type IndexType = 'string' | 'number' | 'boolean'
 
 export type Embed = (texts: string[], context: { signal: AbortSignal }) => Promise<Float32Array[]>
+
+/** What `defineProjection` gives: see types.ts. */
+export interface DeclaredProjection {
+  readonly name: string
+  readonly version: number
+}
 
 export interface StoreOptions {
   vectors?: VectorOptions
@@ -68,7 +112,23 @@ export interface StoreOptions {
   scrubBytesPerSec?: number
   pipeline?: PipelineOptions
   cache?: { bytes?: number }
+  telemetry?: TelemetryOptions
+  /** Rules beside the built-in ones, and who is called when one of them raises an alert. */
+  alerts?: AlertOptions
   limits?: Partial<Limits>
+  /**
+   * Lets other processes of the same user look on while the store is open, through a socket in its
+   * directory: `attach(directory)` in programs, `sutra stats --watch` and `sutra events --follow` on
+   * the command line. Default `false`.
+   */
+  attach?: boolean
+  /**
+   * Spans and metrics through the package `@opentelemetry/api`, which the program installs: those of
+   * the global providers with `true`, or of the ones that are named. Default `false`.
+   */
+  openTelemetry?: boolean | OpenTelemetryOptions
+  /** Projections of the program's own. Rows of others that are stored are left alone. */
+  projections?: readonly DeclaredProjection[]
   readOnly?: boolean
   createIfMissing?: boolean
 }
@@ -98,9 +158,23 @@ export interface ResolvedOptions {
   readonly scrubBytesPerSec: number
   readonly pipeline: ResolvedPipeline
   readonly cacheBytes: number
+  readonly telemetry: ResolvedTelemetry
+  readonly alerts: {
+    readonly rules: readonly ResolvedRule[]
+    readonly onAlert: AlertOptions['onAlert']
+  }
   readonly limits: Readonly<Limits>
+  readonly attach: boolean
+  /** `undefined`: not asked for. */
+  readonly openTelemetry: OpenTelemetryOptions | undefined
+  readonly projections: readonly DeclaredProjection[]
   readonly readOnly: boolean
   readonly createIfMissing: boolean
+}
+
+type ResolvedTelemetry = Readonly<Required<Omit<TelemetryOptions, 'store'>>> & {
+  /** `undefined`: it is not kept. */
+  readonly store: ResolvedTelemetryStore | undefined
 }
 
 export interface NumberRule {
@@ -124,6 +198,8 @@ type NumberOption =
   | `pipeline.intervalMs.${'min' | 'base' | 'max'}`
   | `pipeline.${'queueEventsMax' | 'queueBytesMax' | 'batchEventsMax' | 'emaAlpha' | 'warnAt'}`
   | 'cache.bytes'
+  | `telemetry.${'metricsMs' | 'slowMs' | 'windowMs'}`
+  | `telemetry.store.${'keepMs' | 'maxBytes' | 'summaryMs'}`
   | `limits.${keyof Limits}`
 
 interface ChoiceOptions {
@@ -148,9 +224,15 @@ export const NUMBER_RULES: Readonly<Record<NumberOption, NumberRule>> = {
   'pipeline.queueEventsMax': integer(100_000, 100, 10_000_000, 'events'),
   'pipeline.queueBytesMax': integer(64 * MiB, 1 * MiB, 4096 * MiB, 'bytes'),
   'pipeline.batchEventsMax': integer(20_000, 1, 1_000_000, 'events'),
-  'pipeline.emaAlpha': fraction(0.3),
-  'pipeline.warnAt': fraction(0.7),
+  'pipeline.emaAlpha': fraction(0.3, 1e-6, 1),
+  'pipeline.warnAt': fraction(0.7, 0.01, 0.99),
   'cache.bytes': integer(512 * MiB, 1 * MiB, 64 * 1024 * MiB, 'bytes'),
+  'telemetry.metricsMs': integer(10_000, 0, 3_600_000, 'ms'),
+  'telemetry.slowMs': integer(100, 0, 3_600_000, 'ms'),
+  'telemetry.windowMs': integer(60_000, 1000, 3_600_000, 'ms'),
+  'telemetry.store.keepMs': integer(7 * DAY_MS, 60_000, 3650 * DAY_MS, 'ms'),
+  'telemetry.store.maxBytes': integer(256 * MiB, 8 * MiB, 1024 * 1024 * MiB, 'bytes'),
+  'telemetry.store.summaryMs': integer(10_000, 1000, 3_600_000, 'ms'),
   'limits.contentBytes': integer(10 * MiB, 1, 32 * MiB, 'bytes'),
   'limits.metadataBytes': integer(64 * KiB, 1, 16 * MiB, 'bytes'),
   'limits.keyBytes': integer(512, 1, 4096, 'bytes'),
@@ -179,7 +261,12 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'scrubBytesPerSec',
     'pipeline',
     'cache',
+    'telemetry',
+    'alerts',
     'limits',
+    'attach',
+    'openTelemetry',
+    'projections',
     'readOnly',
     'createIfMissing'
   ],
@@ -202,7 +289,11 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'warnAt'
   ],
   'pipeline.intervalMs': ['min', 'base', 'max'],
+  openTelemetry: ['tracerProvider', 'meterProvider'],
   cache: ['bytes'],
+  telemetry: ['metricsMs', 'slowMs', 'windowMs', 'store'],
+  'telemetry.store': ['directory', 'keepMs', 'maxBytes', 'summaryMs'],
+  alerts: ['defaults', 'rules', 'onAlert'],
   limits: Object.keys(NUMBER_RULES)
     .filter((name) => name.startsWith('limits.'))
     .map((name) => name.slice('limits.'.length))
@@ -216,7 +307,8 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
  */
 export function resolveOptions(options: StoreOptions = {}): ResolvedOptions {
   checkNames('', options)
-  const { vectors, pipeline = {}, limits = {}, cache = {} } = options
+  const { vectors, limits = {}, cache = {}, telemetry = {}, alerts = {} } = options
+  const pipeline = resolvePipeline(options.pipeline ?? {})
   if (options.embed !== undefined && typeof options.embed !== 'function') {
     throw optionInvalid('embed', options.embed, 'a function')
   }
@@ -229,9 +321,14 @@ export function resolveOptions(options: StoreOptions = {}): ResolvedOptions {
     durabilityIntervalMs: number('durabilityIntervalMs', options.durabilityIntervalMs),
     diskReserveBytes: number('diskReserveBytes', options.diskReserveBytes),
     scrubBytesPerSec: number('scrubBytesPerSec', options.scrubBytesPerSec),
-    pipeline: resolvePipeline(pipeline),
+    pipeline,
     cacheBytes: number('cache.bytes', section('cache', cache).bytes),
+    telemetry: resolveTelemetry(section('telemetry', telemetry)),
+    alerts: resolveAlerts(section('alerts', alerts), pipeline.warnAt),
     limits: resolveLimits(section('limits', limits)),
+    attach: flag('attach', options.attach, false),
+    openTelemetry: resolveOpenTelemetry(options.openTelemetry),
+    projections: resolveProjections(options.projections ?? []),
     readOnly: flag('readOnly', options.readOnly, false),
     createIfMissing: flag('createIfMissing', options.createIfMissing, true)
   })
@@ -289,6 +386,42 @@ function resolvePipeline(pipeline: PipelineOptions): ResolvedPipeline {
   }
 }
 
+function resolveTelemetry(telemetry: TelemetryOptions): ResolvedTelemetry {
+  return {
+    metricsMs: number('telemetry.metricsMs', telemetry.metricsMs),
+    slowMs: number('telemetry.slowMs', telemetry.slowMs),
+    windowMs: number('telemetry.windowMs', telemetry.windowMs),
+    store: resolveTelemetryStore(telemetry.store)
+  }
+}
+
+function resolveTelemetryStore(asked: TelemetryOptions['store']): ResolvedTelemetry['store'] {
+  if (asked === undefined || asked === false) return undefined
+  if (asked !== true && (typeof asked !== 'object' || asked === null)) {
+    throw optionInvalid('telemetry.store', asked, 'true, false or an object')
+  }
+  const store = section('telemetry.store', asked === true ? {} : asked)
+  const { directory } = store
+  if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {
+    throw optionInvalid('telemetry.store.directory', directory, 'a non-empty string')
+  }
+  return {
+    directory,
+    keepMs: number('telemetry.store.keepMs', store.keepMs),
+    maxBytes: number('telemetry.store.maxBytes', store.maxBytes),
+    summaryMs: number('telemetry.store.summaryMs', store.summaryMs)
+  }
+}
+
+function resolveAlerts(alerts: AlertOptions, warnAt: number): ResolvedOptions['alerts'] {
+  const { onAlert } = alerts
+  flag('alerts.defaults', alerts.defaults, true)
+  if (onAlert !== undefined && typeof onAlert !== 'function') {
+    throw optionInvalid('alerts.onAlert', onAlert, 'a function')
+  }
+  return { rules: resolveRules(alerts, warnAt), onAlert }
+}
+
 function resolveLimits(limits: Partial<Limits>): Limits {
   const resolve = (name: keyof Limits) => number(`limits.${name}`, limits[name])
   return Object.freeze({
@@ -301,6 +434,23 @@ function resolveLimits(limits: Partial<Limits>): Limits {
     pathExplored: resolve('pathExplored'),
     searchK: resolve('searchK')
   })
+}
+
+function resolveOpenTelemetry(
+  asked: boolean | OpenTelemetryOptions | undefined
+): OpenTelemetryOptions | undefined {
+  if (asked === undefined || typeof asked === 'boolean') return asked === true ? {} : undefined
+  if (typeof asked !== 'object' || asked === null) {
+    throw optionInvalid('openTelemetry', asked, 'true, false or an object')
+  }
+  const { tracerProvider, meterProvider } = section('openTelemetry', asked)
+  if (tracerProvider !== undefined && typeof tracerProvider?.getTracer !== 'function') {
+    throw optionInvalid('openTelemetry.tracerProvider', tracerProvider, 'a TracerProvider')
+  }
+  if (meterProvider !== undefined && typeof meterProvider?.getMeter !== 'function') {
+    throw optionInvalid('openTelemetry.meterProvider', meterProvider, 'a MeterProvider')
+  }
+  return asked
 }
 
 const INDEX_TYPES: readonly string[] = ['string', 'number', 'boolean'] satisfies IndexType[]
@@ -329,6 +479,14 @@ function resolveIndexes(indexes: Record<string, IndexType>): Record<string, Inde
   }
   // In one order, whatever the order they were given in.
   return Object.freeze(Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))))
+}
+
+/** What each of them holds is checked where it is used, and so when the store is opened. */
+function resolveProjections(
+  projections: readonly DeclaredProjection[]
+): readonly DeclaredProjection[] {
+  if (Array.isArray(projections)) return Object.freeze([...projections])
+  throw optionInvalid('projections', projections, 'an array of what defineProjection gives')
 }
 
 function section<T extends object>(path: string, value: T): T {
@@ -385,8 +543,8 @@ function integer(value: number, min: number, max: number, unit: string): NumberR
   return { value, min, max, unit, integer: true }
 }
 
-function fraction(value: number): NumberRule {
-  return { value, min: 0.01, max: 0.99, unit: 'fraction', integer: false }
+function fraction(value: number, min: number, max: number): NumberRule {
+  return { value, min, max, unit: 'fraction', integer: false }
 }
 
 export function optionInvalid(

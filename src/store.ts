@@ -10,36 +10,44 @@ import type { WaitingCommit } from './append/staged-commit.ts'
 import { StoreError } from './errors.ts'
 import type { IdInput } from './ids.ts'
 import { importRecords } from './import/import.ts'
-import type { Limits, StoreOptions } from './options.ts'
+import type { Limits } from './options.ts'
 import { observeEvents, readEvents } from './pipeline/events.ts'
 import type { Pinned } from './projections/pinned.ts'
 import { checkOptions, checkWhole } from './query/read-options.ts'
-import { PinnedReader } from './query/reader.ts'
 import type { VectorIndexReader } from './query/search.ts'
 import { backup } from './store/backup.ts'
 import { checkVectors } from './store/check-vectors.ts'
 import { closeEngine } from './store/close.ts'
-import { Engine } from './store/engine.ts'
-import { healByRebuilding } from './store/healing.ts'
+import type { Engine } from './store/engine.ts'
 import { ImportLine } from './store/import-line.ts'
-import { openParts } from './store/open-parts.ts'
+import { ObservedReader } from './store/observed-reader.ts'
 import { PinnedView } from './store/pinned-view.ts'
-import { rebuild } from './store/rebuild.ts'
-import { repairLog } from './store/repair.ts'
+import { projectionsOf } from './store/projections-of.ts'
+import { whenReady } from './store/ready.ts'
+import { BUILT_IN, rebuild } from './store/rebuild.ts'
 import { StatsReader } from './store/stats.ts'
+import { tellCommit, tellFailure, timeEmbed } from './store/tell-commit.ts'
 import type { HeldIndex } from './store/vector-access.ts'
 import { verify } from './store/verify.ts'
+import { withVersion } from './telemetry/hub.ts'
 import { nowUs } from './telemetry/latency.ts'
 import { prometheusText } from './telemetry/metrics.ts'
+import type { OpenTelemetry } from './telemetry/open-telemetry.ts'
+import type { OperationWatch } from './telemetry/operation-watch.ts'
 import type { RecallReport, Stats, TelemetryEvent } from './telemetry/types.ts'
+import { readKept } from './telemetry-store/read-kept.ts'
+import type { OpenStore } from './telemetry-store/segment.ts'
 import type {
   AssociationPatch,
   AssociationRef,
   BackupReport,
+  BatchHandler,
+  BoundQueries,
   CheckVectorsOptions,
   Command,
   CommitOptions,
   ConceptPatch,
+  EventHandler,
   EventsOptions,
   ExportOptions,
   ImportOptions,
@@ -48,57 +56,56 @@ import type {
   LongOptions,
   NewAssociation,
   NewConcept,
+  ProjectionReadOptions,
+  Projections,
+  QueriedProjection,
   ReadOptions,
   Receipt,
   Reinforcement,
-  RepairOptions,
-  RepairReport,
-  Schema,
   Store,
   StoredEvent,
+  StoredTelemetryOptions,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionInfo,
   Target,
   VerifyReport,
   View
 } from './types.ts'
 
-export { migrate } from './store/migrate.ts'
-export { restore } from './store/restore.ts'
-
-/**
- * Opens the store in a directory, or makes one there.
- *
- * @throws StoreError `STORE_LOCKED`, `STORE_NOT_FOUND`, `NOT_A_STORE`, `FORMAT_UNSUPPORTED`,
- *   `STORE_DAMAGED`, `LOG_DAMAGED`, `LOG_BEHIND_CHECKPOINT`, `OPTION_INVALID`, `OPTION_CONFLICT`,
- *   `MODEL_CONFLICT`, `MIGRATION_UNFINISHED`, `IO_FAILED`.
- */
-export async function open<S extends Schema = Schema>(
-  directory: string,
-  options: StoreOptions = {}
-): Promise<Store<S>> {
-  if (typeof directory !== 'string' || directory === '') {
-    throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
-  }
-  const engine = new Engine(await openParts(directory, options))
-  healByRebuilding(engine)
-  engine.start()
-  // The schema narrows names and metadata for the compiler alone.
-  return new LocalStore(engine) as unknown as Store<S>
-}
-
-class LocalStore extends PinnedReader implements Store {
+export class LocalStore extends ObservedReader implements Store {
+  protected readonly operations: OperationWatch
+  readonly projections: Projections
   readonly #engine: Engine
   readonly #views = new Set<PinnedView>()
   /** Of reads under way: segments may be merged meanwhile. */
   readonly #heldVectors = new Map<Pinned, HeldIndex | undefined>()
   readonly #stats: StatsReader
+  readonly #telemetry: OpenTelemetry | undefined
+  readonly #openSegment: OpenStore
   /** Keys of the imports under way that can be resumed. */
   readonly #imports = new Set<string>()
   #closing: Promise<void> | undefined
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, telemetry: OpenTelemetry | undefined, openSegment: OpenStore) {
     super(engine)
+    this.#openSegment = openSegment
+    this.operations = engine.operations
+    this.#telemetry = telemetry
     this.#engine = engine
     this.#stats = new StatsReader(engine)
+    this.projections = projectionsOf(engine, {
+      toRead: (operation) => this.#assertOpen(operation),
+      toWrite: (operation) => this.#assertWritable(operation)
+    })
+    engine.watch.start(() => this.stats())
+    const { format, findings, hub } = engine.parts
+    hub.followChannel(findings)
+    if (telemetry === undefined) return
+    telemetry.observe(format.storeId.toString('hex'), () => this.stats())
+    const { spans } = telemetry
+    // Ends with the stream, when the store is closed.
+    spans.whenRecording(() => hub.events$.subscribe((event) => spans.onTelemetry(event)))
   }
 
   get directory(): string {
@@ -118,19 +125,28 @@ class LocalStore extends PinnedReader implements Store {
   }
 
   get telemetry$(): Observable<TelemetryEvent> {
-    const { findings, hub } = this.#engine.parts
+    const { alerts, parts } = this.#engine
+    const { findings, hub } = parts
     return new Observable((subscriber) => {
-      for (const finding of findings) subscriber.next(finding)
+      for (const finding of findings) subscriber.next(withVersion(finding))
+      for (const alert of alerts.told) subscriber.next(alert)
       return hub.events$.subscribe(subscriber)
     })
   }
 
+  storedTelemetry(options: StoredTelemetryOptions = {}): AsyncIterable<TelemetryEvent> {
+    this.#assertOpen('storedTelemetry')
+    const { recorder, parts } = this.#engine
+    const place = parts.options.telemetry.store?.directory ?? parts.directory
+    return recorder?.read(options) ?? readKept(resolve(place), options, this.#openSegment)
+  }
+
   async learn(concept: NewConcept, options?: CommitOptions): Promise<Receipt> {
-    return this.commit([{ do: 'learn', ...concept }], options)
+    return this.#as('learn', [{ do: 'learn', ...concept }], options)
   }
 
   async associate(association: NewAssociation, options?: CommitOptions): Promise<Receipt> {
-    return this.commit([{ do: 'associate', ...association }], options)
+    return this.#as('associate', [{ do: 'associate', ...association }], options)
   }
 
   async reinforce(
@@ -138,7 +154,7 @@ class LocalStore extends PinnedReader implements Store {
     change: Reinforcement,
     options?: CommitOptions
   ): Promise<Receipt> {
-    return this.commit([{ do: 'reinforce', target, ...change }], options)
+    return this.#as('reinforce', [{ do: 'reinforce', target, ...change }], options)
   }
 
   async revise(
@@ -146,27 +162,54 @@ class LocalStore extends PinnedReader implements Store {
     patch: ConceptPatch | AssociationPatch,
     options?: CommitOptions
   ): Promise<Receipt> {
-    return this.commit([{ do: 'revise', target, ...patch }], options)
+    return this.#as('revise', [{ do: 'revise', target, ...patch }], options)
   }
 
   async forget(id: IdInput, options?: CommitOptions): Promise<Receipt> {
-    return this.commit([{ do: 'forget', id }], options)
+    return this.#as('forget', [{ do: 'forget', id }], options)
   }
 
   async dissociate(ref: AssociationRef, options?: CommitOptions): Promise<Receipt> {
-    return this.commit([{ do: 'dissociate', ...ref }], options)
+    return this.#as('dissociate', [{ do: 'dissociate', ...ref }], options)
   }
 
-  async commit(commands: readonly Command[], options: CommitOptions = {}): Promise<Receipt> {
+  async commit(commands: readonly Command[], options?: CommitOptions): Promise<Receipt> {
+    return this.#as('commit', commands, options)
+  }
+
+  /** All changes are commits; whoever watches hears of the method that was called. */
+  #as(
+    method: string,
+    commands: readonly Command[],
+    options: CommitOptions | undefined
+  ): Promise<Receipt> {
+    return this.operations.commit(method, commands, () => this.#commit(commands, options))
+  }
+
+  async #commit(commands: readonly Command[], options: CommitOptions = {}): Promise<Receipt> {
     const started = nowUs()
-    const prepared = this.#prepare(commands, options)
-    // Without an embed function nothing was awaited so far: the limits are checked in this turn.
-    const commit = prepared instanceof Promise ? await prepared : prepared
-    const room = this.#engine.roomFor(commit)
-    if (room !== undefined) await room
-    const { receipt } = await this.#engine.writer.commit(commit)
-    this.#engine.latency.record('commit', nowUs() - started)
+    const engine = this.#engine
+    let receipt: Receipt
+    try {
+      const prepared = this.#prepare(commands, options)
+      // Without an embed function nothing was awaited so far: the limits are checked in this turn.
+      const commit = prepared instanceof Promise ? await timeEmbed(engine, prepared) : prepared
+      const room = engine.roomFor(commit)
+      if (room !== undefined) await room
+      const outcome = await engine.writer.commit(commit)
+      receipt = outcome.receipt
+    } catch (error) {
+      tellFailure(engine, commands, error, nowUs() - started)
+      throw error
+    }
+    tellCommit(engine, 'commit', commands.length, receipt, nowUs() - started)
     return receipt
+  }
+
+  async ready(options: ReadOptions = {}): Promise<void> {
+    this.#assertWritable('ready')
+    checkOptions(options, [])
+    await whenReady(this.#engine, options.signal)
   }
 
   async view(): Promise<View> {
@@ -178,10 +221,12 @@ class LocalStore extends PinnedReader implements Store {
   }
 
   async caughtUp(position?: number, options: ReadOptions = {}): Promise<void> {
-    this.#assertWritable('caughtUp')
-    checkOptions(options, [])
-    const target = checkWhole('position', position, 0, this.head) ?? this.head
-    await this.#engine.pipeline.caughtUp(target, options.signal)
+    return this.operations.task('caughtUp', async () => {
+      this.#assertWritable('caughtUp')
+      checkOptions(options, [])
+      const target = checkWhole('position', position, 0, this.head) ?? this.head
+      await this.#engine.pipeline.caughtUp(target, options.signal)
+    })
   }
 
   events(options: EventsOptions = {}): AsyncIterable<StoredEvent> {
@@ -194,6 +239,33 @@ class LocalStore extends PinnedReader implements Store {
     return observeEvents(this.#engine.parts.log, options, this.#engine.closing.signal)
   }
 
+  async subscribe(
+    name: string,
+    options: SubscribeOptions,
+    handler: EventHandler | BatchHandler
+  ): Promise<Subscription> {
+    this.#assertWritable('subscribe')
+    return this.#engine.subscriptions.subscribe(name, options, handler)
+  }
+
+  async unsubscribe(name: string): Promise<boolean> {
+    this.#assertWritable('unsubscribe')
+    return this.#engine.subscriptions.unsubscribe(name)
+  }
+
+  async subscriptions(): Promise<SubscriptionInfo[]> {
+    this.#assertOpen('subscriptions')
+    return this.#engine.subscriptions.list()
+  }
+
+  projection<Q>(
+    definition: QueriedProjection<Q>,
+    options: ProjectionReadOptions = {}
+  ): BoundQueries<Q> {
+    const assertOpen = (): void => this.#assertOpen('projection')
+    return this.#engine.projections.bind(definition, options, assertOpen)
+  }
+
   stats(): Stats {
     this.#assertOpen('stats')
     return this.#stats.read(this.#views.size)
@@ -204,29 +276,39 @@ class LocalStore extends PinnedReader implements Store {
   }
 
   async rebuild(options: LongOptions & { projections?: readonly string[] } = {}): Promise<void> {
-    this.#assertWritable('rebuild')
-    await rebuild(this.#engine, options)
+    return this.operations.task('rebuild', async () => {
+      this.#assertWritable('rebuild')
+      await rebuild(this.#engine, options)
+    })
   }
 
   async verify(options: LongOptions = {}): Promise<VerifyReport> {
-    this.#assertWritable('verify')
-    return verify(this.#engine, options)
+    return this.operations.task('verify', async () => {
+      this.#assertWritable('verify')
+      return verify(this.#engine, options)
+    })
   }
 
   async checkVectors(options: CheckVectorsOptions = {}): Promise<RecallReport> {
-    this.#assertWritable('checkVectors')
-    return checkVectors(this.#engine, options)
+    return this.operations.task('checkVectors', async () => {
+      this.#assertWritable('checkVectors')
+      return checkVectors(this.#engine, options)
+    })
   }
 
   async backup(directory: string, options: LongOptions = {}): Promise<BackupReport> {
-    this.#assertOpen('backup')
-    return backup(this.#engine, directory, options)
+    return this.operations.task('backup', async () => {
+      this.#assertOpen('backup')
+      return backup(this.#engine, directory, options)
+    })
   }
 
   async import(source: ImportSource, options: ImportOptions = {}): Promise<ImportReport> {
-    this.#assertWritable('import')
-    const line = new ImportLine(this.#engine, this.#imports, () => this.#assertWritable('import'))
-    return importRecords(line, source, options)
+    return this.operations.task('import', async () => {
+      this.#assertWritable('import')
+      const line = new ImportLine(this.#engine, this.#imports, () => this.#assertWritable('import'))
+      return importRecords(line, source, options)
+    })
   }
 
   async *export(options: ExportOptions = {}): AsyncGenerator<Uint8Array, void> {
@@ -243,16 +325,21 @@ class LocalStore extends PinnedReader implements Store {
   }
 
   async checkpoint(): Promise<void> {
-    this.#assertWritable('checkpoint')
-    const { log, vectors } = this.#engine.parts
-    await log.checkpoint()
-    const position = log.durableHead
-    await this.#engine.pipeline.caughtUp(position)
-    await vectors?.save(log.durableHead)
+    return this.operations.task('checkpoint', async () => {
+      this.#assertWritable('checkpoint')
+      const { log, vectors } = this.#engine.parts
+      await log.checkpoint()
+      const position = log.durableHead
+      await this.#engine.pipeline.caughtUp(position, undefined, BUILT_IN)
+      await vectors?.save(log.durableHead)
+      // Those of the program's own come last: one that has stopped holds up nothing else.
+      await this.#engine.pipeline.caughtUp(position)
+    })
   }
 
   /** May be called again: both calls resolve when the store is closed. */
   async close(): Promise<void> {
+    this.#telemetry?.stopObserving()
     this.#closing ??= closeEngine(this.#engine, async () => {
       for (const view of [...this.#views]) await view.close()
     })
@@ -306,27 +393,4 @@ class LocalStore extends PinnedReader implements Store {
     if (!this.#engine.parts.options.readOnly) return
     throw new StoreError('STORE_READ_ONLY', 'The store was opened read-only', { operation })
   }
-}
-
-/**
- * Repairs the log of a store that is not open: keeps every intact frame, puts a gap where something
- * is lost, makes tables and vectors anew and leaves the damaged files aside. A whole log is not
- * touched. Resolves when the store can be opened again.
- *
- * @throws StoreError `STORE_NOT_FOUND`, `STORE_LOCKED`, `FORMAT_UNSUPPORTED`, `ABORTED`.
- */
-export async function repair(
-  directory: string,
-  options: RepairOptions = {}
-): Promise<RepairReport> {
-  checkOptions(options, ['dryRun', 'onProgress'])
-  const report = await repairLog(resolve(directory), options)
-  if (!report.changed) return report
-  const store = await open(directory, { createIfMissing: false })
-  try {
-    await store.caughtUp()
-  } finally {
-    await store.close()
-  }
-  return report
 }

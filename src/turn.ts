@@ -8,18 +8,34 @@
 export const STRETCH_MS = 2
 
 const waiting: (() => void)[] = []
+const urgent: (() => void)[] = []
+let wasUrgent = false
 
 /** Resolves in a turn of the event loop in which no other stretch of ours runs. In order. */
 export function turn(): Promise<void> {
+  return join(waiting)
+}
+
+/**
+ * As `turn`, ahead of those that called that: for a short stretch that somebody waits for. Where
+ * both wait they alternate, so that neither is held up for good.
+ */
+export function urgentTurn(): Promise<void> {
+  return join(urgent)
+}
+
+function join(line: (() => void)[]): Promise<void> {
   return new Promise((resolve) => {
-    waiting.push(resolve)
-    if (waiting.length === 1) setImmediate(next)
+    // Whoever waits already has asked the loop.
+    if (waiting.length + urgent.length === 0) setImmediate(next)
+    line.push(resolve)
   })
 }
 
 function next(): void {
-  waiting[0]?.()
-  // Left in line until now, so that whoever asks meanwhile does not ask the loop as well.
-  waiting.shift()
-  if (waiting.length > 0) setImmediate(next)
+  const isOthersTurn = wasUrgent && waiting.length > 0
+  wasUrgent = urgent.length > 0 && !isOthersTurn
+  const line = wasUrgent ? urgent : waiting
+  line.shift()?.()
+  if (waiting.length + urgent.length > 0) setImmediate(next)
 }

@@ -3,19 +3,23 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { open, type Store } from 'sutra-storage'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ATTACHING } from './errors/attach.ts'
 import { BACKUPS } from './errors/backups.ts'
 import type { ErrorCase } from './errors/case.ts'
 import { COMMANDS } from './errors/commands.ts'
 import { OPENINGS } from './errors/openings.ts'
+import { PROJECTIONS } from './errors/projections.ts'
 import { QUERIES } from './errors/queries.ts'
 import { STATES } from './errors/states.ts'
 import { expectError, STORIES } from './errors/stories.ts'
+import { SUBSCRIPTIONS } from './errors/subscriptions.ts'
 import { VALUES } from './errors/values.ts'
 import { look, type Seen, sampleStore } from './support/sample.ts'
 import { lastingPath } from './support/temp.ts'
 
 const CALLS = [...COMMANDS, ...VALUES, ...STATES, ...QUERIES]
-const ALL: ErrorCase[] = [...CALLS, ...OPENINGS, ...STORIES, ...BACKUPS]
+const TOLD = [...STORIES, ...BACKUPS, ...SUBSCRIPTIONS, ...PROJECTIONS, ...ATTACHING]
+const ALL: ErrorCase[] = [...CALLS, ...OPENINGS, ...TOLD]
 
 test('every code of the source is met by a test', () => {
   const source = readFileSync(fileURLToPath(new URL('../src/errors.ts', import.meta.url)), 'utf8')
@@ -98,7 +102,7 @@ describe('an opening that is refused changes nothing', () => {
 })
 
 describe('a code that needs a story', () => {
-  test.each([...STORIES, ...BACKUPS])('$code when $when', async (expected) => {
+  test.each(TOLD)('$code when $when', async (expected) => {
     await expected.tell(expected)
   })
 })

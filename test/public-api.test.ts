@@ -12,9 +12,12 @@ const NAMES = [
   'ConceptId',
   'InvariantError',
   'StoreError',
+  'attach',
+  'defineProjection',
   'isStoreError',
   'migrate',
   'open',
+  'readTelemetry',
   'repair',
   'restore'
 ]

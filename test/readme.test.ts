@@ -142,7 +142,7 @@ function codesInSource(): string[] {
 
 /** Public members: those of the prototypes, which `#private` ones are not. */
 function membersOf(store: object): string[] {
-  const internal = ['constructor', 'pin', 'host', 'vectorIndex', 'hold', 'letGo']
+  const internal = ['constructor', 'pin', 'host', 'operations', 'vectorIndex', 'hold', 'letGo']
   const names = new Set<string>()
   for (let at = store; at !== Object.prototype; at = Object.getPrototypeOf(at)) {
     for (const name of Object.getOwnPropertyNames(at)) names.add(name)

@@ -28,17 +28,19 @@ const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
 describe('packages', () => {
   // Where a package has one importer, replacing it means editing one file.
   const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+    'ansi-escapes': ['cli/watch/screen.ts'],
+    '@opentelemetry/api': ['telemetry/'],
     'apache-arrow': ['import/arrow.ts', 'export/arrow.ts'],
     'classic-level': ['storage/level.ts'],
     'cli-progress': ['cli/progress.ts'],
     commander: ['cli/'],
     // Whole files of zstd, and what the formats of columns pack with it inside.
     fzstd: ['import/zstd.ts', 'import/parquet.ts', 'import/arrow.ts'],
-    'hdr-histogram-js': ['telemetry/latency.ts'],
+    'hdr-histogram-js': ['telemetry/latency-samples.ts'],
     hyparquet: ['import/parquet.ts', 'export/parquet.ts'],
     'hyparquet-writer': ['export/parquet.ts'],
     msgpackr: ['storage/codec.ts'],
-    rxjs: ['pipeline/', 'telemetry/hub.ts', 'store.ts', 'types.ts'],
+    rxjs: ['pipeline/', 'telemetry/hub.ts', 'telemetry/debug-log.ts', 'store.ts', 'types.ts'],
     usearch: ['projections/vectors/vector-index.ts'],
     'xxhash-wasm': ['import/zstd.ts']
   }
@@ -100,8 +102,8 @@ describe('import directions', () => {
     'ids.ts': ['errors.ts'],
     'turn.ts': [],
     'optional-package.ts': ['errors.ts'],
-    'options.ts': ['errors.ts'],
-    telemetry: ['assert.ts', 'errors.ts'],
+    telemetry: ['assert.ts', 'errors.ts', 'optional-package.ts'],
+    'options.ts': ['errors.ts', 'telemetry'],
     'types.ts': ['ids.ts', 'options.ts', 'telemetry'],
     storage: ['assert.ts', 'errors.ts', 'turn.ts'],
     checks: ['errors.ts', 'ids.ts', 'options.ts', 'types.ts', 'storage'],
@@ -112,6 +114,7 @@ describe('import directions', () => {
       'ids.ts',
       'options.ts',
       'telemetry',
+      'turn.ts',
       'types.ts',
       'storage',
       'log'
@@ -124,6 +127,7 @@ describe('import directions', () => {
       'telemetry',
       'turn.ts',
       'types.ts',
+      'storage',
       'log',
       'projections'
     ],
@@ -164,6 +168,15 @@ describe('import directions', () => {
       'storage',
       'optional-package.ts'
     ],
+    'telemetry-store': [
+      'errors.ts',
+      'ids.ts',
+      'options.ts',
+      'telemetry',
+      'types.ts',
+      'storage',
+      'query'
+    ],
     export: [
       'errors.ts',
       'ids.ts',
@@ -191,8 +204,11 @@ describe('import directions', () => {
       'pipeline',
       'append',
       'query',
+      'telemetry-store',
       'export'
     ],
+    // Other processes look on through the same methods that the caller has: it needs no more than types.
+    attach: ['errors.ts', 'telemetry', 'turn.ts', 'types.ts', 'storage'],
     'store.ts': [
       'assert.ts',
       'errors.ts',
@@ -205,7 +221,20 @@ describe('import directions', () => {
       'append',
       'query',
       'import',
-      'store'
+      'store',
+      'telemetry-store'
+    ],
+    'open.ts': [
+      'errors.ts',
+      'options.ts',
+      'telemetry',
+      'types.ts',
+      'projections',
+      'query',
+      'store',
+      'telemetry-store',
+      'attach',
+      'store.ts'
     ],
     'index.ts': [
       'assert.ts',
@@ -214,7 +243,7 @@ describe('import directions', () => {
       'options.ts',
       'telemetry',
       'types.ts',
-      'store.ts'
+      'open.ts'
     ],
     cli: ['index.ts']
   }
@@ -232,6 +261,28 @@ describe('import directions', () => {
       types: false
     },
     { from: 'append', to: 'storage', files: ['storage/codec.ts'], types: false },
+    // A subscription keeps how far it has come in a small file of its own.
+    {
+      from: 'pipeline',
+      to: 'storage',
+      files: ['storage/codec.ts', 'storage/files.ts', 'storage/slot-file.ts'],
+      types: false
+    },
+    // Kept telemetry lies in stores, which are opened as anybody would: it is given how.
+    {
+      from: 'telemetry-store',
+      to: 'storage',
+      files: ['storage/codec.ts', 'storage/files.ts', 'storage/owner.ts', 'storage/slot-file.ts'],
+      types: false
+    },
+    { from: 'telemetry-store', to: 'query', files: ['query/read-options.ts'], types: false },
+    // What else may lie in the directory of a store.
+    {
+      from: 'store',
+      to: 'telemetry-store',
+      files: ['telemetry-store/layout.ts', 'telemetry-store/recorder.ts'],
+      types: false
+    },
     { from: 'checks', to: 'storage', files: ['storage/codec.ts'], types: false },
     // Files of columns are read and written in threads of their own.
     { from: 'import', to: 'storage', files: ['storage/worker-link.ts'], types: false },
@@ -250,6 +301,14 @@ describe('import directions', () => {
       types: false
     },
     { from: 'export', to: 'checks', files: ['checks/metadata.ts'], types: false },
+    // Frames of the socket are MessagePack; ATTACH is replaced as a whole.
+    {
+      from: 'attach',
+      to: 'storage',
+      files: ['storage/codec.ts', 'storage/files.ts'],
+      types: false
+    },
+    { from: 'attach', to: 'telemetry', files: ['telemetry/types.ts'], types: true },
     // A query meets events as the shapes that the tables keep of them.
     { from: 'query', to: 'log', files: ['log/event.ts'], types: true },
     { from: 'types.ts', to: 'telemetry', files: ['telemetry/types.ts'], types: true }
@@ -310,6 +369,9 @@ describe('files', () => {
   const LONG: Readonly<Record<string, string>> = {
     'append/resolve.ts': 'one command, one function; split, no reader would find the other half',
     'log/event.ts': 'the layout of every event on one page: writing and reading stand side by side',
+    'options.ts': 'every option with its default and its bounds on one page',
+    'telemetry/events.ts':
+      'every kind of telemetry with its fields on one page, which docs/telemetry.md is made from',
     'query/reader.ts': 'one method for each method of the public `Reader`, nothing else',
     'types.ts': 'the public API on one page'
   }

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Result, readResult, resultNames, writeResult } from '../results.ts'
 import { type Chart, renderChart } from './chart.ts'
+import { controllerChart } from './controller.ts'
 import { latencyChart } from './latency.ts'
 import { PEERS, type PeersFile, peersChart } from './peers.ts'
 import { ratiosChart } from './ratios.ts'
@@ -14,11 +15,13 @@ export async function drawPlots(directory: string): Promise<string[]> {
   const scale = largest(found.filter((file) => 'scale' in file))
   const results = found.filter((file) => 'report' in file)
   const reads = results.find(({ name }) => name === 'reads')
+  const controller = results.find(({ name }) => name === 'controller')
   const peers = await peersIn(directory)
   const charts = [
     scale && scaleChart(scale),
     reads && latencyChart(reads, scale),
     ratiosChart(results),
+    controller && (await controllerChart(controller)),
     peers && peersChart(peers)
   ].filter((chart): chart is Chart => chart !== undefined)
   const paths: string[] = []

@@ -20,6 +20,7 @@ const NAMES: readonly string[] = [
   'correlation',
   'headers',
   'durability',
+  'bulk',
   'signal'
 ]
 const NO_EXPECTATIONS: readonly ValidExpectation[] = []
@@ -30,6 +31,7 @@ export interface ValidCommitOptions {
   idempotencyKey: string | undefined
   meta: CommitMeta | undefined
   durability: Durability
+  bulk: boolean
   signal: AbortSignal | undefined
   bytes: number
 }
@@ -48,6 +50,9 @@ export function checkCommitOptions(
   if (options.durability !== undefined && !DURABILITIES.includes(options.durability)) {
     throw optionInvalid('durability', options.durability, `one of ${DURABILITIES.join(', ')}`)
   }
+  if (options.bulk !== undefined && typeof options.bulk !== 'boolean') {
+    throw wrongType('bulk', 'true or false', options.bulk)
+  }
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
     throw wrongType('signal', 'an AbortSignal', options.signal)
   }
@@ -57,6 +62,7 @@ export function checkCommitOptions(
     idempotencyKey: checkOptionalText(scope, 'idempotencyKey', options.idempotencyKey),
     meta,
     durability: options.durability ?? durability,
+    bulk: options.bulk ?? false,
     signal: options.signal,
     bytes: meta === undefined ? 0 : JSON.stringify(meta).length
   }

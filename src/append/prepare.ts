@@ -43,6 +43,7 @@ export function prepareCommit(
     commands: checked.commands,
     bytes: checked.bytes,
     lenient: checked.lenient,
+    bulk: options.bulk || lenient !== undefined,
     expect,
     durability,
     meta,

@@ -65,6 +65,8 @@ export function resolveCommand(
       return forget(context, scope, command.concept)
     case 'dissociate':
       return dissociate(context, scope, command.ref)
+    case 'note':
+      return { event: command.event, result: UNHEARD }
   }
 }
 

@@ -250,7 +250,7 @@ export class Stage implements ResolveContext {
     const last = first + events.length - 1
     rejected.sort((a, b) => a.command - b.command)
     const outcome: CommitOutcome = {
-      receipt: { outcome: 'appended', first, last, durability, results },
+      receipt: { outcome: 'appended', first, last, durability, backlog: 0, results },
       rejected
     }
     if (events.length === 0) return { log: undefined, outcome }
@@ -367,6 +367,8 @@ export class Stage implements ResolveContext {
       }
       case 'vectors-declared':
       case 'commit-noted':
+      case 'event-quarantined':
+      case 'event-released':
         return
     }
   }

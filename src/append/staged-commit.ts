@@ -21,6 +21,8 @@ export interface WaitingCommit {
   idempotency: { key: string; digest: Uint8Array } | undefined
   /** Leaves bad commands out and reports them, instead of refusing all. For imports. */
   lenient: LenientCommit | undefined
+  /** Belongs to a large load: it yields to commits that do not. */
+  bulk: boolean
   signal: AbortSignal | undefined
   /** Listens on the signal while the commit waits. */
   onAbort: (() => void) | undefined
@@ -116,6 +118,10 @@ function layOut(command: ValidCommand): unknown[] {
       return ['forget', layOutId(command.concept)]
     case 'dissociate':
       return ['dissociate', layOutRef(command.ref)]
+    case 'note': {
+      const { type, subscription, position } = command.event
+      return [type, subscription, position]
+    }
   }
 }
 

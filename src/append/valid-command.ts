@@ -18,6 +18,7 @@ import {
 } from '../checks/values.ts'
 import { checkVector, type VectorShape } from '../checks/vector.ts'
 import { ConceptId } from '../ids.ts'
+import type { EventQuarantined, EventReleased } from '../log/event.ts'
 import type { Limits } from '../options.ts'
 import type { AssociationRef, Change, Command, IfExists } from '../types.ts'
 
@@ -46,6 +47,10 @@ export type ValidCommand =
   | { do: 'revise'; target: ValidTarget; fields: ValidFields }
   | { do: 'forget'; concept: NamedId }
   | { do: 'dissociate'; ref: ValidRef }
+  // Of the store itself: what becomes of an event that a subscription could not handle.
+  | { do: 'note'; event: NotedEvent }
+
+export type NotedEvent = EventQuarantined | EventReleased
 
 export interface Checked {
   command: ValidCommand
@@ -130,7 +135,7 @@ function checkCommand(context: CheckContext, scope: Scope, value: Command): Vali
 }
 
 /** About what a command takes in the log. A lower bound is enough: frames are bounded again. */
-function commandBytes(command: ValidCommand): number {
+export function commandBytes(command: ValidCommand): number {
   const fixed = 64
   switch (command.do) {
     case 'learn':
@@ -143,6 +148,8 @@ function commandBytes(command: ValidCommand): number {
     case 'forget':
     case 'dissociate':
       return 2 * fixed
+    case 'note':
+      return 2 * fixed + ('error' in command.event ? Buffer.byteLength(command.event.error) : 0)
   }
 }
 

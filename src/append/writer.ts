@@ -1,23 +1,29 @@
 /**
  * The write path. One writer: commits wait in line, are staged in order, share a frame and a sync
  * with whoever waits beside them, and are acknowledged once the frame is where they asked for.
+ * Bulk loads have a line of their own: they never hold up single commits, nor these them.
  */
 import { assert } from '../assert.ts'
 import { aborted, StoreError } from '../errors.ts'
 import type { LogCommit } from '../log/frame.ts'
 import { poisoned } from '../log/level-log.ts'
 import type { EventLog } from '../log/log.ts'
-import { STRETCH_MS, turn } from '../turn.ts'
+import { turn, urgentTurn } from '../turn.ts'
 import type { Receipt } from '../types.ts'
+import { CommitLine } from './commit-line.ts'
+import { BESIDE, type Group, newGroup, type Share, WHOLE } from './group.ts'
+import { idempotencyConflict, sameBytes } from './idempotency.ts'
 import type { Stage } from './stage.ts'
 import type { CommitOutcome, LenientOptions, WaitingCommit } from './staged-commit.ts'
 
-/**
- * A frame gathers commits until it holds about so much, or until staging took a stretch; a larger
- * commit has its own.
- */
-const FRAME_BYTES = 1024 * 1024
-const FRAME_EVENTS = 4096
+/** How long after a single commit another one is expected. */
+const EXPECT_MS = 500
+/** Meanwhile, bulk rests this many times as long as its last frame took. */
+const REST = 1
+/** Bulk that has waited for so long gets a commit in, though single commits take all the room. */
+const PATIENCE_MS = 50
+
+const NOTHING = { events: 0, bytes: 0 }
 
 /** Encoding more than about this takes a millisecond. */
 const LARGE_BYTES = 128 * 1024
@@ -27,6 +33,14 @@ export interface WriterOptions {
   stage: Stage
   /** Resolves when the pipeline has room; `undefined` when it has now. */
   room(): Promise<void> | undefined
+  /** The same for bulk, which leaves room to the others. */
+  bulkRoom(): Promise<void> | undefined
+  /** How many events of bulk there is room for. */
+  bulkEvents(): number
+  /** Acknowledged events that the tables do not hold yet. */
+  backlog(): number
+  /** Told when less waits in line than before. */
+  onLineMoved(): void
   /** Told of every acknowledged frame, before its commits are. */
   onAppended(frame: AppendedGroup): void
   /** Told of the failed write after which nothing is written any more. */
@@ -44,22 +58,24 @@ export interface AppendedGroup {
   us: number
 }
 
-/** Commits of one frame, and what each of them waits for. */
-interface Group {
-  /** What is written: a commit that changes nothing writes nothing, and is told with the rest. */
-  commits: LogCommit[]
-  members: WaitingCommit[]
-  durable: boolean
-  interval: boolean
-  bytes: number
-}
-
 export class Writer {
   readonly #log: EventLog
   readonly #stage: Stage
   readonly #options: WriterOptions
-  #waiting: WaitingCommit[] = []
+  readonly #singles = new CommitLine()
+  readonly #bulk = new CommitLine()
+  #writing: { events: number; bytes: number } = NOTHING
   #running: Promise<void> | undefined
+  /** Set while bulk waits for room. */
+  #bulkWait: Promise<void> | undefined
+  #bulkServedAt = 0
+  /** Set while the writer waits for nothing else: told of a single commit. */
+  #onSingle: (() => void) | undefined
+  /** Until then single commits are expected: frames of bulk stay small, and it rests between them. */
+  #singlesUntil = 0
+  #bulkRestsUntil = 0
+  /** Bulk found no place in the last frame: it goes first. */
+  #isBulkOwed = false
   #closed = false
 
   constructor(options: WriterOptions) {
@@ -68,8 +84,18 @@ export class Writer {
     this.#options = options
   }
 
+  /** Commits in line. */
   get waiting(): number {
-    return this.#waiting.length
+    return this.#singles.length + this.#bulk.length
+  }
+
+  /** What they will bring, about, with those that are being written. */
+  get load(): { events: number; bytes: number } {
+    const [singles, bulk, writing] = [this.#singles.load, this.#bulk.load, this.#writing]
+    return {
+      events: singles.events + bulk.events + writing.events,
+      bytes: singles.bytes + bulk.bytes + writing.bytes
+    }
   }
 
   /**
@@ -88,7 +114,8 @@ export class Writer {
       if (signal?.aborted === true) throw aborted(signal, 'commit')
       commit.resolve = resolve
       commit.reject = reject
-      this.#waiting.push(commit)
+      this.#lineOf(commit).push(commit)
+      if (!commit.bulk) this.#onSingle?.()
       if (signal !== undefined) {
         commit.onAbort = () => this.#abort(commit, signal)
         signal.addEventListener('abort', commit.onAbort, { once: true })
@@ -105,43 +132,88 @@ export class Writer {
 
   async #drain(): Promise<void> {
     try {
-      while (this.#waiting.length > 0) {
+      while (this.waiting > 0) {
         // Whoever was just acknowledged may write again at once: let them all join this frame.
-        await turn()
-        try {
-          await this.#options.room()
-        } catch (error) {
-          this.#rejectAll(error)
-          return
-        }
+        await (this.#singles.length > 0 ? urgentTurn() : turn())
+        await this.#admit()
         await this.#writeGroup()
+        this.#options.onLineMoved()
       }
     } finally {
       this.#running = undefined
     }
   }
 
+  /** Waits until a line may be taken from. Of one that never may, all are rejected. */
+  async #admit(): Promise<void> {
+    if (this.#bulk.length > 0) this.#bulkWait ??= this.#rest() ?? this.#waitForBulk()
+    if (this.#singles.length === 0 && this.#bulkWait !== undefined) {
+      const single = new Promise<void>((resolve) => {
+        this.#onSingle = resolve
+      })
+      await Promise.race([this.#bulkWait, single])
+      this.#onSingle = undefined
+    }
+    if (this.#singles.length === 0) return
+    try {
+      await this.#options.room()
+    } catch (error) {
+      rejectAll(this.#singles, error)
+    }
+  }
+
+  /** While single commits come, the main thread and the disk are theirs for a part of the time. */
+  #rest(): Promise<void> | undefined {
+    const restMs = Math.min(this.#bulkRestsUntil, this.#singlesUntil) - performance.now()
+    if (restMs <= 0 || this.#closed) return undefined
+    return new Promise((resolve) => {
+      setTimeout(() => {
+        this.#bulkWait = undefined
+        resolve()
+      }, restMs)
+    })
+  }
+
+  /** `undefined` when there is room. */
+  #waitForBulk(): Promise<void> | undefined {
+    const done = (): void => {
+      this.#bulkWait = undefined
+    }
+    return this.#options.bulkRoom()?.then(done, (error: unknown) => {
+      done()
+      rejectAll(this.#bulk, error)
+    })
+  }
+
   /** The write path in one page: stage, append, publish, acknowledge. */
   async #writeGroup(): Promise<void> {
     const { poison, durableHead } = this.#log
     if (poison !== undefined) {
-      this.#rejectAll(poisoned(poison, durableHead))
+      for (const line of this.#lines) rejectAll(line, poisoned(poison, durableHead))
       return
     }
+    const started = performance.now()
     const group = this.#stageGroup()
+    this.#writing = { events: group.events, bytes: group.bytes }
     if (group.commits.length > 0) {
       // Encoding is the other costly step: the event loop gets its turn between the two.
-      if (group.bytes > LARGE_BYTES) await turn()
+      if (group.bytes > LARGE_BYTES) await (group.isAwaited ? urgentTurn() : turn())
       try {
         await this.#append(group)
       } catch (error) {
         // Nothing of the group is visible: the head did not move. What waits meets the poison.
+        this.#writing = NOTHING
         for (const member of group.members) member.reject(error)
         this.#options.onPoisoned(error instanceof Error ? error : new Error(String(error)))
         return
       }
     }
-    for (const member of group.members) this.#acknowledge(member)
+    // By now they are in the queue, and counted there.
+    this.#writing = NOTHING
+    const ended = performance.now()
+    if (group.hasBulk) this.#bulkRestsUntil = ended + (ended - started) * REST
+    const backlog = this.#options.backlog()
+    for (const member of group.members) this.#acknowledge(member, backlog)
   }
 
   async #append(group: Group): Promise<void> {
@@ -154,37 +226,61 @@ export class Writer {
     this.#options.onAppended({ first, last, bytes, commits, isPending, us })
   }
 
-  #acknowledge(commit: WaitingCommit): void {
+  #acknowledge(commit: WaitingCommit, backlog: number): void {
     const { outcome, durability } = commit
     assert(outcome !== undefined, 'a commit is staged before it is acknowledged')
     const { receipt } = outcome
+    receipt.backlog = backlog
     const isOwed = durability === 'fsync' && receipt.last > this.#log.durableHead
     // Only a duplicate of a commit with a lesser durability is not as durable as it asks for.
     if (!isOwed) commit.resolve(outcome)
     else this.#log.sync().then(() => commit.resolve(outcome), commit.reject)
   }
 
-  /** Takes commits from the line until the frame is full; refuses those that cannot be. */
+  /**
+   * Takes what fits into one frame from the lines that there is room for: single commits first, then
+   * bulk, which has a share of its own however many those are.
+   */
   #stageGroup(): Group {
     const group = newGroup()
+    const now = performance.now()
+    const hasSingles = this.#singles.length > 0
+    if (hasSingles) this.#singlesUntil = now + EXPECT_MS
+    // Single commits have been let in: that there is room on the disk, say, holds for bulk as well.
+    const isImpatient = hasSingles && now - this.#bulkServedAt >= PATIENCE_MS
+    const mayTakeBulk = this.#bulk.length > 0 && (this.#bulkWait === undefined || isImpatient)
+    if (!(mayTakeBulk && this.#isBulkOwed)) {
+      group.isAwaited = this.#stageLine(this.#singles, group, WHOLE) > 0
+    }
+    if (mayTakeBulk) {
+      this.#bulkServedAt = now
+      const most = now < this.#singlesUntil ? BESIDE : WHOLE
+      const share = { ...most, events: Math.min(most.events, this.#options.bulkEvents()) }
+      group.hasBulk = this.#stageLine(this.#bulk, group, share) > 0
+      this.#isBulkOwed = !group.hasBulk
+    }
+    return group
+  }
+
+  /** Takes a share of a line; refuses those that cannot be. @returns How many commits it took. */
+  #stageLine(line: CommitLine, group: Group, share: Share): number {
     const started = performance.now()
+    const bytesMax = group.bytes + share.bytes
     let events = 0
-    let taken = 0
-    for (const commit of this.#waiting) {
-      if (group.bytes > 0 && group.bytes + commit.bytes > FRAME_BYTES) break
-      if (events >= FRAME_EVENTS || performance.now() - started >= STRETCH_MS) break
-      taken++
+    return line.take((commit) => {
+      if (group.bytes > 0 && group.bytes + commit.bytes > bytesMax) return false
+      if (events >= share.events || performance.now() - started >= share.ms) return false
       leaveLine(commit)
       events += commit.commands.length
+      group.events += commit.commands.length
       group.bytes += commit.bytes
       try {
         this.#stageOne(commit, group)
       } catch (error) {
         commit.reject(error)
       }
-    }
-    this.#waiting = this.#waiting.slice(taken)
-    return group
+      return true
+    })
   }
 
   #stageOne(commit: WaitingCommit, group: Group): void {
@@ -218,6 +314,7 @@ export class Writer {
         first,
         last,
         durability: commit.durability,
+        backlog: 0,
         results
       }
       if (commit.durability === 'fsync' && last > this.#log.durableHead) group.durable = true
@@ -245,7 +342,9 @@ export class Writer {
       if (commit.idempotency === undefined || !sameBytes(digest, commit.idempotency.digest)) {
         throw idempotencyConflict(key, first, last)
       }
-      return { outcome: 'duplicate', first, last, durability: commit.durability, results }
+      const { durability } = commit
+      const backlog = this.#options.backlog()
+      return { outcome: 'duplicate', first, last, durability, backlog, results }
     }
     throw new StoreError('TABLES_DAMAGED', 'An idempotency row names no commit of the log', {
       key: String(first),
@@ -254,20 +353,26 @@ export class Writer {
   }
 
   #abort(commit: WaitingCommit, signal: AbortSignal): void {
-    const index = this.#waiting.indexOf(commit)
-    if (index < 0) return
-    this.#waiting.splice(index, 1)
+    if (!this.#lineOf(commit).remove(commit)) return
     commit.reject(aborted(signal, 'commit'))
+    this.#options.onLineMoved()
   }
 
-  #rejectAll(error: unknown): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const commit of waiting) {
-      leaveLine(commit)
-      commit.reject(error)
-    }
+  #lineOf({ bulk }: WaitingCommit): CommitLine {
+    return bulk ? this.#bulk : this.#singles
   }
+
+  get #lines(): readonly CommitLine[] {
+    return [this.#singles, this.#bulk]
+  }
+}
+
+function rejectAll(line: CommitLine, error: unknown): void {
+  line.take((commit) => {
+    leaveLine(commit)
+    commit.reject(error)
+    return true
+  })
 }
 
 /**
@@ -283,24 +388,7 @@ function continueSeries({ series }: LenientOptions): void {
   })
 }
 
-function newGroup(): Group {
-  return { commits: [], members: [], durable: false, interval: false, bytes: 0 }
-}
-
 /** From here on the signal comes too late. Long-lived signals must not gather listeners. */
 function leaveLine(commit: WaitingCommit): void {
   if (commit.onAbort !== undefined) commit.signal?.removeEventListener('abort', commit.onAbort)
-}
-
-function idempotencyConflict(
-  key: string,
-  first: number,
-  last: number
-): StoreError<'IDEMPOTENCY_CONFLICT'> {
-  const message = `The idempotency key '${key}' was used for other commands, at ${first} to ${last}`
-  return new StoreError('IDEMPOTENCY_CONFLICT', message, { idempotencyKey: key, first, last })
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0
 }

@@ -29,6 +29,12 @@ export class Printer {
     stream.on('error', () => undefined)
   }
 
+  /** All columns of the terminal as it is now, for lines that are not read like a page. */
+  get wide(): Layout {
+    const columns = this.#stream.isTTY === true ? this.#stream.columns : WIDTH
+    return { ...this.layout, width: columns > 0 ? columns : WIDTH }
+  }
+
   async line(text = '', style: Style = 'plain'): Promise<void> {
     this.#waiting += `${paint(text, style, this.layout)}\n`
     if (this.#waiting.length >= FLUSH_CHARACTERS) await this.flush()

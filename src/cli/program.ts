@@ -5,6 +5,7 @@ import { addEvents } from './commands/events.ts'
 import { addExport } from './commands/export.ts'
 import { addGet } from './commands/get.ts'
 import { addImport } from './commands/import.ts'
+import { addMetrics } from './commands/metrics.ts'
 import { addMigrate } from './commands/migrate.ts'
 import { addNeighbors } from './commands/neighbors.ts'
 import { addPath } from './commands/path.ts'
@@ -13,6 +14,7 @@ import { addRepair } from './commands/repair.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSearch } from './commands/search.ts'
 import { addStats } from './commands/stats.ts'
+import { addTelemetry } from './commands/telemetry.ts'
 import { addVectors } from './commands/vectors.ts'
 import { addVerify } from './commands/verify.ts'
 import { Session } from './session.ts'
@@ -26,6 +28,8 @@ const COMMANDS = [
   addSearch,
   addEvents,
   addStats,
+  addMetrics,
+  addTelemetry,
   addVectors,
   addVerify,
   addRepair,

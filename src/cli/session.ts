@@ -42,6 +42,16 @@ export class Session {
     return this.#controller.signal
   }
 
+  /** Whether somebody looks at what is printed, on a terminal that can do more than print lines. */
+  get isTerminal(): boolean {
+    return process.stdout.isTTY === true && process.env['TERM'] !== 'dumb'
+  }
+
+  /** Ctrl-C, where the terminal hands it over as a key. */
+  interrupt(): void {
+    this.#stop(INTERRUPTED)
+  }
+
   /** Opens a store that must exist, for reading alone, and closes it on every path. */
   async read(
     { dir }: StoreFlags,

@@ -35,6 +35,8 @@ export function writeEvent(writer: MessageWriter, event: LogEvent): void {
     case 'association-removed':
     case 'vectors-declared':
     case 'commit-noted':
+    case 'event-quarantined':
+    case 'event-released':
       writer.value(encodeEvent(event))
   }
 }

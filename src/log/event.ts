@@ -18,6 +18,8 @@
  * | 8    | association-removed    | source, target, type, key, version                       |
  * | 9    | vectors-declared       | map of the declaration                                   |
  * | 10   | commit-noted           | nothing: an idempotent commit that changed nothing       |
+ * | 11   | event-quarantined      | subscription, position, attempts, error                  |
+ * | 12   | event-released         | subscription, position, outcome                          |
  *
  * `source` and `target` are three elements each: ordinal, id, caller's key or nil. An id is 16
  * bytes. Versions are 1 but where the table names another; `upcast.ts` turns older layouts into
@@ -114,6 +116,24 @@ export interface CommitNoted {
   type: 'commit-noted'
 }
 
+/** A subscription's handler could not do an event, which is set aside. */
+export interface EventQuarantined {
+  type: 'event-quarantined'
+  subscription: string
+  /** Of the event that is set aside. */
+  position: number
+  attempts: number
+  error: string
+}
+
+/** An event that was set aside is so no more. */
+export interface EventReleased {
+  type: 'event-released'
+  subscription: string
+  position: number
+  outcome: 'handled' | 'discarded'
+}
+
 export type LogEvent = (
   | ConceptChanged
   | ConceptForgotten
@@ -121,6 +141,8 @@ export type LogEvent = (
   | AssociationRemoved
   | VectorsDeclared
   | CommitNoted
+  | EventQuarantined
+  | EventReleased
 ) & {
   /** The version that the log holds, of an event that was upcast when it was read. */
   storedVersion?: number
@@ -146,7 +168,9 @@ export const CODES: Readonly<Record<LogEvent['type'], number>> = {
   'association-revised': 7,
   'association-removed': 8,
   'vectors-declared': 9,
-  'commit-noted': 10
+  'commit-noted': 10,
+  'event-quarantined': 11,
+  'event-released': 12
 }
 
 const TYPES: readonly (LogEvent['type'] | undefined)[] = [
@@ -178,6 +202,12 @@ export function encodeEvent(event: RareEvent): unknown[] {
       return head
     }
     case 'commit-noted':
+      return head
+    case 'event-quarantined':
+      head.push(event.subscription, event.position, event.attempts, event.error)
+      return head
+    case 'event-released':
+      head.push(event.subscription, event.position, event.outcome)
       return head
   }
 }
@@ -250,6 +280,21 @@ function decodeFields(type: LogEvent['type'], reader: FieldReader): LogEvent {
       return readDeclaration(reader)
     case 'commit-noted':
       return { type }
+    case 'event-quarantined':
+      return {
+        type,
+        subscription: reader.string(),
+        position: reader.integer(),
+        attempts: reader.integer(),
+        error: reader.string()
+      }
+    case 'event-released':
+      return {
+        type,
+        subscription: reader.string(),
+        position: reader.integer(),
+        outcome: readOutcome(reader)
+      }
   }
 }
 
@@ -313,6 +358,12 @@ function readDeclaration(reader: FieldReader): VectorsDeclared {
     throw new MalformedEvent('declaration without dimensions or space')
   }
   return { type: 'vectors-declared', ...rest, model: typeof model === 'string' ? model : undefined }
+}
+
+function readOutcome(reader: FieldReader): EventReleased['outcome'] {
+  const outcome = reader.string()
+  if (outcome === 'handled' || outcome === 'discarded') return outcome
+  throw new MalformedEvent(`unknown outcome '${outcome}'`)
 }
 
 const ID_BYTES = 16

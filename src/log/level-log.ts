@@ -37,12 +37,15 @@ export class LevelLog implements EventLog {
   readonly #storeId: Buffer
   readonly #format: FrameFormat
   readonly #waiters = new Set<() => void>()
+  /** Told how long each synced write took, in milliseconds. */
+  onSynced: (ms: number) => void = () => {}
   #head = 0
   #durableHead = 0
   #checksum = 0
   #poison: Error | undefined
   #appending = false
   #closed = false
+  #framesChecked = 0
 
   private constructor(level: Level, headFile: HeadFile, storeId: Buffer, format: FrameFormat) {
     this.#level = level
@@ -123,6 +126,7 @@ export class LevelLog implements EventLog {
         if (frame.last === durable && frame.checksum !== durableChecksum) {
           throw logDamaged(frame.first, frame.last, 'the frame is not the one HEAD names')
         }
+        this.#framesChecked += 1
         before = frame
       }
     } catch (error) {
@@ -154,6 +158,11 @@ export class LevelLog implements EventLog {
     return this.#poison
   }
 
+  /** Frames that opening has read, and found in their chain. */
+  get framesChecked(): number {
+    return this.#framesChecked
+  }
+
   get reader(): FrameReader {
     return this.#reader
   }
@@ -178,6 +187,7 @@ export class LevelLog implements EventLog {
     const last = first + count - 1
 
     this.#appending = true
+    const started = options.durable ? performance.now() : 0
     try {
       if (options.durable) await this.#syncRotated()
       await this.#level.put(frame.key, frame.value, { sync: options.durable })
@@ -193,7 +203,10 @@ export class LevelLog implements EventLog {
     // Readers see the new head only after the events behind it are in the log.
     this.#head = last
     this.#checksum = frame.checksum
-    if (options.durable) this.#durableHead = last
+    if (options.durable) {
+      this.#durableHead = last
+      this.onSynced(performance.now() - started)
+    }
     this.#wake()
     return { first, last, bytes: frame.value.length }
   }
@@ -203,6 +216,7 @@ export class LevelLog implements EventLog {
     if (this.#durableHead === this.#head) return
     const head = this.#head
     const checksum = this.#checksum
+    const started = performance.now()
     try {
       // A frame counted in the head was handed to the file before; syncing the files keeps it.
       await this.#syncLogFiles()
@@ -210,6 +224,7 @@ export class LevelLog implements EventLog {
         this.#headFile.write({ position: head, checksum })
         this.#durableHead = head
       }
+      this.onSynced(performance.now() - started)
     } catch (cause) {
       throw this.#fail(cause, this.#durableHead + 1, head)
     }

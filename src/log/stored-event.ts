@@ -55,6 +55,8 @@ export function isAbout(event: LogEvent, id: string): boolean {
       return event.source.id === id || event.target.id === id
     case 'vectors-declared':
     case 'commit-noted':
+    case 'event-quarantined':
+    case 'event-released':
       return false
   }
 }
@@ -91,6 +93,11 @@ function dataOf(event: LogEvent): Shown {
     }
     case 'commit-noted':
       return {}
+    case 'event-quarantined':
+    case 'event-released': {
+      const { type: _, storedVersion: __, ...shown } = event
+      return shown
+    }
   }
 }
 

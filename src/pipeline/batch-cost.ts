@@ -36,6 +36,11 @@ export class BatchCost {
     this.#perEvent = Math.min(Math.max(slope, 0), most)
   }
 
+  /** Milliseconds that each event adds. */
+  get perEvent(): number {
+    return this.#perEvent
+  }
+
   /** Milliseconds that a batch of so many events takes. */
   of(events: number): number {
     const fixed = Math.max(this.#ms - this.#perEvent * this.#events, 0)

@@ -34,7 +34,7 @@ export interface LoopHost {
 }
 
 /** Appends are counted at once, but looked at by the controller no more often than this. */
-const SAMPLE_EVERY_MS = 5
+const SAMPLE_EVERY_MS = 1
 const NOW = Number.NEGATIVE_INFINITY
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -84,8 +84,13 @@ export class BatchLoop {
   /** Sync and cheap: called for every frame. */
   appended(events: number): void {
     this.#appended += events
-    if (this.#host.now() - this.#sampledAt >= SAMPLE_EVERY_MS) this.sample()
+    this.refresh()
     this.nudge()
+  }
+
+  /** Samples unless that was done just now: asking often must not change what is seen. */
+  refresh(): void {
+    if (this.#host.now() - this.#sampledAt >= SAMPLE_EVERY_MS) this.sample()
   }
 
   /** Looks again at when the next batch is due. */
@@ -100,7 +105,10 @@ export class BatchLoop {
     const appended = this.#appended
     this.#appended = 0
     this.#sampledAt = now
-    this.controller.sample({ now, depth: this.depth, capacity, appended, processed, batchMs })
+    const { depth } = this
+    const oldest = depth === 0 ? undefined : this.#host.arrivals.after(this.projection.position)
+    const lagMs = now - (oldest ?? now)
+    this.controller.sample({ now, depth, capacity, appended, processed, batchMs, lagMs })
   }
 
   /** Nothing is skipped and nothing retried: it stays where it is until it is replaced. */
@@ -144,12 +152,14 @@ export class BatchLoop {
     )
   }
 
-  /** The first unprojected event waits for at most the interval. */
+  /** The first unprojected event waits for at most the interval, and for no more than enough. */
   #due(): number {
     const { position } = this.projection
-    if (position < this.#offered || this.#host.hurried(this.projection)) return NOW
+    const { intervalMs, batchEvents } = this.controller.reading
+    if (position < this.#offered || this.depth >= batchEvents) return NOW
+    if (this.#host.hurried(this.projection)) return NOW
     const arrivedAt = this.#host.arrivals.after(position) ?? this.#host.now()
-    return arrivedAt + this.controller.reading.intervalMs
+    return arrivedAt + intervalMs
   }
 
   /** Another window if there is more to do; else the next append opens one. */

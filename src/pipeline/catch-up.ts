@@ -1,9 +1,18 @@
 import { StoreError } from '../errors.ts'
+import type { Projection } from '../projections/projection.ts'
 import { WaitList } from './wait-list.ts'
 
-/** Callers that wait until every projection holds the events up to a position. */
+/** Which projections a caller waits for. */
+export type WaitsFor = (projection: Projection) => boolean
+
+interface Wanted {
+  position: number
+  waitsFor: WaitsFor
+}
+
+/** Callers that wait until projections hold the events up to a position. */
 export class CatchUp {
-  readonly #callers: WaitList<number>
+  readonly #callers: WaitList<Wanted>
   /** The highest position that anybody waits for. */
   #furthest = 0
 
@@ -16,24 +25,27 @@ export class CatchUp {
     return position < this.#furthest
   }
 
-  wait(position: number, signal?: AbortSignal): Promise<void> {
-    const answered = this.#callers.wait(position, signal).finally(() => this.#measure())
+  wait(position: number, waitsFor: WaitsFor, signal?: AbortSignal): Promise<void> {
+    const wanted = { position, waitsFor }
+    const answered = this.#callers.wait(wanted, signal).finally(() => this.#measure())
     this.#measure()
     return answered
   }
 
-  /** Answers whoever waits for no more than what every projection holds. */
-  reached(position: number): void {
-    for (const caller of this.#callers) {
-      if (caller.wants <= position) caller.resolve()
+  /** Answers whoever waits for no more than what all of its projections hold. */
+  reached(slowest: (waitsFor: WaitsFor) => number): void {
+    for (const { wants, resolve } of this.#callers) {
+      if (wants.position <= slowest(wants.waitsFor)) resolve()
     }
     this.#measure()
   }
 
   /** A projection has stopped: whoever waits for it to go further waits in vain. */
-  stoppedAt(name: string, position: number, cause: Error): void {
-    for (const caller of this.#callers) {
-      if (caller.wants > position) caller.reject(projectionStopped(name, position, cause))
+  stoppedAt(projection: Projection, cause: Error): void {
+    const { name, position } = projection
+    for (const { wants, reject } of this.#callers) {
+      if (wants.position <= position || !wants.waitsFor(projection)) continue
+      reject(projectionStopped(name, position, cause))
     }
     this.#measure()
   }
@@ -45,7 +57,9 @@ export class CatchUp {
 
   #measure(): void {
     this.#furthest = 0
-    for (const { wants } of this.#callers) this.#furthest = Math.max(this.#furthest, wants)
+    for (const { wants } of this.#callers) {
+      this.#furthest = Math.max(this.#furthest, wants.position)
+    }
   }
 }
 

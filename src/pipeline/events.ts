@@ -13,7 +13,7 @@ import { STRETCH_MS, turn } from '../turn.ts'
 import type { EventsOptions, StoredEvent } from '../types.ts'
 import { Members } from './members.ts'
 
-interface EventQuery {
+export interface EventQuery {
   from: number
   to: number
   types: ReadonlySet<string> | undefined
@@ -101,7 +101,7 @@ export function observeEvents(
 }
 
 /** @throws StoreError `QUERY_INVALID`, `ID_INVALID`. */
-function checkQuery(options: EventsOptions, live: boolean): EventQuery {
+export function checkQuery(options: EventsOptions, live: boolean): EventQuery {
   for (const name of Object.keys(options)) {
     if (!NAMES.includes(name)) throw invalid(name, 'present', 'absent: no such option')
   }

@@ -1,5 +1,4 @@
 import { assert } from '../assert.ts'
-import { StoreError } from '../errors.ts'
 import type { ResolvedPipeline } from '../options.ts'
 import type { BatchApplied, Projection } from '../projections/projection.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
@@ -7,12 +6,13 @@ import type { LatencyRecorder } from '../telemetry/latency.ts'
 import type { PipelineStats, ProjectionState, ProjectionStats } from '../telemetry/types.ts'
 import { Arrivals } from './arrivals.ts'
 import { BatchLoop, type LoopHost } from './batch-loop.ts'
-import { CatchUp, projectionStopped } from './catch-up.ts'
-import { IntervalController } from './controller.ts'
+import { CatchUp, projectionStopped, type WaitsFor } from './catch-up.ts'
+import { IntervalController, type LoadReading } from './controller.ts'
 import { DurableLimit, type PipelineSource } from './durable-limit.ts'
+import { FlowControl, storeClosed } from './flow-control.ts'
 import { type HealthInputs, healthScore, recommend } from './health.ts'
 import { HealthWatch } from './health-watch.ts'
-import { BoundedQueue, type Load } from './queue.ts'
+import type { BoundedQueue, Load } from './queue.ts'
 
 export interface PipelineSetup {
   options: ResolvedPipeline
@@ -20,6 +20,8 @@ export interface PipelineSetup {
   projections: readonly Projection[]
   /** The projection whose lag is the queue. */
   primary: string
+  /** What waits for the writer, beside what waits for the tables. */
+  line?: () => Load
   hub: TelemetryHub
   latency: LatencyRecorder
   /** Milliseconds, monotonic. */
@@ -39,6 +41,8 @@ export class Pipeline {
   readonly #loops = new Map<string, BatchLoop>()
   readonly #rebuilding = new Set<string>()
   readonly #arrivals = new Arrivals()
+  /** How writers are slowed down. */
+  readonly flow: FlowControl
   readonly #queue: BoundedQueue
   readonly #catchUp: CatchUp
   readonly #host: LoopHost
@@ -55,12 +59,18 @@ export class Pipeline {
     this.#head = source.head()
     this.#arrivals.add(this.#head, now())
     this.#catchUp = new CatchUp(now)
-    this.#queue = new BoundedQueue({
-      eventsMax: options.queueEventsMax,
-      bytesMax: options.queueBytesMax,
+    this.flow = new FlowControl({
+      options,
       depth: () => this.#primary.depth,
-      now
+      line: () => setup.line?.() ?? { events: 0, bytes: 0 },
+      now,
+      stopError: () => this.#stopError(this.#primary),
+      onWait: () => {
+        this.#primary.nudge()
+        this.#health.checkNow()
+      }
     })
+    this.#queue = this.flow.queue
     this.#host = {
       arrivals: this.#arrivals,
       limit: new DurableLimit(source, options.batchEventsMax),
@@ -99,38 +109,31 @@ export class Pipeline {
     else this.#health.check()
   }
 
-  /**
-   * `undefined` when there is room now. Otherwise resolves when there is and all who asked before
-   * have been let in. Giving the size of what comes keeps the overshoot small when many wait.
-   *
-   * @throws StoreError `PROJECTION_STOPPED` if there never will be, `STORE_CLOSED`, `ABORTED`.
-   */
-  room(load: Load = { events: 1, bytes: 0 }, signal?: AbortSignal): Promise<void> | undefined {
-    if (this.#phase === 'stopped') return Promise.reject(storeClosed('room'))
-    if (!this.#queue.full && this.#queue.waiting === 0) return undefined
-    const stopped = this.#stopError(this.#primary)
-    if (stopped !== undefined && this.#queue.full) return Promise.reject(stopped)
-    const wait = this.#queue.wait(load, signal)
-    this.#queue.letIn()
-    this.#primary.nudge()
-    this.#health.checkNow()
-    return wait
+  /** What the primary projection goes by now. */
+  get reading(): LoadReading {
+    return this.#primary.controller.reading
+  }
+
+  /** Acknowledged events that the primary projection does not hold yet. */
+  get backlog(): number {
+    return this.#primary.depth
   }
 
   /**
-   * Resolves once every projection holds the events up to `position`. While somebody waits,
-   * batches start at once.
+   * Resolves once every projection holds the events up to `position`, or those that are named.
+   * While somebody waits, batches start at once.
    *
    * @throws StoreError `PROJECTION_STOPPED`, `ABORTED`, `STORE_CLOSED`
    */
-  async caughtUp(position: number, signal?: AbortSignal): Promise<void> {
+  async caughtUp(position: number, signal?: AbortSignal, names?: readonly string[]): Promise<void> {
     if (this.#phase === 'stopped') throw storeClosed('caughtUp')
+    const waitsFor: WaitsFor = (one) => names?.includes(one.name) ?? one.isAside !== true
     for (const loop of this.#loops.values()) {
-      const stopped = this.#stopError(loop)
+      const stopped = waitsFor(loop.projection) ? this.#stopError(loop) : undefined
       if (stopped !== undefined && loop.projection.position < position) throw stopped
     }
-    if (this.#slowest() >= position) return
-    const wait = this.#catchUp.wait(position, signal)
+    if (this.#slowest(waitsFor) >= position) return
+    const wait = this.#catchUp.wait(position, waitsFor, signal)
     for (const loop of this.#loops.values()) loop.nudge()
     await wait
   }
@@ -196,7 +199,7 @@ export class Pipeline {
 
   stats(): PipelineStats {
     const primary = this.#primary
-    primary.sample()
+    primary.refresh()
     this.#health.check()
     const { reading } = primary.controller
     const health = this.#healthInputs()
@@ -205,8 +208,12 @@ export class Pipeline {
       queueUtilization: this.#queue.utilization,
       predictedQueueDepth: Math.round(reading.predictedDepth),
       intervalMs: reading.intervalMs,
+      batchEvents: reading.batchEvents,
+      load: reading.load,
+      pressure: reading.pressure,
       healthScore: healthScore(health),
       recommendation: recommend(health),
+      arrivalRatePerSec: reading.arrivalRatePerSec,
       processingRatePerSec: reading.processingRatePerSec,
       estimatedLagMs: reading.estimatedLagMs,
       timeToFullMs: reading.timeToFullMs,
@@ -222,7 +229,7 @@ export class Pipeline {
   async stop(): Promise<void> {
     this.#phase = 'stopped'
     this.#health.stop()
-    this.#queue.rejectAll(storeClosed('room'))
+    this.flow.close()
     this.#catchUp.rejectAll(storeClosed('caughtUp'))
     await Promise.all(Array.from(this.#loops.values(), (loop) => loop.stop()))
   }
@@ -239,10 +246,10 @@ export class Pipeline {
     return loop
   }
 
-  #slowest(): number {
+  #slowest(among: WaitsFor = () => true): number {
     let slowest = this.#head
     for (const { projection } of this.#loops.values()) {
-      slowest = Math.min(slowest, projection.position)
+      if (among(projection)) slowest = Math.min(slowest, projection.position)
     }
     return slowest
   }
@@ -250,26 +257,35 @@ export class Pipeline {
   #hurried({ name, position }: Projection): boolean {
     if (this.#catchUp.awaitedBeyond(position)) return true
     if (name !== this.#setup.primary) return false
-    return this.#queue.waiting > 0 || this.#queue.utilization > this.#setup.options.warnAt
+    return this.#queue.isAwaited || this.#queue.utilization > this.#setup.options.warnAt
   }
 
   #applied({ name }: Projection, batch: BatchApplied, ms: number): void {
     const { hub, latency } = this.#setup
     this.#batches += 1
     latency.record('projection', ms * 1000)
+    if (name === this.#setup.primary) this.#recordLag(batch.from)
     if (hub.active) {
       const { from, to, events } = batch
       const time = Date.now()
       hub.emit({ type: 'batch-applied', time, projection: name, from, to, events, ms: batch.ms })
+      hub.timed('projection', ms * 1000, () => `batch of ${events} events of '${name}'`)
     }
     this.#moved()
   }
 
+  /** How old the first event of a batch is, now that reads see it in the tables. */
+  #recordLag(first: number): void {
+    const arrivedAt = this.#arrivals.after(first - 1)
+    if (arrivedAt === undefined) return
+    const { intervalMs } = this.#primary.controller.reading
+    this.#setup.latency.recordPeriodic('lag', (this.#now() - arrivedAt) * 1000, intervalMs * 1000)
+  }
+
   /** A projection has come further, or another one is in its place. */
   #moved(): void {
-    const slowest = this.#slowest()
-    this.#arrivals.forget(slowest)
-    this.#catchUp.reached(slowest)
+    this.#arrivals.forget(this.#slowest())
+    this.#catchUp.reached((waitsFor) => this.#slowest(waitsFor))
     this.#queue.removed(this.#primary.projection.position)
     this.#health.checkNow()
   }
@@ -293,10 +309,11 @@ export class Pipeline {
     this.#health.checkNow()
   }
 
-  #rejectWaiters({ name, position }: Projection, error: Error): void {
-    this.#catchUp.stoppedAt(name, position, error)
-    const waitInVain = name === this.#setup.primary && this.#queue.full
-    if (waitInVain) this.#queue.rejectAll(projectionStopped(name, position, error))
+  #rejectWaiters(projection: Projection, error: Error): void {
+    const { name, position } = projection
+    this.#catchUp.stoppedAt(projection, error)
+    if (name !== this.#setup.primary) return
+    this.#queue.rejectShutOut(projectionStopped(name, position, error))
   }
 
   #stopError({ projection, error }: BatchLoop): Error | undefined {
@@ -333,12 +350,7 @@ export class Pipeline {
 
   #state({ projection, error }: BatchLoop): ProjectionState {
     if (this.#rebuilding.has(projection.name)) return 'rebuilding'
-    return error === undefined ? 'running' : 'stopped'
+    if (error !== undefined) return 'stopped'
+    return projection.isAside === true ? 'rebuilding' : 'running'
   }
-}
-
-function storeClosed(operation: string): StoreError<'STORE_CLOSED'> {
-  return new StoreError('STORE_CLOSED', `The store was closed before '${operation}' was done`, {
-    operation
-  })
 }

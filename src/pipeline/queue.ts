@@ -1,4 +1,4 @@
-import { WaitList } from './wait-list.ts'
+import { Gate } from './gate.ts'
 
 /** What a writer is about to append. */
 export interface Load {
@@ -21,8 +21,6 @@ interface Entry {
 
 /** Entries dropped from the front before the array behind them is cut. */
 const CUT_AT = 1024
-/** A writer that was let in need not write after all, so the rest is looked at again. */
-const LOOK_AGAIN_MS = 1
 
 /**
  * The bound on acknowledged events that the tables do not hold yet. Never drops one: when it is
@@ -31,24 +29,43 @@ const LOOK_AGAIN_MS = 1
  */
 export class BoundedQueue {
   readonly #setup: QueueSetup
-  readonly #writers: WaitList<Load>
+  readonly #gates: Gate[] = []
+  readonly #writers: Gate
   #entries: Entry[] = []
   #first = 0
   #bytes = 0
-  #lookAgain: NodeJS.Timeout | undefined
 
   constructor(setup: QueueSetup) {
     this.#setup = setup
-    this.#writers = new WaitList('wait for room in the queue', setup.now)
+    this.#writers = this.gate('wait for room in the queue', 1)
   }
 
-  /** Writers that wait. */
+  /** Where those wait who are to leave a part of the queue to others. */
+  gate(operation: string, level: number, load: () => Load = () => this.load): Gate {
+    const { eventsMax, bytesMax, now } = this.#setup
+    const gate = new Gate({ operation, level, eventsMax, bytesMax, load, now })
+    this.#gates.push(gate)
+    return gate
+  }
+
+  /** What is in it. */
+  get load(): Load {
+    return { events: this.#setup.depth(), bytes: this.#bytes }
+  }
+
+  /** Writers that wait because it is full. */
   get waiting(): number {
-    return this.#writers.size
+    return this.#writers.waiting
   }
 
+  /** Milliseconds that writers have waited, all together, at whatever gate. */
   get waitedMs(): number {
-    return this.#writers.waitedMs
+    return this.#gates.reduce((sum, gate) => sum + gate.waitedMs, 0)
+  }
+
+  /** Whether anybody waits, at whatever gate. */
+  get isAwaited(): boolean {
+    return this.#gates.some((gate) => gate.waiting > 0)
   }
 
   get full(): boolean {
@@ -93,26 +110,15 @@ export class BoundedQueue {
   }
 
   letIn(): void {
-    const { depth, eventsMax, bytesMax } = this.#setup
-    let events = depth()
-    let bytes = this.#bytes
-    for (const writer of this.#writers) {
-      if (events >= eventsMax || bytes >= bytesMax) break
-      events += writer.wants.events
-      bytes += writer.wants.bytes
-      writer.resolve()
-    }
-    if (this.#writers.size > 0 && !this.full) {
-      this.#lookAgain ??= setTimeout(() => {
-        this.#lookAgain = undefined
-        this.letIn()
-      }, LOOK_AGAIN_MS)
-    }
+    for (const gate of this.#gates) gate.letIn()
   }
 
   rejectAll(error: Error): void {
-    clearTimeout(this.#lookAgain)
-    this.#lookAgain = undefined
-    this.#writers.rejectAll(error)
+    for (const gate of this.#gates) gate.rejectAll(error)
+  }
+
+  /** Nothing will leave it any more: who waits for that waits in vain. */
+  rejectShutOut(error: Error): void {
+    for (const gate of this.#gates) if (!gate.hasRoom) gate.rejectAll(error)
   }
 }

@@ -50,6 +50,8 @@ export function consistentEvents(event: LogEvent, known: KnownState): LogEvent[]
     }
     case 'vectors-declared':
     case 'commit-noted':
+    case 'event-quarantined':
+    case 'event-released':
       return [event]
   }
 }
@@ -73,6 +75,8 @@ export function numbersOf(event: LogEvent): { ordinal: number; revision: number 
       return { ordinal: Math.max(event.source.ordinal, event.target.ordinal), revision: 0 }
     case 'vectors-declared':
     case 'commit-noted':
+    case 'event-quarantined':
+    case 'event-released':
       return { ordinal: 0, revision: 0 }
   }
 }

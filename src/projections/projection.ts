@@ -3,6 +3,8 @@ export interface Projection {
   readonly name: string
   /** The position up to which it is complete and readable. Only moves forward. */
   readonly position: number
+  /** Built beside another one that answers: only who names it waits for it. */
+  readonly isAside?: boolean
   /**
    * Applies the next batch, up to `to` at most. `to` is never beyond the durable head.
    * Resolves after one batch; the caller asks again while `position < to`.

@@ -143,6 +143,8 @@ export class ReadCache {
         return
       case 'vectors-declared':
       case 'commit-noted':
+      case 'event-quarantined':
+      case 'event-released':
     }
   }
 

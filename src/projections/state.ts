@@ -14,7 +14,7 @@ export interface ConceptState {
   /** MessagePack; `undefined` is the empty object. */
   metadata: Uint8Array | undefined
   /** What reads know of the metadata; theirs alone. */
-  members: object | undefined
+  members?: object | undefined
   /** Revision of its vector; 0 for none. A hit of the index counts only if it names this one. */
   revision: number
   /** Position of the event that carries that vector; 0 for none. */
@@ -35,7 +35,7 @@ export interface AssociationState {
   confidence: number
   metadata: Uint8Array | undefined
   /** What reads know of the metadata; theirs alone. */
-  members: object | undefined
+  members?: object | undefined
   version: number
   createdAt: number
   updatedAt: number

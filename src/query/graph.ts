@@ -76,15 +76,15 @@ export async function pathsBetween(
   target: ConceptState,
   request: PathRequest,
   maxExplored: number
-): Promise<Path[]> {
-  const { paths } = await findPaths(storedGraph(pinned), {
+): Promise<{ paths: Path[]; explored: number }> {
+  const { paths, explored } = await findPaths(storedGraph(pinned), {
     ...request,
     accept: request.accept(pinned),
     source: source.ordinal,
     target: target.ordinal,
     maxExplored
   })
-  return paths.map((path) => toPath(pinned, path))
+  return { paths: paths.map((path) => toPath(pinned, path)), explored }
 }
 
 function storedGraph(pinned: Pinned): PathGraph<Link> {

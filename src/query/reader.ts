@@ -9,10 +9,11 @@ import { otherEnd, type Pinned } from '../projections/pinned.ts'
 import type { ConceptState } from '../projections/state.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
 import { type LatencyRecorder, nowUs } from '../telemetry/latency.ts'
-import type { Operation, RecallReport, TelemetryEvent } from '../telemetry/types.ts'
+import type { Operation, RecallReport } from '../telemetry/types.ts'
 import type {
   Association,
   AssociationRef,
+  BoundQueries,
   Concept,
   ConceptsOptions,
   Counts,
@@ -22,6 +23,8 @@ import type {
   NeighborOptions,
   Path,
   PathOptions,
+  ProjectionReadOptions,
+  QueriedProjection,
   Reader,
   ReadOptions,
   SearchOptions,
@@ -37,7 +40,7 @@ import {
 import { listConcepts } from './concepts.ts'
 import { countsAt } from './counts.ts'
 import { expandFrom } from './expand.ts'
-import { checkPathOptions, pathsBetween } from './graph.ts'
+import { checkPathOptions, type PathRequest, pathsBetween } from './graph.ts'
 import { contentHashAt, stateHashAt } from './hash.ts'
 import { toMatch } from './hits.ts'
 import { ReadPace } from './pace.ts'
@@ -47,6 +50,15 @@ import { type Found, searchAt, type VectorIndexReader } from './search.ts'
 import { checkSearchOptions, type SearchRequest } from './search-options.ts'
 import { type Asked, checkQuery } from './search-query.ts'
 import { StoredVectors } from './stored-vectors.ts'
+import {
+  confidenceOf,
+  describeQuery,
+  neighborDetails,
+  pathDetails,
+  type QueryDetails,
+  searchDetails,
+  strategyOf
+} from './told.ts'
 
 /** What readers need of the store around them. */
 export interface ReaderHost {
@@ -78,6 +90,11 @@ export abstract class PinnedReader implements Reader {
   abstract get position(): number
 
   abstract export(options?: ExportOptions): AsyncIterable<Uint8Array>
+
+  abstract projection<Q>(
+    definition: QueriedProjection<Q>,
+    options?: ProjectionReadOptions
+  ): BoundQueries<Q>
 
   /** The state to read now. Good until the next await. */
   protected abstract pin(): Pinned
@@ -114,10 +131,10 @@ export abstract class PinnedReader implements Reader {
     const state = pinned.conceptById(toId(id))
     if (include.vector && state !== undefined) {
       const concept = await this.#withVector(state, pinned)
-      this.#took('get', started, 1)
+      this.#took('get', started, 1, () => confidenceOf(state))
       return concept
     }
-    this.#took('get', started, state === undefined ? 0 : 1)
+    this.#took('get', started, state === undefined ? 0 : 1, () => confidenceOf(state))
     return state === undefined ? undefined : toConcept(state)
   }
 
@@ -125,6 +142,7 @@ export abstract class PinnedReader implements Reader {
     ids: readonly IdInput[],
     options: GetOptions = {}
   ): Promise<(Concept | undefined)[]> {
+    const started = nowUs()
     if (!Array.isArray(ids)) throw new TypeError(`'ids' must be an array, received ${show(ids)}`)
     const include = checkGet(options)
     const wanted = ids.map((id) => toId(id as IdInput))
@@ -143,6 +161,7 @@ export abstract class PinnedReader implements Reader {
         }
       }
       if (include.vector) await this.#vectors(pinned).addTo(found, states)
+      this.#took('getMany', started, found.length)
       return found
     })
   }
@@ -178,7 +197,7 @@ export abstract class PinnedReader implements Reader {
     throwIfAborted(options.signal, 'neighbors')
     const few = this.#fewNeighbors(wanted, query)
     if (few !== undefined) {
-      this.#took('neighbors', started, few.length)
+      this.#took('neighbors', started, few.length, () => neighborDetails(few[0]))
       return few
     }
     return this.#held(async (pinned) => {
@@ -186,7 +205,7 @@ export abstract class PinnedReader implements Reader {
       for await (const page of this.#pages(pinned, wanted, query, options.signal)) {
         found.push(...page)
       }
-      this.#took('neighbors', started, found.length)
+      this.#took('neighbors', started, found.length, () => neighborDetails(found[0]))
       return found
     })
   }
@@ -209,7 +228,7 @@ export abstract class PinnedReader implements Reader {
     options: PathOptions = {}
   ): Promise<Path | undefined> {
     if ('limit' in options) throw queryInvalid('limit', 'present', 'absent: findPaths takes it')
-    const [path] = await this.findPaths(source, target, { ...options, limit: 1 })
+    const [path] = await this.#paths(source, target, { ...options, limit: 1 })
     return path
   }
 
@@ -218,14 +237,23 @@ export abstract class PinnedReader implements Reader {
     target: IdInput,
     options: PathOptions & { limit?: number } = {}
   ): Promise<Path[]> {
+    return this.#paths(source, target, options)
+  }
+
+  async #paths(
+    source: IdInput,
+    target: IdInput,
+    options: PathOptions & { limit?: number }
+  ): Promise<Path[]> {
     const started = nowUs()
     const request = checkPathOptions(options, this.host.limits)
     const ends = [toId(source), toId(target)] as const
     return this.#held(async (pinned) => {
       const from = this.#existing(pinned, ends[0], source)
       const to = this.#existing(pinned, ends[1], target)
-      const paths = await pathsBetween(pinned, from, to, request, this.host.limits.pathExplored)
-      this.#took('path', started, paths.length)
+      const { pathExplored } = this.host.limits
+      const { paths, explored } = await pathsBetween(pinned, from, to, request, pathExplored)
+      this.#tookPath(started, request, paths, { explored, isApart: from.ordinal !== to.ordinal })
       return paths
     })
   }
@@ -240,7 +268,7 @@ export abstract class PinnedReader implements Reader {
     if (shape === undefined) throw notDeclared('search')
     const { limits, embed } = host
     const query = checkQuery(asked, { limits, embed, shape, signal: request.signal })
-    const near = query instanceof Promise ? await query : query
+    const near = query instanceof Promise ? await this.#embedded(query) : query
     return this.#held(async (pinned) => {
       const index = this.vectorIndex('search', pinned)
       const { vector, except } = await this.#toVector(pinned, near)
@@ -248,7 +276,9 @@ export abstract class PinnedReader implements Reader {
       const now = isTimed ? await host.timeAt(pinned.position) : 0
       const found = await searchAt({ pinned, index, shape, now, except }, vector, request)
       const matches = await this.#toMatches(pinned, found, request)
-      this.#took('search', started, matches.length, searchDetails(request, found, host))
+      this.#took('search', started, matches.length, () =>
+        searchDetails(request, found, host.expansionSearch)
+      )
       return matches
     })
   }
@@ -409,23 +439,55 @@ export abstract class PinnedReader implements Reader {
     throw new StoreError('CONCEPT_NOT_FOUND', message, { id, ...named })
   }
 
-  #took(kind: Operation, started: number, results: number, details: SearchDetails = {}): void {
-    const us = nowUs() - started
-    this.host.latency.record(kind, us)
-    const { hub } = this.host
-    if (hub.active) hub.emit({ type: 'query', time: Date.now(), kind, us, results, ...details })
+  async #embedded(asked: Promise<Asked>): Promise<Asked> {
+    const started = nowUs()
+    const embedded = await asked
+    this.host.latency.record('embed', nowUs() - started)
+    return embedded
   }
-}
 
-type SearchDetails = Pick<Extract<TelemetryEvent, { type: 'query' }>, 'k' | 'strategy' | 'ef'>
+  #took(
+    kind: Operation,
+    started: number,
+    results: number,
+    details: (() => QueryDetails) | undefined = undefined
+  ): void {
+    const us = nowUs() - started
+    const { hub, latency } = this.host
+    latency.record(kind, us)
+    if (hub.active) this.#tell(kind, us, results, details?.() ?? {})
+  }
 
-function searchDetails(
-  { k, ef }: SearchRequest,
-  { strategy, fetched }: Found,
-  { expansionSearch }: ReaderHost
-): SearchDetails {
-  if (fetched === undefined) return { k, strategy }
-  return { k, strategy, ef: Math.max(fetched, ef ?? expansionSearch) }
+  #tookPath(
+    started: number,
+    request: PathRequest,
+    paths: readonly Path[],
+    { explored, isApart }: { explored: number; isApart: boolean }
+  ): void {
+    const [best] = paths
+    this.#took('path', started, paths.length, () => pathDetails(request, best))
+    const { hub } = this.host
+    if (!hub.active) return
+    const { order, maxDepth } = request
+    hub.emit({
+      type: 'path',
+      time: Date.now(),
+      us: nowUs() - started,
+      explored,
+      length: best?.associations.length ?? -1,
+      paths: paths.length,
+      strategy: strategyOf(request, isApart),
+      order,
+      confidence: best?.confidence ?? 0,
+      maxDepth
+    })
+  }
+
+  #tell(kind: Operation, us: number, results: number, details: QueryDetails): void {
+    const { hub } = this.host
+    hub.emit({ type: 'query', time: Date.now(), kind, us, results, ...details })
+    hub.timed(kind, us, () => describeQuery(kind, results, details))
+  }
 }
 
 export function notDeclared(operation: string): StoreError<'VECTORS_NOT_DECLARED'> {

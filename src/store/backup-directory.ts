@@ -15,6 +15,7 @@ import { dirname, join, resolve, sep } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { InvariantError } from '../assert.ts'
 import { StoreError } from '../errors.ts'
+import type { Checkpoint } from '../pipeline/subscriptions/checkpoint.ts'
 import type { Manifest } from '../projections/vectors/manifest.ts'
 import { isMissing, namesIn, replaceFile } from '../storage/files.ts'
 import { isOwnerFile } from '../storage/owner.ts'
@@ -51,6 +52,8 @@ export interface BackupManifest {
   frames: FrameFile[]
   /** The manifest of the vector index, and the names that its files have here. */
   vectors: { manifest: Manifest; names: Record<string, string> } | null
+  /** How far subscriptions were; absent in backups of older programs. */
+  subscriptions?: Checkpoint[]
 }
 
 export function dataPath(directory: string, name = ''): string {

@@ -30,6 +30,7 @@ import {
   sweepBackup
 } from './backup-directory.ts'
 import { FrameFileWriter, type Link, linkOf } from './backup-frames.ts'
+import { backUpCheckpoints } from './backup-subscriptions.ts'
 import {
   type BackedUpVectors,
   backUpIndex,
@@ -160,6 +161,7 @@ async function copyAll(
   await saveVectors(engine)
   const index = await openIndex(engine)
   try {
+    const subscriptions = await backUpCheckpoints(engine)
     const position = await positionOf(engine)
     assert((index?.manifest.position ?? 0) <= position, 'the index is behind the log')
     // Pinned in the turn that gave the position, so that the state is the one of that position.
@@ -176,7 +178,8 @@ async function copyAll(
       stateHash: stateHash ?? null,
       nextName: nextName(),
       frames: [...(older?.frames ?? []), ...log.files],
-      vectors: vectors.copied ?? null
+      vectors: vectors.copied ?? null,
+      subscriptions
     }
     const from = older?.position ?? 0
     const report: BackupReport = {

@@ -11,6 +11,7 @@ import { nowUs } from '../telemetry/latency.ts'
 import type { RecallReport } from '../telemetry/types.ts'
 import type { CheckVectorsOptions } from '../types.ts'
 import type { Engine } from './engine.ts'
+import { BUILT_IN } from './rebuild.ts'
 
 const NAMES = ['sample', 'k', 'efs', 'seed', 'onProgress']
 const SAMPLE = 200
@@ -39,7 +40,7 @@ export async function checkVectors(
   const index = engine.vectorIndex('checkVectors')
   const shape = engine.parts.declaration
   if (shape === undefined || engine.recall === undefined) throw nothingDeclared()
-  await engine.pipeline.caughtUp(engine.parts.log.head, options.signal)
+  await engine.pipeline.caughtUp(engine.parts.log.head, options.signal, BUILT_IN)
   const pinned = engine.pin()
   pinned.snapshot.hold()
   try {

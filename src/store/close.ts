@@ -20,10 +20,16 @@ export async function closeEngine(
     }
   }
   const isSound = log.poison === undefined && !options.readOnly
+  engine.closing.abort()
+  // While events that a handler could not do can still be noted.
+  await step(async () => engine.subscriptions.close())
   await step(async () => engine.stop())
+  // Before the directory is given up: the next owner may write an address of its own there.
+  if (engine.attached !== undefined) await step(async () => engine.attached?.close())
   const stopped = engine.pipeline.stop()
   // What is being built is built again by the next open: closing takes no longer for it.
   engine.parts.vectors?.interrupt()
+  engine.projections.interrupt()
   await step(async () => stopped)
   // A rebuild ends where it is, or takes over whole: the tables are one generation then.
   await step(async () => engine.settled())
@@ -31,6 +37,7 @@ export async function closeEngine(
   if (isSound) {
     await step(async () => log.checkpoint())
     await step(async () => finishTables(engine))
+    await step(async () => engine.projections.finish())
     // What the graphs lack yet is found in the log again by the next open.
     if (vectors !== undefined) await step(async () => vectors.saveQuickly(log.durableHead))
   }
@@ -39,6 +46,7 @@ export async function closeEngine(
   await step(async () => live.snapshot.release())
   await step(async () => tables.stop({ flush: isSound }))
   await step(async () => engine.closeRetired())
+  await step(async () => engine.projections.close({ flush: isSound }))
   await step(async () => tables.close())
   // What was only read has nothing to flush: opening left its write-ahead log empty.
   if (isSound && engine.counters.frames > 0) await step(async () => log.flush())
@@ -47,6 +55,8 @@ export async function closeEngine(
   await step(async () => ownership.release())
   if (hub.active) hub.emit({ type: 'closed', time: Date.now(), position })
   hub.complete()
+  // Last: it keeps what closing had to tell.
+  await engine.recorder?.close()
   if (failures.length > 0) throw failures[0]
 }
 

@@ -50,6 +50,12 @@ export class DiskGuard {
     return { freeBytes: this.#free, reserveBytes: this.#reserve, low: this.#low }
   }
 
+  /** Asks the system, unless it was asked a moment ago. */
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#askedAt < EVERY_MS) return
+    await this.#lookOnce()
+  }
+
   appended(bytes: number): void {
     this.#bytes += bytes
   }
@@ -67,14 +73,18 @@ export class DiskGuard {
   }
 
   async #check(): Promise<void> {
-    this.#asking ??= this.#look().finally(() => {
-      this.#asking = undefined
-    })
-    await this.#asking
+    await this.#lookOnce()
     if (!this.#low) return
     const { freeBytes, reserveBytes } = this.reading
     const message = `Only ${freeBytes} bytes of the disk are free, ${reserveBytes} are kept in reserve`
     throw new StoreError('DISK_LOW', message, { freeBytes, reserveBytes })
+  }
+
+  async #lookOnce(): Promise<void> {
+    this.#asking ??= this.#look().finally(() => {
+      this.#asking = undefined
+    })
+    await this.#asking
   }
 
   async #look(): Promise<void> {

@@ -1,75 +1,61 @@
 /** The parts of one open store and how they hold together. What callers see is in store.ts. */
 
-import type { Stage } from '../append/stage.ts'
 import type { WaitingCommit } from '../append/staged-commit.ts'
 import type { ValidCommand } from '../append/valid-command.ts'
 import type { AppendedGroup } from '../append/writer.ts'
 import { Writer } from '../append/writer.ts'
 import type { VectorShape } from '../checks/vector.ts'
 import { StoreError } from '../errors.ts'
-import type { VectorsDeclared } from '../log/event.ts'
-import type { LevelLog } from '../log/level-log.ts'
-import type { Embed, Limits, ResolvedOptions } from '../options.ts'
+import type { Embed, Limits } from '../options.ts'
 import { Pipeline } from '../pipeline/pipeline.ts'
-import type { IdTable } from '../projections/id-table.ts'
-import type { Overlay } from '../projections/overlay.ts'
+import type { Subscriptions } from '../pipeline/subscriptions/subscriptions.ts'
 import { Pinned } from '../projections/pinned.ts'
-import type { ReadCache } from '../projections/read-cache.ts'
 import type { Tables } from '../projections/tables/client.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import type { VectorsClient } from '../projections/vectors/client.ts'
 import { notDeclared, type ReaderHost } from '../query/reader.ts'
 import type { VectorIndexReader } from '../query/search.ts'
-import type { Ownership } from '../storage/owner.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
 import type { LatencyRecorder } from '../telemetry/latency.ts'
-import type { RecallReport, TelemetryEvent } from '../telemetry/types.ts'
+import type { OperationWatch } from '../telemetry/operation-watch.ts'
+import type { RecallReport } from '../telemetry/types.ts'
+import type { TelemetryRecorder } from '../telemetry-store/recorder.ts'
+import { Alerts } from './alerts.ts'
+import { CustomProjections } from './custom-projections.ts'
 import { DiskGuard } from './disk-guard.ts'
+import type { EngineParts } from './engine-parts.ts'
 import { EventTimes } from './event-times.ts'
 import { fillIds } from './fill-ids.ts'
-import type { StoreFormat } from './format.ts'
 import { IntervalSync } from './interval-sync.ts'
 import { restartVectors } from './rebuild.ts'
 import { RecallFile } from './recall-file.ts'
 import { Scrub } from './scrub.ts'
+import { subscriptionsOf } from './subscription-host.ts'
+import { tellSynced } from './tell-commit.ts'
 import { type HeldIndex, VectorAccess } from './vector-access.ts'
 import { censusOf, vectorsAt } from './vector-census.ts'
-
-/** What `openParts` found and opened. */
-export interface EngineParts {
-  directory: string
-  format: StoreFormat
-  options: ResolvedOptions
-  ownership: Ownership
-  hub: TelemetryHub
-  latency: LatencyRecorder
-  log: LevelLog
-  tables: Tables
-  overlay: Overlay
-  ids: IdTable
-  /** Rows that reads decoded. */
-  cache: ReadCache
-  stage: Stage
-  declaration: VectorsDeclared | undefined
-  vectors: VectorsClient | undefined
-  /** Why vectors are declared but cannot be used. */
-  vectorsError: StoreError | undefined
-  /** The snapshot that reads begin at; replaced after every batch. */
-  live: { snapshot: TablesSnapshot }
-  /** What was met while opening. */
-  findings: TelemetryEvent[]
-}
+import { Watch } from './watch.ts'
 
 export class Engine implements ReaderHost {
   readonly parts: EngineParts
+  /** Who watches what callers ask for. */
+  readonly operations: OperationWatch
   readonly pipeline: Pipeline
   readonly writer: Writer
+  readonly projections: CustomProjections
   readonly diskGuard: DiskGuard
   readonly scrub: Scrub
+  readonly alerts: Alerts
+  readonly watch: Watch
+  readonly subscriptions: Subscriptions
   /** The last check of the vectors; absent where none are declared. */
   readonly recall: RecallFile | undefined
   /** Told of damage that was met in the tables; may be called for every read of them. */
   onDamaged: (error: Error) => void = () => {}
+  /** Keeps telemetry, if the caller wants that. */
+  recorder: TelemetryRecorder | undefined
+  /** What other processes look on through, if the caller allows it. */
+  attached: { close(): Promise<void> } | undefined
   /** Fires when the store begins to close. */
   readonly closing: AbortController = new AbortController()
   readonly counters: { commits: number; events: number; frames: number } = {
@@ -85,13 +71,17 @@ export class Engine implements ReaderHost {
   /** Generations of the tables that were replaced and end with the last view that reads them. */
   readonly #retired = new Set<Promise<void>>()
 
-  constructor(parts: EngineParts) {
+  constructor(parts: EngineParts, operations: OperationWatch) {
     const { options, log, tables, vectors, hub, latency, stage } = parts
     this.parts = parts
+    this.operations = operations
     this.#times = new EventTimes(log)
     this.recall = this.#recallFile()
     this.diskGuard = new DiskGuard(parts.directory, options.diskReserveBytes, hub)
     this.scrub = new Scrub(this, options.scrubBytesPerSec)
+    this.alerts = new Alerts(this, options.alerts.rules, options.alerts.onAlert)
+    this.watch = new Watch(this, options.telemetry.metricsMs)
+    log.onSynced = (ms) => tellSynced(this, ms * 1000)
     this.#intervalSync = new IntervalSync(log, options.durabilityIntervalMs, (error) =>
       this.poisoned(error)
     )
@@ -104,17 +94,27 @@ export class Engine implements ReaderHost {
       },
       projections: vectors === undefined ? [tables] : [tables, vectors],
       primary: tables.name,
+      line: () => this.writer.load,
       hub,
       latency,
-      onStopped: (_, error) => this.onDamaged(error)
+      onStopped: (name, error) => {
+        this.onDamaged(error)
+        this.projections.stopped(name, error)
+      }
     })
     this.writer = new Writer({
       log,
       stage,
-      room: () => this.#room(),
+      room: () => this.#room(() => this.pipeline.flow.room()),
+      bulkRoom: () => this.#room(() => this.pipeline.flow.bulkRoom()),
+      bulkEvents: () => this.pipeline.flow.bulkEvents,
+      backlog: () => this.pipeline.backlog,
+      onLineMoved: () => this.pipeline.flow.lineMoved(),
       onAppended: (group) => this.#appended(group),
       onPoisoned: (error) => this.poisoned(error)
     })
+    this.subscriptions = subscriptionsOf(this)
+    this.projections = new CustomProjections(this, parts.projections)
     this.adopt(tables)
     if (vectors !== undefined) this.#watch(vectors)
   }
@@ -150,6 +150,7 @@ export class Engine implements ReaderHost {
 
   /** Starts what works by itself. */
   start(): void {
+    this.projections.start()
     if (!this.parts.options.readOnly) this.pipeline.start()
     this.#filling = fillIds(this.parts, this.closing.signal)
     this.scrub.start()
@@ -309,6 +310,7 @@ export class Engine implements ReaderHost {
   /** Ends the timers and background work of this object; what was opened is closed elsewhere. */
   async stop(): Promise<void> {
     this.closing.abort()
+    await this.watch.stop()
     await this.writer.close()
     await this.scrub.stop()
     await this.#intervalSync.stop()
@@ -335,9 +337,9 @@ export class Engine implements ReaderHost {
   }
 
   /** Both are nearly always `undefined`: then nothing is awaited. */
-  #room(): Promise<void> | undefined {
+  #room(inQueue: () => Promise<void> | undefined): Promise<void> | undefined {
     const disk = this.diskGuard.room()
-    return disk === undefined ? this.pipeline.room() : disk.then(() => this.pipeline.room())
+    return disk === undefined ? inQueue() : disk.then(inQueue)
   }
 
   #appended(group: AppendedGroup): void {
@@ -353,6 +355,7 @@ export class Engine implements ReaderHost {
     this.pipeline.appended({ head: last, events, bytes })
     this.diskGuard.appended(bytes)
     if (group.isPending) this.#intervalSync.schedule()
+    this.subscriptions.appended()
     const { hub } = this.parts
     if (!hub.active) return
     const time = Date.now()

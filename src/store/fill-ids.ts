@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ID_AT } from '../projections/tables/snapshot.ts'
-import type { EngineParts } from './engine.ts'
+import type { EngineParts } from './engine-parts.ts'
 
 /**
  * Fills the id table from the tables, in the background. It rests as long as it works: whoever

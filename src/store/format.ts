@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import { StoreError } from '../errors.ts'
 import type { FrameFormat } from '../log/frame.ts'
 import { HEAD_FILE, LevelLog, LOG_DIRECTORY } from '../log/level-log.ts'
+import { SUBSCRIPTIONS_DIRECTORY } from '../pipeline/subscriptions/checkpoint.ts'
+import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { isMissing, namesIn, replaceFile, syncDirectory } from '../storage/files.ts'
 import { isOwnerFile } from '../storage/owner.ts'
+import { TELEMETRY_DIRECTORY } from '../telemetry-store/layout.ts'
 
 /**
  * Numbers of the log's format that this program reads and writes; new stores get the last. A store
@@ -121,7 +124,8 @@ export function migrationUnfinished({
 export async function createStore(directory: string): Promise<StoreFormat> {
   await assertNoFrames(directory)
   for (const name of await namesIn(directory)) {
-    if (!isOwnerFile(name)) await rm(join(directory, name), { recursive: true, force: true })
+    if (isOwnerFile(name) || name === TELEMETRY_DIRECTORY) continue
+    await rm(join(directory, name), { recursive: true, force: true })
   }
   const storeId = randomBytes(16)
   const created = new Date()
@@ -164,9 +168,14 @@ async function assertNoFrames(directory: string): Promise<void> {
   }
 }
 
+/** Where a process could be attached to that died since; attach/address.ts. */
+const ATTACHED = /^(ATTACH(\.[0-9a-f]+\.tmp)?|attach-[0-9a-f]{12})$/
+
 function isOurs(name: string): boolean {
-  const known = [FORMAT_FILE, HEAD_FILE, LOG_DIRECTORY, TABLES_DIRECTORY, VECTORS_DIRECTORY]
-  return isOwnerFile(name) || known.includes(name) || isTemporaryFormat(name)
+  const databases = [LOG_DIRECTORY, TABLES_DIRECTORY, VECTORS_DIRECTORY, PROJECTIONS_DIRECTORY]
+  // Telemetry that was kept stays when all else of a store is lost.
+  const known = [FORMAT_FILE, HEAD_FILE, ...databases, SUBSCRIPTIONS_DIRECTORY, TELEMETRY_DIRECTORY]
+  return isOwnerFile(name) || known.includes(name) || isTemporaryFormat(name) || ATTACHED.test(name)
 }
 
 /** Left by a process that died while it replaced FORMAT. */

@@ -10,8 +10,10 @@ import type {
 } from '../append/staged-commit.ts'
 import { StoreError, throwIfAborted } from '../errors.ts'
 import type { Limits } from '../options.ts'
+import { nowUs } from '../telemetry/latency.ts'
 import type { Command, CommitOptions, Durability } from '../types.ts'
 import type { Engine } from './engine.ts'
+import { tellCommit, tellFailure, timeEmbed } from './tell-commit.ts'
 
 export interface ImportLineOptions {
   durability?: Durability
@@ -51,13 +53,30 @@ export class ImportLine {
     commands: readonly Command[],
     options: ImportLineOptions
   ): Promise<{ rejected: Rejected[] }> {
+    const started = nowUs()
     this.#given += 1
     const entered = this.#enter(commands, options, this.#given, this.#entered)
     this.#entered = entered
-    const { settled } = await entered
-    const { receipt, rejected } = await settled
+    const { receipt, rejected } = await this.#settle(entered, commands, started)
+    if (options.dryRun !== true) {
+      tellCommit(this.#engine, 'import', commands.length, receipt, nowUs() - started)
+    }
     if (receipt.outcome === 'duplicate') throw lostBefore(options.idempotencyKey, receipt)
     return { rejected }
+  }
+
+  async #settle(
+    entered: Promise<{ settled: Promise<CommitOutcome> }>,
+    commands: readonly Command[],
+    started: number
+  ): Promise<CommitOutcome> {
+    try {
+      const { settled } = await entered
+      return await settled
+    } catch (error) {
+      tellFailure(this.#engine, commands, error, nowUs() - started)
+      throw error
+    }
   }
 
   /** Also of a commit that the tables do not hold yet, but of none that is not acknowledged. */
@@ -93,7 +112,10 @@ export class ImportLine {
   ): Promise<{ settled: Promise<CommitOutcome> }> {
     throwIfAborted(options.signal, 'import')
     const prepared = this.#prepare(commands, options, number)
-    const commit = prepared instanceof Promise ? await waitForBoth(prepared, before) : prepared
+    const commit =
+      prepared instanceof Promise
+        ? await waitForBoth(timeEmbed(this.#engine, prepared), before)
+        : prepared
     await before
     await this.#engine.roomFor(commit)
     return { settled: this.#engine.writer.commit(commit) }

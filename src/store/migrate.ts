@@ -18,6 +18,7 @@ import { join, relative, resolve } from 'node:path'
 import { StoreError } from '../errors.ts'
 import { HeadFile } from '../log/head-file.ts'
 import { HEAD_FILE, LOG_DIRECTORY } from '../log/level-log.ts'
+import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { checkOptions } from '../query/read-options.ts'
 import { namesIn, syncDirectory, syncFiles } from '../storage/files.ts'
@@ -167,7 +168,8 @@ async function switchLogs(
   await syncDirectory(directory)
   // The old log goes only when the new one surely stands in its place.
   const strays = (await namesIn(directory)).filter(isTemporaryFormat)
-  for (const name of [OLD_LOG, TABLES_DIRECTORY, VECTORS_DIRECTORY, ...strays]) {
+  const derived = [TABLES_DIRECTORY, VECTORS_DIRECTORY, PROJECTIONS_DIRECTORY]
+  for (const name of [OLD_LOG, ...derived, ...strays]) {
     await rm(at(name), { recursive: true, force: true })
   }
   const format = { format: step.to, storeId, createdAt }

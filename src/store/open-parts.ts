@@ -16,9 +16,10 @@ import { removeOtherGenerations } from '../projections/tables/generation.ts'
 import { Ownership } from '../storage/owner.ts'
 import { TelemetryHub } from '../telemetry/hub.ts'
 import { LatencyRecorder } from '../telemetry/latency.ts'
-import type { TelemetryEvent } from '../telemetry/types.ts'
-import type { EngineParts } from './engine.ts'
+import type { NewTelemetryEvent } from '../telemetry/types.ts'
+import type { EngineParts } from './engine-parts.ts'
 import { createStore, inspectDirectory, notFound, readFormat, type StoreFormat } from './format.ts'
+import { checkProjections, openProjections } from './open-projections.ts'
 import {
   BLOCK_CACHE_SHARE,
   type Cleanup,
@@ -46,6 +47,7 @@ export async function openParts(path: string, options: StoreOptions = {}): Promi
 
 async function openChecked(path: string, options: StoreOptions): Promise<EngineParts> {
   const resolved = resolveOptions(options)
+  checkProjections(resolved)
   // One spelling: LevelDB shares a database between threads by the text of its path.
   const directory = resolve(path)
   await prepareDirectory(directory, resolved)
@@ -95,7 +97,7 @@ async function openOwned(
 ): Promise<EngineParts> {
   const started = performance.now()
   const format = await openFormat(directory, options)
-  const hub = new TelemetryHub()
+  const hub = new TelemetryHub(options.telemetry.slowMs, directory)
   const setting = { directory, format, options, hub, distrust }
   // What is wrong with the log is told first, and nothing is done about the tables then.
   const opening = openLog(setting, cleanups)
@@ -103,10 +105,11 @@ async function openOwned(
   const tables = live.tables ?? (await makeTables(setting, live, cleanups))
   const { checkpoint } = tables.initial
   const tornTail = await log.recover(checkpoint, options.readOnly)
-  if (checkpoint > log.head) throw behind('tables', checkpoint, log.head)
+  const { head, durableHead } = log
+  if (checkpoint > head) throw behind('tables', checkpoint, head)
   if (!options.readOnly) await log.sync()
   tables.begin()
-  await projectFarBehind(tables, log, options.readOnly)
+  const projected = await projectFarBehind(tables, log, options.readOnly)
 
   const parts = await overlayParts(log, tables, options)
   cleanups.push(async () => parts.live.snapshot.release())
@@ -122,16 +125,37 @@ async function openOwned(
     cleanups.push(async () => vectors.close())
     if (vectors.savedPosition > log.head) throw behind('vectors', vectors.savedPosition, log.head)
   }
+  const projections = await openProjections(
+    { directory, format, options, log, findings },
+    checkProjections(options),
+    cleanups
+  )
   if (!options.readOnly) await removeOtherGenerations(directory, tables.generation)
   const { overlay, ids, cache, stage, recovered } = parts
-  findings.push(openedEvent(log.head, recovered, started))
+  const ms = performance.now() - started
+  const position = log.head
+  findings.push({
+    type: 'recovery',
+    time: Date.now(),
+    position,
+    durableHead,
+    checkpoint,
+    framesRead: log.framesChecked,
+    framesDropped: tornTail?.frames ?? 0,
+    tablesBehind: head - checkpoint,
+    vectorsBehind: vectors === undefined ? 0 : position - vectors.savedPosition,
+    projected,
+    rebuilding: live.reason !== undefined,
+    ms
+  })
+  findings.push({ type: 'opened', time: Date.now(), position, ms, recovered })
   return {
     directory,
     format,
     options,
     ownership,
     hub,
-    latency: new LatencyRecorder(),
+    latency: new LatencyRecorder(options.telemetry.windowMs),
     log,
     tables,
     overlay,
@@ -141,6 +165,7 @@ async function openOwned(
     live: parts.live,
     declaration,
     vectors,
+    projections,
     vectorsError,
     findings
   }
@@ -182,11 +207,13 @@ async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]
 }
 
 /** Without this, a rebuild at open would need the whole log in memory. */
-async function projectFarBehind(tables: Tables, log: LevelLog, readOnly: boolean): Promise<void> {
-  if (readOnly) return
+async function projectFarBehind(tables: Tables, log: LevelLog, readOnly: boolean): Promise<number> {
+  const from = tables.position
+  if (readOnly) return 0
   while (log.head - tables.position > OVERLAY_EVENTS_AT_OPEN) {
     await tables.project(log.durableHead)
   }
+  return tables.position - from
 }
 
 async function overlayParts(
@@ -275,9 +302,12 @@ async function settle(cleanup: Cleanup): Promise<void> {
 }
 
 /** What was met while opening. Nobody could have subscribed then, so every subscriber is told. */
-function findingsOf(reason: string | undefined, tornTail: TornTail | undefined): TelemetryEvent[] {
+function findingsOf(
+  reason: string | undefined,
+  tornTail: TornTail | undefined
+): NewTelemetryEvent[] {
   const time = Date.now()
-  const findings: TelemetryEvent[] = []
+  const findings: NewTelemetryEvent[] = []
   if (reason !== undefined) {
     findings.push({ type: 'damage-found', time, part: 'tables', reason })
     findings.push({ type: 'rebuild-started', time, projection: 'tables', reason })
@@ -287,11 +317,6 @@ function findingsOf(reason: string | undefined, tornTail: TornTail | undefined):
     findings.push({ type: 'torn-tail-dropped', time, position: from, frames, reason: why })
   }
   return findings
-}
-
-function openedEvent(position: number, recovered: number, started: number): TelemetryEvent {
-  const ms = performance.now() - started
-  return { type: 'opened', time: Date.now(), position, ms, recovered }
 }
 
 function behind(

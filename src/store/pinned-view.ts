@@ -1,26 +1,38 @@
 import { StoreError } from '../errors.ts'
 import { exportRows } from '../export/export.ts'
 import type { Pinned } from '../projections/pinned.ts'
-import { PinnedReader } from '../query/reader.ts'
 import type { VectorIndexReader } from '../query/search.ts'
-import type { ExportOptions, View } from '../types.ts'
+import type { OperationWatch } from '../telemetry/operation-watch.ts'
+import type {
+  BoundQueries,
+  ExportOptions,
+  ProjectionReadOptions,
+  QueriedProjection,
+  View
+} from '../types.ts'
+import type { ViewPins } from './custom-projections.ts'
 import type { Engine } from './engine.ts'
+import { ObservedReader } from './observed-reader.ts'
 import type { HeldIndex } from './vector-access.ts'
 
 /** A state of the store that stays as it is. Pinning copies nothing. */
-export class PinnedView extends PinnedReader implements View {
+export class PinnedView extends ObservedReader implements View {
+  protected readonly operations: OperationWatch
   readonly #engine: Engine
   readonly #pinned: Pinned
   readonly #vectors: HeldIndex | undefined
+  readonly #projections: ViewPins
   readonly #onClose: () => void
   readonly #exports = new Set<AsyncGenerator<Uint8Array, void>>()
   #isClosed = false
 
   constructor(engine: Engine, pinned: Pinned, onClose: () => void) {
     super(engine)
+    this.operations = engine.operations
     this.#engine = engine
     this.#pinned = pinned
     this.#vectors = engine.holdVectors()
+    this.#projections = engine.projections.pinAll(pinned.position)
     this.#onClose = onClose
     pinned.snapshot.hold()
   }
@@ -36,6 +48,7 @@ export class PinnedView extends PinnedReader implements View {
     // One whose consumer never comes back would hold the snapshot, and with it the store, forever.
     for (const chunks of this.#exports) await chunks.return()
     this.#vectors?.client.unpin(this.#vectors.pin)
+    await this.#projections.release()
     await this.#pinned.snapshot.release()
   }
 
@@ -43,7 +56,13 @@ export class PinnedView extends PinnedReader implements View {
     await this.close()
   }
 
-  async *export(options: ExportOptions = {}): AsyncGenerator<Uint8Array, void> {
+  export(options: ExportOptions = {}): AsyncGenerator<Uint8Array, void> {
+    const chunks = this.#chunks(options)
+    if (!this.operations.watches('task')) return chunks
+    return this.operations.iterate({ group: 'task', operation: 'export' }, chunks)
+  }
+
+  async *#chunks(options: ExportOptions): AsyncGenerator<Uint8Array, void> {
     const pinned = this.pin()
     const chunks = exportRows(
       {
@@ -63,6 +82,14 @@ export class PinnedView extends PinnedReader implements View {
     } finally {
       this.#exports.delete(chunks)
     }
+  }
+
+  projection<Q>(
+    definition: QueriedProjection<Q>,
+    options: ProjectionReadOptions = {}
+  ): BoundQueries<Q> {
+    const assertOpen = (): unknown => this.pin()
+    return this.#engine.projections.bind(definition, options, assertOpen, this.#projections)
   }
 
   protected override vectorIndex(operation: string): VectorIndexReader {

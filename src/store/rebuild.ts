@@ -22,7 +22,8 @@ import type { Engine } from './engine.ts'
 import { VECTORS_DIRECTORY } from './format.ts'
 import { startVectors } from './start-vectors.ts'
 
-const PROJECTIONS = ['tables', 'vectors']
+/** What every store projects, whatever a program declares beside it. */
+export const BUILT_IN: readonly string[] = ['tables', 'vectors']
 
 /** @throws StoreError `QUERY_INVALID`, `ABORTED`; the old state is still there then. */
 export async function rebuild(
@@ -30,9 +31,11 @@ export async function rebuild(
   options: LongOptions & { projections?: readonly string[] }
 ): Promise<void> {
   checkOptions(options, ['projections', 'onProgress'])
-  const { projections = PROJECTIONS } = options
-  const unknown = projections.find((name) => !PROJECTIONS.includes(name))
-  if (unknown !== undefined) throw queryInvalid('projections', unknown, PROJECTIONS.join(', '))
+  const own = engine.projections.names
+  const known = [...BUILT_IN, ...own]
+  const { projections = known } = options
+  const unknown = projections.find((name) => !known.includes(name))
+  if (unknown !== undefined) throw queryInvalid('projections', unknown, known.join(', '))
   // Closing waits for a rebuild, so it ends it.
   const ends = [engine.closing.signal, ...(options.signal === undefined ? [] : [options.signal])]
   const ended = { ...options, signal: AbortSignal.any(ends) }
@@ -42,6 +45,9 @@ export async function rebuild(
       if (projections.includes('tables')) await rebuildTables(engine, ended)
       if (projections.includes('vectors')) await rebuildVectors(engine, ended)
     })
+    for (const name of own) {
+      if (projections.includes(name)) await engine.projections.rebuild(name, ended)
+    }
   } catch (error) {
     throw ioFailed(error, 'rebuild')
   }
@@ -69,7 +75,7 @@ async function rebuildTables(engine: Engine, options: LongOptions): Promise<void
   } finally {
     if (!engine.closing.signal.aborted) engine.pipeline.setRebuilding('tables', false)
   }
-  await engine.pipeline.caughtUp(log.durableHead, options.signal)
+  await engine.pipeline.caughtUp(log.durableHead, options.signal, ['tables'])
   const ms = performance.now() - started
   const position = engine.parts.tables.position
   if (hub.active)
@@ -131,7 +137,7 @@ async function rebuildVectors(engine: Engine, options: LongOptions): Promise<voi
     options.onProgress?.({ phase: 'vectors', done: vectors.position, total: target })
   const timer = setInterval(report, 100)
   try {
-    await engine.pipeline.caughtUp(target, options.signal)
+    await engine.pipeline.caughtUp(target, options.signal, BUILT_IN)
     await vectors.save(log.durableHead)
   } finally {
     clearInterval(timer)

@@ -27,6 +27,7 @@ import {
   salvagedBytes,
   survey
 } from '../log/salvage.ts'
+import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
 import { promisedByTables, TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { syncDirectory, syncFiles } from '../storage/files.ts'
 import { Level } from '../storage/level.ts'
@@ -261,7 +262,7 @@ async function switchLogs(directory: string, format: StoreFormat): Promise<strin
     await rename(join(directory, NEW_LOG), join(directory, LOG_DIRECTORY))
   }
   // Derived state is made again. It may remember what the log lost, so it is kept to look at.
-  for (const name of [TABLES_DIRECTORY, VECTORS_DIRECTORY, HEAD_FILE]) {
+  for (const name of [TABLES_DIRECTORY, VECTORS_DIRECTORY, PROJECTIONS_DIRECTORY, HEAD_FILE]) {
     await moveIfThere(join(directory, name), join(aside, name))
   }
   if ((await knownFormat(directory)) === undefined) {

@@ -8,6 +8,7 @@ import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { StoreError, throwIfAborted } from '../errors.ts'
 import { HEAD_FILE, LOG_DIRECTORY } from '../log/level-log.ts'
+import { SUBSCRIPTIONS_DIRECTORY } from '../pipeline/subscriptions/checkpoint.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { checkOptions, checkWhole, queryInvalid } from '../query/read-options.ts'
 import { replaceFile, syncDirectory } from '../storage/files.ts'
@@ -23,13 +24,21 @@ import {
   readBackup,
   refused
 } from './backup-directory.ts'
+import { restoreCheckpoints } from './backup-subscriptions.ts'
 import { restoreIndex } from './backup-vectors.ts'
 import { FORMAT_FILE, parseFormat, VECTORS_DIRECTORY } from './format.ts'
 import { type Cut, restoreLog } from './restore-log.ts'
 
 const MARKER = 'RESTORING'
 /** What a restore makes. FORMAT first: without it, the rest is no store when a crash comes. */
-const PARTS = [FORMAT_FILE, HEAD_FILE, LOG_DIRECTORY, TABLES_DIRECTORY, VECTORS_DIRECTORY]
+const PARTS = [
+  FORMAT_FILE,
+  HEAD_FILE,
+  LOG_DIRECTORY,
+  TABLES_DIRECTORY,
+  VECTORS_DIRECTORY,
+  SUBSCRIPTIONS_DIRECTORY
+]
 const TEMPORARY = /^FORMAT\.[0-9a-f]+\.tmp$/
 
 interface Restoration {
@@ -141,6 +150,7 @@ async function makeStore(restoration: Restoration): Promise<RestoreReport> {
     }
     vectors = await restoreIndex(backup, manifest.vectors, directory, { signal, onCopied })
   }
+  await restoreCheckpoints(manifest.subscriptions ?? [], directory, log.position)
   throwIfAborted(signal, 'restore')
   await syncDirectory(directory)
   await replaceFile(join(directory, FORMAT_FILE), manifest.storeFormat)

@@ -73,12 +73,28 @@ export class Scrub {
       this.#found('tables', where)
       healTold(this.#engine, tablesDamaged(basename(file), where))
     }
-    if (vectors === undefined || this.#isStopped) return
-    const { bytes, problems } = await vectors.check()
-    this.#stats.bytes += bytes
-    for (const reason of problems) this.#found('vectors', reason)
+    await this.#roundOfProjections()
+    if (this.#isStopped) return
+    if (vectors !== undefined) {
+      const { bytes, problems } = await vectors.check()
+      this.#stats.bytes += bytes
+      for (const reason of problems) this.#found('vectors', reason)
+    }
     this.#stats.rounds += 1
     this.#stats.finishedAt = Date.now()
+  }
+
+  async #roundOfProjections(): Promise<void> {
+    for (const slot of this.#engine.projections.slots) {
+      const { answering } = slot
+      if (answering === undefined) continue
+      for (const { file, offset, reason } of await this.#scan(answering.path)) {
+        if (slot.answering !== answering) break
+        const where = `${basename(file)}, byte ${offset}: ${reason}`
+        this.#found(`projection ${slot.name}`, where)
+        slot.heal(where, { isTold: true })
+      }
+    }
   }
 
   async #scan(directory: string): Promise<DamagedFile[]> {

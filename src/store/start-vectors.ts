@@ -9,7 +9,7 @@ import { VectorsClient } from '../projections/vectors/client.ts'
 import { MANIFEST_FILE } from '../projections/vectors/manifest.ts'
 import { VectorPool } from '../projections/vectors/pool.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
-import type { TelemetryEvent } from '../telemetry/types.ts'
+import type { NewTelemetryEvent } from '../telemetry/types.ts'
 import { type StoreFormat, VECTORS_DIRECTORY } from './format.ts'
 
 interface Setting {
@@ -20,7 +20,7 @@ interface Setting {
   hub: TelemetryHub
   log: LevelLog
   /** Damage is told to whoever subscribes later, too. */
-  findings: TelemetryEvent[]
+  findings: NewTelemetryEvent[]
   /** Whether the files there may be used. */
   isTrusted: boolean
 }

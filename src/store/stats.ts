@@ -29,7 +29,9 @@ export class StatsReader {
   }
 
   read(views: number): Stats {
-    const { pipeline, writer, counters, parts, diskGuard, scrub } = this.#engine
+    const { pipeline, writer, counters, parts, diskGuard, scrub, alerts, subscriptions } =
+      this.#engine
+    alerts.check()
     const { log, latency, overlay, ids, vectors, declaration } = parts
     const noVectors: VectorStats = {
       declared: declaration !== undefined,
@@ -62,8 +64,16 @@ export class StatsReader {
         idTableComplete: ids.complete
       },
       commits: { ...counters, waiting: writer.waiting },
-      views
+      views,
+      subscriptions: subscriptions.stats(),
+      alerts: alerts.raised,
+      ...this.#kept()
     }
+  }
+
+  #kept(): Pick<Stats, 'telemetry'> {
+    const { recorder } = this.#engine
+    return recorder === undefined ? {} : { telemetry: recorder.stats }
   }
 
   #lastRecall(): Pick<VectorStats, 'recall'> {

@@ -16,6 +16,7 @@ import type { LongOptions, VerifyReport } from '../types.ts'
 import { type Link, linkOf } from './backup-frames.ts'
 import type { Engine } from './engine.ts'
 import { discard, projectAside } from './rebuild.ts'
+import { verifyProjections } from './verify-projections.ts'
 
 /**
  * Checks every block of every table file, every frame and the chain from the first one on; then
@@ -48,6 +49,7 @@ export async function verify(engine: Engine, options: LongOptions): Promise<Veri
     }
   }
   await verifyVectors(engine, options, report)
+  await verifyProjections(engine, options, report)
   report.ok = report.problems.length === 0
   report.seconds = (performance.now() - started) / 1000
   return report
@@ -128,7 +130,7 @@ async function verifyTables(
   // Tables that stopped stay behind: what they hold is checked all the same.
   const stopped = engine.pipeline.stats().projections['tables']?.error
   if (stopped !== undefined) report.problems.push({ part: 'tables', reason: stopped })
-  else await engine.pipeline.caughtUp(log.durableHead, options.signal)
+  else await engine.pipeline.caughtUp(log.durableHead, options.signal, ['tables'])
 
   const { tables } = engine.parts
   const live = tables.snapshot()

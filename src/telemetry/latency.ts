@@ -1,6 +1,6 @@
-/** The only importer of hdr-histogram-js. */
-import { build, type Histogram } from 'hdr-histogram-js'
-import type { LatencySummary, Operation } from './types.ts'
+import { LatencySamples } from './latency-samples.ts'
+import { eachOperation } from './operations.ts'
+import type { LatencyStats, Operation, RecentLatency } from './types.ts'
 
 /** Microseconds on the monotonic clock. */
 export function nowUs(): number {
@@ -8,108 +8,98 @@ export function nowUs(): number {
 }
 
 const NS_PER_US = 1000
-/** Longer ones count as ten minutes. */
-const LONGEST_NS = 10 * 60 * 1e9
-
-const EMPTY: LatencySummary = {
-  count: 0,
-  meanUs: 0,
-  p50Us: 0,
-  p95Us: 0,
-  p99Us: 0,
-  p999Us: 0,
-  maxUs: 0
-}
+/** A window is so many slots; it moves by one of them at a time. */
+const SLOTS = 6
+const WINDOW_MS = 60_000
 
 /**
- * How long operations took since the store was opened, one histogram for each kind.
+ * How long operations took, since the store was opened and in the last minute, in histograms of each kind.
  *
  * Recorded in whole nanoseconds, because a cached read takes less than a microsecond, with two
  * significant digits: percentiles are exact to 1 %. One record costs about 0.1 µs, which is why
- * nothing is buffered.
+ * nothing is buffered and no clock is read for it: a timer says which slot of the window it is. It
+ * rests with the operations.
  */
 export class LatencyRecorder {
-  readonly #samples: Record<Operation, Samples> = {
-    commit: new Samples(),
-    get: new Samples(),
-    neighbors: new Samples(),
-    path: new Samples(),
-    search: new Samples(),
-    projection: new Samples(),
-    concepts: new Samples(),
-    view: new Samples()
+  readonly #samples: Record<Operation, LatencySamples>
+  readonly #slotMs: number
+  readonly #now: () => number
+  #startedAt: number
+  #slot = 0
+  #timer: NodeJS.Timeout | undefined
+  #isIdle = false
+
+  /** @param now Milliseconds, monotonic. */
+  constructor(windowMs: number = WINDOW_MS, now: () => number = () => performance.now()) {
+    this.#slotMs = windowMs / SLOTS
+    this.#now = now
+    this.#startedAt = now()
+    this.#samples = eachOperation(() => new LatencySamples(SLOTS))
   }
 
   record(operation: Operation, us: number): void {
-    this.#samples[operation].record(us * NS_PER_US)
+    if (this.#timer === undefined) this.#wake()
+    this.#isIdle = false
+    this.#samples[operation].record(us * NS_PER_US, this.#slot)
   }
 
-  summary(): Record<Operation, LatencySummary> {
-    const samples = this.#samples
-    return {
-      commit: samples.commit.summary(),
-      get: samples.get.summary(),
-      neighbors: samples.neighbors.summary(),
-      path: samples.path.summary(),
-      search: samples.search.summary(),
-      projection: samples.projection.summary(),
-      concepts: samples.concepts.summary(),
-      view: samples.view.summary()
-    }
+  /**
+   * For work that is meant to be done again and again at this interval. While one takes longer, those
+   * that should have begun meanwhile are not measured, though somebody waited for each of
+   * them ("coordinated omission"): they are counted as if they had waited until its end.
+   *
+   * @see Tene, 2013, "How NOT to measure latency".
+   */
+  recordPeriodic(operation: Operation, us: number, intervalUs: number): void {
+    this.record(operation, us)
+    this.#samples[operation].fill(us * NS_PER_US, intervalUs * NS_PER_US, this.#slot)
+  }
+
+  summary(): Record<Operation, LatencyStats> {
+    this.#turnSlots()
+    const windowMs = this.#windowMs()
+    return eachOperation((operation) => ({
+      ...this.#samples[operation].sinceOpen(),
+      recent: { ...this.#samples[operation].recent(this.#slot), windowMs }
+    }))
+  }
+
+  /** Of the sliding window alone. */
+  recent(operation: Operation): RecentLatency {
+    this.#turnSlots()
+    return { ...this.#samples[operation].recent(this.#slot), windowMs: this.#windowMs() }
   }
 
   reset(): void {
+    this.#startedAt = this.#now()
+    this.#slot = 0
     for (const samples of Object.values(this.#samples)) samples.reset()
   }
-}
 
-class Samples {
-  #histogram: Histogram | undefined
-  /** Kept beside the histogram, whose own mean walks all buckets and takes up to 4 ms. */
-  #sumNs = 0
-  #maxNs = 0
-
-  record(ns: number): void {
-    // A clock that steps back must not fail the operation that was measured.
-    const whole = ns > 0 ? Math.min(Math.round(ns), LONGEST_NS) : 0
-    this.#histogram ??= newHistogram()
-    this.#histogram.recordValue(whole)
-    this.#sumNs += whole
-    if (whole > this.#maxNs) this.#maxNs = whole
+  /** Ends its timer. What was recorded can still be read. */
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
-  summary(): LatencySummary {
-    const histogram = this.#histogram
-    if (histogram === undefined || histogram.totalCount === 0) return { ...EMPTY }
-    const count = histogram.totalCount
-    // A bucket reports its upper edge, which may lie above the largest value recorded.
-    const percentileUs = (percentile: number): number =>
-      Math.min(histogram.getValueAtPercentile(percentile), this.#maxNs) / NS_PER_US
-    return {
-      count,
-      meanUs: this.#sumNs / count / NS_PER_US,
-      p50Us: percentileUs(50),
-      p95Us: percentileUs(95),
-      p99Us: percentileUs(99),
-      p999Us: percentileUs(99.9),
-      maxUs: this.#maxNs / NS_PER_US
-    }
+  #wake(): void {
+    this.#turnSlots()
+    this.#isIdle = true
+    const passedMs = (this.#now() - this.#startedAt) % this.#slotMs
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      if (!this.#isIdle) this.#wake()
+    }, this.#slotMs - passedMs)
+    this.#timer.unref()
   }
 
-  reset(): void {
-    this.#histogram?.reset()
-    this.#sumNs = 0
-    this.#maxNs = 0
+  #turnSlots(): void {
+    this.#slot = Math.floor((this.#now() - this.#startedAt) / this.#slotMs)
   }
-}
 
-/** 36 KB, so it is made when the first value comes. */
-function newHistogram(): Histogram {
-  return build({
-    autoResize: false,
-    bitBucketSize: 64,
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: LONGEST_NS,
-    numberOfSignificantValueDigits: 2
-  })
+  /** The newest slot is never full, and a store that was just opened has no others. */
+  #windowMs(): number {
+    const openMs = this.#now() - this.#startedAt
+    return openMs - Math.max(this.#slot - SLOTS + 1, 0) * this.#slotMs
+  }
 }

@@ -1,5 +1,9 @@
 /** What the store tells about itself. Telemetry is never part of the log. */
+import type { Alert } from './alert-types.ts'
 
+export type { NewTelemetryEvent, TelemetryEvent, TelemetryKind } from './events.ts'
+
+/** Times in microseconds. */
 export interface LatencySummary {
   count: number
   meanUs: number
@@ -10,18 +14,46 @@ export interface LatencySummary {
   maxUs: number
 }
 
+/** Of the last `telemetry.windowMs`, which slide along in sixths. */
+export interface RecentLatency extends LatencySummary {
+  /** How much of the past it covers: five to six sixths of it, once the store is open for so long. */
+  windowMs: number
+}
+
+/** Since the store was opened, and lately. */
+export interface LatencyStats extends LatencySummary {
+  recent: RecentLatency
+}
+
+/**
+ * What is timed. A `commit` begins with the call and ends with the acknowledgement, so that waiting in line
+ * and for room counts. `import` is one batch of an import, by the same clock. `projection` is the work
+ * of one batch; `lag` is how old the oldest event of a batch was when reads of the tables saw it.
+ * `fsync` is a synced write of the log; `embed` is one call of the program's own function.
+ */
 export type Operation =
   | 'commit'
   | 'get'
+  | 'getMany'
   | 'neighbors'
   | 'path'
   | 'search'
   | 'projection'
   | 'concepts'
   | 'view'
+  | 'fsync'
+  | 'lag'
+  | 'import'
+  | 'embed'
 
 /** Through the graph, among the concepts that a filter selected, or over all vectors. */
 export type SearchStrategy = 'graph' | 'among' | 'scan'
+
+/**
+ * By fewest hops from both ends, by greatest confidence from both ends, one path after the other
+ * in either order; or nowhere to go, because both ends are the same concept.
+ */
+export type PathStrategy = 'breadth-first' | 'best-first' | 'k-shortest' | 'none'
 
 export type ProjectionState = 'running' | 'stopped' | 'rebuilding'
 
@@ -34,13 +66,42 @@ export interface ProjectionStats {
   error?: string
 }
 
+/** `retrying`: its handler failed and gets the event again after a while. */
+export type SubscriptionState = 'running' | 'paused' | 'retrying' | 'stopped'
+
+export interface SubscriptionStats {
+  state: SubscriptionState
+  /** Everything up to here is handled, passed over or in quarantine. */
+  position: number
+  /** Events behind it, those that will be passed over included. */
+  lagEvents: number
+  /** Age of the first of them. */
+  lagMs: number
+  /** How often the handler was given what it has in its hands; 0 between two. */
+  attempts: number
+  /** Events in quarantine now. */
+  quarantined: number
+  /** Since it began: events that were handled, and times that the handler was given some again. */
+  delivered: number
+  retries: number
+  /** Why it stopped. */
+  error?: string
+}
+
 export interface PipelineStats {
   queueDepth: number
   queueUtilization: number
   predictedQueueDepth: number
+  /** How long the first event that waits may wait for others, unless `batchEvents` are there. */
   intervalMs: number
+  batchEvents: number
+  /** Of the queue, of the projection's speed or of its lag: the highest one; 1 is all there is. */
+  load: number
+  /** 0 while writers are welcome, rising from the warning on to 1, where they have to wait. */
+  pressure: number
   healthScore: number
   recommendation: string
+  arrivalRatePerSec: number
   processingRatePerSec: number
   estimatedLagMs: number
   /** `Infinity` while the queue is not growing. */
@@ -92,7 +153,7 @@ export interface Stats {
   durableHead: number
   poisoned: boolean
   pipeline: PipelineStats
-  latency: Record<Operation, LatencySummary>
+  latency: Record<Operation, LatencyStats>
   vectors: VectorStats
   /** Indexes of metadata fields that are declared, by field. */
   indexes: Record<string, FieldIndexStats>
@@ -116,6 +177,27 @@ export interface Stats {
   }
   commits: { commits: number; events: number; frames: number; waiting: number }
   views: number
+  /** By name: those that were begun since the store was opened. */
+  subscriptions: Record<string, SubscriptionStats>
+  /** Those that are raised now. */
+  alerts: Alert[]
+  /** Absent unless telemetry is kept (`telemetry.store`). */
+  telemetry?: TelemetryStoreStats
+}
+
+/** Telemetry that is kept. */
+export interface TelemetryStoreStats {
+  /** Events that were written since the store was opened; sums count as one. */
+  stored: number
+  /** Events that are lost, because keeping them failed or fell behind. */
+  dropped: number
+  /** On disk, when last looked at. */
+  bytes: number
+  /** When the oldest segment begins, in milliseconds since 1970; 0 while there is none. */
+  oldest: number
+  segments: number
+  /** Why nothing is kept at present. */
+  error?: string
 }
 
 export interface FieldIndexStats {
@@ -136,56 +218,3 @@ export interface ScrubStats {
   finishedAt: number
   problems: { part: string; reason: string; from?: number; to?: number }[]
 }
-
-interface Base<T extends string> {
-  type: T
-  /** Milliseconds since 1970. */
-  time: number
-}
-
-export type TelemetryEvent =
-  | (Base<'opened'> & { position: number; ms: number; recovered: number })
-  | (Base<'closed'> & { position: number })
-  | (Base<'group-commit'> & {
-      commits: number
-      events: number
-      bytes: number
-      us: number
-      first: number
-      last: number
-    })
-  | (Base<'batch-applied'> & {
-      projection: string
-      from: number
-      to: number
-      events: number
-      ms: number
-    })
-  | (Base<'projection-stopped'> & { projection: string; position: number; error: string })
-  | (Base<'torn-tail-dropped'> & { position: number; frames: number; reason: string })
-  | (Base<'damage-found'> & { part: string; reason: string; from?: number; to?: number })
-  | (Base<'heal-failed'> & { part: string; reason: string })
-  | (Base<'disk-low'> & { low: boolean; freeBytes: number; reserveBytes: number })
-  | (Base<'rebuild-started'> & { projection: string; reason: string })
-  | (Base<'rebuilt'> & { projection: string; position: number; ms: number })
-  | (Base<'index-loaded'> & { vectors: number; ms: number })
-  | (Base<'index-saved'> & { vectors: number; bytes: number; ms: number })
-  | (Base<'index-merged'> & { segments: number; vectors: number; dropped: number; ms: number })
-  | (Base<'index-save-failed'> & { reason: string })
-  | (Base<'index-built'> & { vectors: number; ms: number })
-  | (Base<'fields-indexed'> & { fields: string[]; ms: number })
-  | (Base<'query'> & {
-      kind: Operation
-      us: number
-      results: number
-      /** Of a search, as are those below. */
-      k?: number
-      /** How the matches were found in the end. */
-      strategy?: SearchStrategy
-      /** Candidates that the graph considered the last time; absent where it was not asked. */
-      ef?: number
-    })
-  | (Base<'health-changed'> & { healthScore: number; recommendation: string })
-  | (Base<'poisoned'> & { durableHead: number; error: string })
-  | (Base<'sweep'> & { ordinal: number; erased: number; done: boolean })
-  | (Base<'commit-aborted'> & { commands: number })

@@ -4,6 +4,7 @@ import { open, type TelemetryEvent } from 'sutra-storage'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { filesOf, flipFile, logOf, tablesOf } from '../support/raw.ts'
 import { look, sampleStore } from '../support/sample.ts'
+import { temporaryPath } from '../support/temp.ts'
 
 // The scrub begins ten seconds after the open: its timers are the only ones that are not real.
 beforeEach(() => {
@@ -62,4 +63,13 @@ test('a whole store is read from one end to the other', async () => {
   expect(problems).toEqual([])
   expect(finishedAt).toBeGreaterThan(Date.now() - 10_000)
   await store.close()
+})
+
+test('a round of a store without vectors is counted as well', async () => {
+  await using store = await open(await temporaryPath())
+  await store.learn({ content: 'no vector' })
+
+  await vi.waitFor(() => expect(store.stats().scrub.rounds).toBe(1), 5000)
+
+  expect(store.stats().scrub.finishedAt).toBeGreaterThan(0)
 })

@@ -111,7 +111,20 @@ const event: fc.Arbitrary<LogEvent> = fc.oneof(
     key: optional(text),
     version: integer
   }),
-  fc.constant({ type: 'commit-noted' })
+  fc.constant({ type: 'commit-noted' }),
+  fc.record({
+    type: fc.constant('event-quarantined'),
+    subscription: text,
+    position: integer,
+    attempts: integer,
+    error: text
+  }),
+  fc.record({
+    type: fc.constant('event-released'),
+    subscription: text,
+    position: integer,
+    outcome: fc.constantFrom('handled', 'discarded')
+  })
 )
 
 describe(`seed ${SEED}`, () => {
@@ -213,6 +226,8 @@ function layoutOf(one: LogEvent): unknown[] {
     case 'concept-forgotten':
     case 'vectors-declared':
     case 'commit-noted':
+    case 'event-quarantined':
+    case 'event-released':
       return encodeEvent(one)
   }
 }

@@ -41,6 +41,8 @@ test.each([
   { event: [4, 3, 1, Buffer.alloc(16), 1], says: 'unknown version 3 of concept-forgotten' },
   { event: [4, 0, 1, Buffer.alloc(16), 1], says: 'unknown version 0 of concept-forgotten' },
   { event: [10, 2], says: 'unknown version 2 of commit-noted' },
+  { event: [11, 2], says: 'unknown version 2 of event-quarantined' },
+  { event: [12, 1, 'a', 1, 'lost'], says: "unknown outcome 'lost'" },
   { event: [99, 1], says: 'unknown event code 99' },
   { event: [4, 1, 1, Buffer.alloc(15), 1], says: 'is not 16 bytes' },
   { event: [4, 1, 1, Buffer.alloc(16)], says: 'is not an integer' }

@@ -214,7 +214,10 @@ class Run {
     const durability = step.durability ?? this.#options.durability
     if (step.abort === 'before') throw new Error('Aborted before it began, and yet done')
     if (wanted instanceof Refused) throw new Error(`Not refused: ${wanted.code}`)
-    same(outcome, { ...wanted, durability })
+    const { backlog, ...receipt } = outcome
+    same(receipt, { ...wanted, durability })
+    // How far the tables have come is theirs to say.
+    if (!(backlog >= 0 && backlog <= this.#store.head)) throw new Error(`A backlog of ${backlog}`)
     if (durability === 'fsync') same(this.#store.stats().durableHead >= outcome.last, true)
   }
 

@@ -86,7 +86,8 @@ export interface Rig {
 /** A pipeline over a fake log with a primary projection `tables` and another one, `vectors`. */
 export function rig(
   options: NonNullable<Parameters<typeof resolveOptions>[0]>['pipeline'] = {},
-  backlog = 0
+  backlog = 0,
+  line = () => ({ events: 0, bytes: 0 })
 ): Rig {
   const log = new FakeLog()
   log.append(backlog)
@@ -99,6 +100,7 @@ export function rig(
     source: log,
     projections: [tables, vectors],
     primary: 'tables',
+    line,
     hub,
     latency
   }

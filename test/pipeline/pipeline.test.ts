@@ -172,11 +172,11 @@ describe('Back-pressure', () => {
     const held = gate()
     tables.gate = held.promise
     tables.batchMax = 10
-    expect(pipeline.room()).toBeUndefined()
+    expect(pipeline.flow.room()).toBeUndefined()
     append(100)
     const order: number[] = []
     const writers = Array.from({ length: 30 }, async (_, i) => {
-      await pipeline.room({ events: 5, bytes: 500 })
+      await pipeline.flow.room({ events: 5, bytes: 500 })
       expect(log.head() - tables.position).toBeLessThan(100)
       append(5)
       order.push(i)
@@ -190,14 +190,14 @@ describe('Back-pressure', () => {
     expect(order).toEqual(Array.from({ length: 30 }, (_, i) => i))
     await pipeline.caughtUp(250)
     expect(pipeline.stats().backPressureMs).toBeGreaterThan(30 * 25)
-    expect(pipeline.room()).toBeUndefined()
+    expect(pipeline.flow.room()).toBeUndefined()
   })
 
   test('counts bytes as well as events', async () => {
     const { append, pipeline, log } = started({ queueBytesMax: 1024 * 1024 })
     append(1, 1024 * 1024)
     expect(pipeline.stats().queueUtilization).toBe(1)
-    const room = pipeline.room()
+    const room = pipeline.flow.room()
     expect(room).toBeInstanceOf(Promise)
     await room
     await pipeline.caughtUp(log.head())
@@ -208,7 +208,11 @@ describe('Back-pressure', () => {
     const { append, pipeline } = started({ queueEventsMax: 100 })
     append(100)
     const wants = { events: 1000, bytes: 0 }
-    await Promise.all([pipeline.room(wants), pipeline.room(wants), pipeline.room(wants)])
+    await Promise.all([
+      pipeline.flow.room(wants),
+      pipeline.flow.room(wants),
+      pipeline.flow.room(wants)
+    ])
   })
 
   test('lets a writer leave by its signal', async () => {
@@ -217,8 +221,8 @@ describe('Back-pressure', () => {
     tables.gate = held.promise
     append(100)
     const leaving = new AbortController()
-    const left = pipeline.room({ events: 1, bytes: 0 }, leaving.signal)
-    const stays = pipeline.room()
+    const left = pipeline.flow.room({ events: 1, bytes: 0 }, leaving.signal)
+    const stays = pipeline.flow.room()
     leaving.abort()
     await expect(left).rejects.toMatchObject({ code: 'ABORTED' })
     held.open()
@@ -265,9 +269,9 @@ describe('A projection that fails', () => {
     tables.failAt = 1
     append(50)
     await until(() => pipeline.stats().projections['tables']?.state === 'stopped')
-    expect(pipeline.room()).toBeUndefined()
+    expect(pipeline.flow.room()).toBeUndefined()
     append(50)
-    await expect(pipeline.room()).rejects.toMatchObject({ code: 'PROJECTION_STOPPED' })
+    await expect(pipeline.flow.room()).rejects.toMatchObject({ code: 'PROJECTION_STOPPED' })
     expect(pipeline.stats().healthScore).toBe(0)
   })
 
@@ -276,7 +280,7 @@ describe('A projection that fails', () => {
     tables.gate = delay(20)
     tables.failAt = 1
     append(100)
-    await expect(pipeline.room()).rejects.toMatchObject({ code: 'PROJECTION_STOPPED' })
+    await expect(pipeline.flow.room()).rejects.toMatchObject({ code: 'PROJECTION_STOPPED' })
   })
 
   test('is stopped from outside a batch too', async () => {
@@ -294,7 +298,7 @@ describe('A projection that fails', () => {
     await until(() => pipeline.stats().projections['tables']?.state === 'stopped')
     pipeline.setRebuilding('tables', true)
     expect(pipeline.stats().projections['tables']?.state).toBe('rebuilding')
-    const room = pipeline.room()
+    const room = pipeline.flow.room()
     const caughtUp = pipeline.caughtUp(100)
     await delay(10)
     const rebuilt = new FakeProjection('tables')
@@ -427,7 +431,7 @@ describe('stop', () => {
     tables.gate = held.promise
     tables.batchMax = 50
     append(100)
-    const room = expect(pipeline.room()).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+    const room = expect(pipeline.flow.room()).rejects.toMatchObject({ code: 'STORE_CLOSED' })
     const wait = expect(pipeline.caughtUp(100)).rejects.toMatchObject({ code: 'STORE_CLOSED' })
     await until(() => tables.running === 1)
     let ended = false
@@ -442,7 +446,7 @@ describe('stop', () => {
     expect(tables.position).toBe(50)
     await delay(20)
     expect(tables.batches).toHaveLength(1)
-    await expect(pipeline.room()).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+    await expect(pipeline.flow.room()).rejects.toMatchObject({ code: 'STORE_CLOSED' })
     await expect(pipeline.caughtUp(0)).rejects.toMatchObject({ code: 'STORE_CLOSED' })
     await pipeline.stop()
   })
@@ -494,6 +498,7 @@ describe('What the pipeline tells', () => {
     append(10)
     await pipeline.caughtUp(10)
     expect(seen).toContainEqual({
+      v: 1,
       type: 'batch-applied',
       time: expect.any(Number),
       projection: 'tables',
@@ -514,8 +519,12 @@ describe('What the pipeline tells', () => {
       queueUtilization: 0,
       predictedQueueDepth: 0,
       intervalMs: 100,
+      batchEvents: 1000,
+      load: 0,
+      pressure: 0,
       healthScore: 1,
       recommendation: 'Nothing to do: the load is low',
+      arrivalRatePerSec: 0,
       processingRatePerSec: 0,
       estimatedLagMs: 0,
       timeToFullMs: Number.POSITIVE_INFINITY,
@@ -537,7 +546,7 @@ describe('What the pipeline tells', () => {
     tables.gate = delay(30)
     append(100)
     expect(scores).toEqual([0])
-    await pipeline.room()
+    await pipeline.flow.room()
     await pipeline.caughtUp(100)
     expect(scores).toEqual([0])
     await delay(1200)

@@ -8,7 +8,7 @@ import type { ConceptChanged, LogEvent, VectorsDeclared } from '#sutra/log/event
 import { encodeBody, type LogCommit, sealFrame } from '#sutra/log/frame.js'
 import { VectorsClient, type VectorsStart } from '#sutra/projections/vectors/client.js'
 import { Level } from '#sutra/storage/level.js'
-import type { TelemetryEvent } from '#sutra/telemetry/types.js'
+import type { NewTelemetryEvent } from '#sutra/telemetry/types.js'
 
 /** Room for all the vectors of these tests; 0 leaves them in the files once they are there. */
 const CACHE_BYTES = 64 * 1024 * 1024
@@ -38,7 +38,7 @@ export interface Row {
 export class VectorsFixture implements AsyncDisposable {
   readonly directory: string
   readonly storeId: Buffer
-  readonly telemetry: TelemetryEvent[] = []
+  readonly telemetry: NewTelemetryEvent[] = []
   readonly rows: Row[] = []
   readonly #level: Level
   readonly #clients = new Set<VectorsClient>()

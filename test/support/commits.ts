@@ -127,5 +127,13 @@ export const EVENTS: LogEvent[] = [
     expansionAdd: 128,
     expansionSearch: 64
   },
-  { type: 'commit-noted' }
+  { type: 'commit-noted' },
+  {
+    type: 'event-quarantined',
+    subscription: 'mailer',
+    position: 3,
+    attempts: 11,
+    error: 'Error: no such address'
+  },
+  { type: 'event-released', subscription: 'mailer', position: 3, outcome: 'discarded' }
 ]

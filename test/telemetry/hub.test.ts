@@ -1,9 +1,9 @@
 import { Subscriber } from 'rxjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TelemetryHub } from '#sutra/telemetry/hub.js'
-import type { TelemetryEvent } from '#sutra/telemetry/types.js'
+import type { NewTelemetryEvent, TelemetryEvent } from '#sutra/telemetry/types.js'
 
-const event: TelemetryEvent = { type: 'closed', time: 1, position: 7 }
+const event: NewTelemetryEvent = { type: 'closed', time: 1, position: 7 }
 
 test('The hub is active only while somebody has subscribed', () => {
   const hub = new TelemetryHub()
@@ -23,6 +23,57 @@ test('Every subscriber gets what is emitted after it came', () => {
   hub.events$.subscribe((one) => seen[1]?.push(one))
   hub.emit(event)
   expect(seen.map((one) => one.length)).toEqual([2, 1])
+})
+
+test('Each event gets its version', () => {
+  const hub = new TelemetryHub()
+  const seen: TelemetryEvent[] = []
+  hub.events$.subscribe((one) => seen.push(one))
+  hub.emit({ ...event })
+  expect(seen).toEqual([{ ...event, v: 1 }])
+})
+
+test('The first to come and the last to go are reported, whoever they are', () => {
+  const hub = new TelemetryHub()
+  const active: boolean[] = []
+  hub.whenActive((one) => active.push(one))
+  const first = hub.events$.subscribe()
+  const second = hub.events$.subscribe()
+  first.unsubscribe()
+  second.unsubscribe()
+  hub.events$.subscribe()
+  expect(active).toEqual([true, false, true])
+})
+
+test('Who subscribes while an event is told hears of the next one', () => {
+  const hub = new TelemetryHub()
+  let late = 0
+  hub.events$.subscribe(() => {
+    if (late === 0) hub.events$.subscribe(() => (late += 1))
+  })
+  hub.emit(event)
+  expect(late).toBe(0)
+  hub.emit(event)
+  expect(late).toBe(1)
+})
+
+test('Only what takes longer than it may is told as slow, and only then put into words', () => {
+  const hub = new TelemetryHub(50)
+  const seen: TelemetryEvent[] = []
+  hub.events$.subscribe((one) => seen.push(one))
+  const unasked = (): string => {
+    throw new Error('nobody needs words for this')
+  }
+  hub.timed('get', 49_999, unasked)
+  hub.timed('import', 499_999, unasked)
+  new TelemetryHub(0).timed('get', 1e12, unasked)
+  expect(seen).toEqual([])
+  hub.timed('get', 50_000, () => 'one')
+  hub.timed('import', 600_000, () => 'many')
+  expect(seen).toMatchObject([
+    { type: 'slow-operation', operation: 'get', us: 50_000, thresholdUs: 50_000, what: 'one' },
+    { type: 'slow-operation', operation: 'import', us: 600_000, thresholdUs: 500_000, what: 'many' }
+  ])
 })
 
 test('Subscribers are told the end, later ones too', () => {

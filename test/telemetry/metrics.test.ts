@@ -16,6 +16,10 @@ function stats(): Stats {
       queueUtilization: 0.0001,
       predictedQueueDepth: 12,
       intervalMs: 10,
+      batchEvents: 1000,
+      load: 0.2,
+      pressure: 0,
+      arrivalRatePerSec: 4000,
       healthScore: 1,
       recommendation: 'Nothing to do: the load is low',
       processingRatePerSec: 5000,
@@ -55,7 +59,31 @@ function stats(): Stats {
     },
     memory: { rssBytes: 1e8, overlayEvents: 10, idTableBytes: 2800, idTableComplete: true },
     commits: { commits: 100, events: 1200, frames: 90, waiting: 0 },
-    views: 2
+    views: 2,
+    subscriptions: {
+      mail: {
+        state: 'paused',
+        position: 1000,
+        lagEvents: 200,
+        lagMs: 3000,
+        attempts: 0,
+        quarantined: 1,
+        delivered: 999,
+        retries: 3
+      }
+    },
+    alerts: [
+      {
+        name: 'slow-disk',
+        severity: 'warning',
+        metric: 'latency.fsync.p99Us',
+        of: '',
+        value: 200_000,
+        threshold: 100_000,
+        since: 1,
+        message: 'the 99th percentile of fsync is over 100 ms'
+      }
+    ]
   }
 }
 
@@ -120,6 +148,36 @@ test('A projection is in exactly one state, and its name is escaped', () => {
   expect(text).toContain('sutra_projection_state{projection="tables",state="running"} 1\n')
   expect(text).toContain('sutra_projection_state{projection="tables",state="stopped"} 0\n')
   expect(text).toContain('{projection="a \\"b\\"\\\\\\nc",state="stopped"} 1\n')
+})
+
+test('A subscription tells how far it is, and its state', () => {
+  const lines = prometheusText(stats()).split('\n')
+  expect(lines).toContain('sutra_subscription_position{subscription="mail"} 1000')
+  expect(lines).toContain('sutra_subscription_lag_seconds{subscription="mail"} 3')
+  expect(lines).toContain('sutra_subscription_quarantined{subscription="mail"} 1')
+  expect(lines).toContain('sutra_subscription_retries_total{subscription="mail"} 3')
+  expect(lines).toContain('sutra_subscription_state{subscription="mail",state="paused"} 1')
+  expect(lines).toContain('sutra_subscription_state{subscription="mail",state="running"} 0')
+})
+
+test('Alerts that are raised are counted and named', () => {
+  const lines = prometheusText(stats()).split('\n')
+  expect(lines).toContain('sutra_alerts 1')
+  expect(lines).toContain('sutra_alert_raised{alert="slow-disk",severity="warning",of=""} 1')
+  const calm = prometheusText({ ...stats(), alerts: [] }).split('\n')
+  expect(calm).toContain('sutra_alerts 0')
+  expect(calm.some((line) => line.startsWith('sutra_alert_raised'))).toBe(false)
+})
+
+test('What never happened has no time, and a disk that nobody asked about no size', () => {
+  const { disk, scrub } = stats()
+  const before = prometheusText({ ...stats(), disk: { ...disk, freeBytes: 0, reserveBytes: 0 } })
+  expect(before).not.toMatch(/sutra_disk_(free|reserve)_bytes/)
+  expect(before).not.toContain('sutra_scrub_finished_timestamp_seconds')
+  const full = { ...disk, freeBytes: 0, low: true }
+  const after = prometheusText({ ...stats(), disk: full, scrub: { ...scrub, finishedAt: 5000 } })
+  expect(after).toContain('sutra_disk_free_bytes 0\n')
+  expect(after).toContain('sutra_scrub_finished_timestamp_seconds 5\n')
 })
 
 test('A store without caches names no metric of theirs', () => {

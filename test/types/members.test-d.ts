@@ -69,6 +69,20 @@ test('telemetry is told apart by its type', () => {
   }
 })
 
+test('a handler gets one event, or a list where batches were asked for', () => {
+  void store.subscribe('one', { from: 'now', types: ['concept-learned'] }, (event, delivery) => {
+    expectTypeOf(event).toEqualTypeOf<StoredEvent>()
+    expectTypeOf(delivery.signal).toEqualTypeOf<AbortSignal>()
+  })
+  void store.subscribe('many', { batch: 100 }, async (events) => {
+    expectTypeOf(events).toEqualTypeOf<StoredEvent[]>()
+  })
+  void store.subscribe('own', { resumeAfter: async () => undefined }, () => 'ignored')
+  expectTypeOf(store.subscribe).returns.resolves.toExtend<AsyncDisposable>()
+  // @ts-expect-error It begins at a position, not at a time.
+  void store.subscribe('one', { from: new Date() }, () => undefined)
+})
+
 test('an event may be of a type that this version does not know', () => {
   expectTypeOf<'concept-dreamt'>().toExtend<StoredEvent['type']>()
 })

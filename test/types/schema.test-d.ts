@@ -82,6 +82,7 @@ test('every writing method resolves to a receipt', () => {
     first: number
     last: number
     durability: 'fsync' | 'interval' | 'os'
+    backlog: number
     results: { id?: ConceptId; key?: string; version: number; created: boolean }[]
   }>()
 })

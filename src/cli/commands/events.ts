@@ -1,15 +1,26 @@
 import type { Command } from 'commander'
-import type { StoredEvent } from '../../index.ts'
+import type { EventsOptions, StoredEvent } from '../../index.ts'
 import { collect, given, onStore, toId, toInteger } from '../arguments.ts'
-import { type Cell, formatCount, formatTime, toJson } from '../output.ts'
-import type { Session, StoreFlags } from '../session.ts'
+import { follow } from '../follow.ts'
+import { type Cell, formatCount, formatTime, type Style, toJson } from '../output.ts'
+import type { Printer } from '../printer.ts'
+import { type Session, type StoreFlags, UsageError } from '../session.ts'
+import { look, type Source } from '../source.ts'
+import { positionAt, toTime } from '../times.ts'
+import { edges, type Line, left, paintLine, right } from '../watch/pieces.ts'
 
 interface Flags extends StoreFlags {
   follow?: true
   from?: number
   to?: number
+  since?: number
+  until?: number
+  last?: number
   type?: string[]
+  types?: string[]
   concept?: string
+  key?: string
+  subject?: string
 }
 
 /** Rows laid out together: enough to align them, few enough to print soon. */
@@ -18,57 +29,166 @@ const ROWS = 256
 export function addEvents(program: Command, session: Session): void {
   onStore(program.command('events'))
     .description('Print the events of the log')
+    .option('--follow', 'go on with what is committed later, by any process, until Ctrl-C')
     .option('--from <position>', 'first position', toInteger)
     .option('--to <position>', 'last position', toInteger)
+    .option('--since <time>', 'only events from then on: 15m, 2h, 3d or a date', toPast)
+    .option('--until <time>', 'only events until then', toPast)
+    .option('--last <count>', 'begin so many positions before the end', toInteger)
     .option('--type <name>', 'only events of this type; may be given several times', collect)
-    .option('--concept <id-or-key>', 'only events of this concept')
-    .option('--follow', 'go on with what is committed later, until Ctrl-C')
+    .option('--types <names>', 'the same for several, with commas between them', toNames)
+    .option('--concept <id-or-key>', 'only events of this concept, associations included')
+    .option('--key <key>', 'the same, for a key that looks like an id')
+    .option('--subject <name>', 'only events of commits with this subject')
     .action(async (flags: Flags) => {
-      const { follow: live, from, to, type: types } = flags
-      const concept = flags.concept === undefined ? undefined : toId(flags.concept)
-      const options = given({ live, from, to, types, concept })
-      await session.read(flags, async (store) => {
-        const events = store.events({ ...options, signal: session.signal })
-        if (flags.json) await printJson(events, session, live === true)
-        else await printRows(events, session, live === true)
-      })
+      check(flags)
+      const print = printerOf(session.printer, flags, session.isTerminal)
+      const take = async (event: StoredEvent): Promise<void> => {
+        if (isWanted(event, flags)) await print.take(event)
+      }
+      if (flags.follow) {
+        await follow(session, flags, async (source) => optionsOf(source, flags, session), take)
+      } else {
+        await look(session, flags, async (source) => {
+          const options = await optionsOf(source, flags, session)
+          for await (const event of source.events({ ...options, signal: session.signal })) {
+            if (flags.until !== undefined && event.time > flags.until) break
+            await take(event)
+          }
+        })
+      }
+      await print.end()
     })
 }
 
-async function printJson(
-  events: AsyncIterable<StoredEvent>,
-  { printer }: Session,
-  live: boolean
-): Promise<void> {
-  for await (const event of events) {
-    await printer.json(event)
-    if (live) await printer.flush()
+/** @throws UsageError */
+function check({ from, since, last, concept, key, follow: live, until }: Flags): void {
+  const begins = [from, since, last].filter((one) => one !== undefined)
+  if (begins.length > 1) throw new UsageError('Give one of --from, --since and --last')
+  if (concept !== undefined && key !== undefined) {
+    throw new UsageError('Give one of --concept and --key')
+  }
+  if (live && until !== undefined) throw new UsageError('--follow does not end at a time')
+}
+
+async function optionsOf(source: Source, flags: Flags, session: Session): Promise<EventsOptions> {
+  const { to, type = [], types = [], concept, key } = flags
+  const id = key !== undefined ? { key } : concept !== undefined ? toId(concept) : undefined
+  const names = [...type, ...types]
+  return given({
+    from: await firstPosition(source, flags, session),
+    to,
+    types: names.length > 0 ? names : undefined,
+    concept: id
+  })
+}
+
+async function firstPosition(
+  source: Source,
+  { from, since, last }: Flags,
+  { signal }: Session
+): Promise<number | undefined> {
+  if (since !== undefined) return positionAt(source, since, signal)
+  if (last === undefined) return from
+  const { position } = await source.stats({ signal })
+  return Math.max(1, position - last + 1)
+}
+
+function isWanted({ subject, time }: StoredEvent, flags: Flags): boolean {
+  if (flags.subject !== undefined && subject !== flags.subject) return false
+  return flags.until === undefined || time <= flags.until
+}
+
+function toPast(text: string): number {
+  return toTime(text)
+}
+
+function toNames(text: string, before: readonly string[] = []): string[] {
+  const names = text.split(',').map((name) => name.trim())
+  return [...before, ...names.filter((name) => name !== '')]
+}
+
+interface EventPrinter {
+  take(event: StoredEvent): Promise<void>
+  end(): Promise<void>
+}
+
+/** Who follows without looking is a program: it gets JSON. */
+function printerOf(printer: Printer, flags: Flags, isTerminal: boolean): EventPrinter {
+  if (flags.json || (flags.follow && !isTerminal))
+    return jsonPrinter(printer, flags.follow === true)
+  return flags.follow ? livePrinter(printer) : tablePrinter(printer)
+}
+
+function jsonPrinter(printer: Printer, live: boolean): EventPrinter {
+  return {
+    async take(event) {
+      await printer.json(event)
+      if (live) await printer.flush()
+    },
+    end: async () => printer.flush()
   }
 }
 
-async function printRows(
-  events: AsyncIterable<StoredEvent>,
-  { printer }: Session,
-  live: boolean
-): Promise<void> {
+function tablePrinter(printer: Printer): EventPrinter {
   let rows: Cell[][] = []
-  const print = async () => {
+  const print = async (): Promise<void> => {
     await printer.table(rows)
     await printer.flush()
     rows = []
   }
-  for await (const event of events) {
-    rows.push(row(event))
-    if (live || rows.length === ROWS) await print()
+  return {
+    async take(event) {
+      rows.push(row(event))
+      if (rows.length === ROWS) await print()
+    },
+    end: print
   }
-  await print()
+}
+
+/** One line at a time, so its columns are those of any line. */
+function livePrinter(printer: Printer): EventPrinter {
+  return {
+    async take(event) {
+      await printer.line(liveRow(event, printer))
+      await printer.flush()
+    },
+    end: async () => printer.flush()
+  }
+}
+
+const POSITION_COLUMNS = 11
+const TYPE_COLUMNS = 22
+/** Below this many columns the date is left out. */
+const DATED_COLUMNS = 100
+
+function liveRow({ position, time, type, data, subject }: StoredEvent, { wide }: Printer): string {
+  const full = formatTime(time)
+  const shown = wide.width < DATED_COLUMNS ? full.slice(11) : full
+  // Content may have millions of characters, of which a line has room for a few.
+  const content = summarise(type, data).slice(0, wide.width)
+  const line: Line = [
+    right(formatCount(position), POSITION_COLUMNS, 'dim'),
+    { text: `  ${shown}  `, style: 'dim' },
+    left(type, TYPE_COLUMNS, styleOf(type)),
+    { text: `  ${content}` }
+  ]
+  const who: Line = subject === undefined ? [] : [{ text: `  ${subject}`, style: 'dim' }]
+  return paintLine(edges(line, who, wide.width), wide)
+}
+
+/** New things in one colour, what goes away in another. */
+function styleOf(type: string): Style {
+  if (/-(learned|created|declared)$/.test(type)) return 'good'
+  if (/-(forgotten|removed|quarantined)$/.test(type)) return 'bad'
+  return type.endsWith('-reinforced') ? 'name' : 'link'
 }
 
 function row({ position, time, type, data }: StoredEvent): Cell[] {
   return [
     { text: formatCount(position), style: 'dim', align: 'right' },
     { text: formatTime(time), style: 'dim' },
-    { text: type, style: 'link' },
+    { text: type, style: styleOf(type) },
     { text: summarise(type, data) }
   ]
 }

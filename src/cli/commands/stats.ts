@@ -1,33 +1,59 @@
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { Counts, Stats } from '../../index.ts'
-import { onStore } from '../arguments.ts'
+import { onStore, toNumber } from '../arguments.ts'
 import { type Cell, formatBytes, formatCount, formatMicros, formatShare } from '../output.ts'
-import type { Session, StoreFlags } from '../session.ts'
+import { type Session, type StoreFlags, UsageError } from '../session.ts'
+import { look } from '../source.ts'
+import { watch } from '../watch/watch.ts'
 
 const TYPES_SHOWN = 10
+
+interface Flags extends StoreFlags {
+  watch?: true
+  interval?: number
+}
 
 export function addStats(program: Command, session: Session): void {
   onStore(program.command('stats'))
     .description('Show what a store holds and how it fares')
-    .action(async (flags: StoreFlags) => {
-      await session.read(flags, async (store) => {
-        const counts = await store.counts({ signal: session.signal })
-        const stats = store.stats()
-        if (flags.json) {
-          await session.printer.json({ counts, ...stats })
-          return
-        }
-        await session.printer.table(contents(counts))
-        await session.printer.line()
-        await session.printer.fields(state(stats))
-        await session.printer.line()
-        await session.printer.table(projections(stats))
-        const timed = latencies(stats)
-        if (timed.length === 0) return
-        await session.printer.line()
-        await session.printer.table(timed)
+    .option('--watch', 'show it live, while another process has the store open')
+    .option('--interval <seconds>', 'with --watch: how often to look, 0.1 to 3600', toInterval)
+    .action(async (flags: Flags) => {
+      if (flags.watch) {
+        const intervalMs = 1000 * (flags.interval ?? 1)
+        return watch(session, { directory: flags.dir, intervalMs, json: flags.json === true })
+      }
+      if (flags.interval !== undefined) throw new UsageError('--interval is for --watch')
+      await look(session, flags, async (source) => {
+        const counts = await source.counts({ signal: session.signal })
+        await print(session, flags, counts, await source.stats())
       })
     })
+}
+
+/** @throws InvalidArgumentError */
+function toInterval(text: string): number {
+  const seconds = toNumber(text)
+  if (seconds >= 0.1 && seconds <= 3600) return seconds
+  throw new InvalidArgumentError('Expected a number from 0.1 to 3600.')
+}
+
+async function print(
+  { printer }: Session,
+  flags: Flags,
+  counts: Counts,
+  stats: Stats
+): Promise<void> {
+  if (flags.json) return printer.json({ counts, ...stats })
+  await printer.table(contents(counts))
+  await printer.line()
+  await printer.fields(state(stats))
+  await printer.line()
+  await printer.table(projections(stats))
+  const timed = latencies(stats)
+  if (timed.length === 0) return
+  await printer.line()
+  await printer.table(timed)
 }
 
 function contents({ concepts, associations, vectors, types }: Counts): Cell[][] {

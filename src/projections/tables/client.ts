@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { findDamagedFile } from '../../storage/database-files.ts'
 import { Level } from '../../storage/level.ts'
-import type { TelemetryEvent } from '../../telemetry/types.ts'
+import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { BatchApplied, Projection } from '../projection.ts'
 import { generationPath, readWriterState, tablesDamaged, tablesTuning } from './generation.ts'
 import { declaredBy, type Indexes, type IndexState, isBuilt } from './index-states.ts'
@@ -24,7 +24,7 @@ export interface TablesOptions {
   readOnly: boolean
   /** Metadata fields to index; `undefined`: those that this generation indexes. */
   indexes: Indexes | undefined
-  onTelemetry(event: TelemetryEvent): void
+  onTelemetry(event: NewTelemetryEvent): void
   /** By default the one that all stores of the process share. */
   pool?: TablesPool
 }
@@ -161,7 +161,7 @@ export class Tables implements Projection {
     await this.#level.close()
   }
 
-  #noticed(notice: TablesNotice, onTelemetry: (event: TelemetryEvent) => void): void {
+  #noticed(notice: TablesNotice, onTelemetry: (event: NewTelemetryEvent) => void): void {
     const time = Date.now()
     if (notice.about === 'index') {
       const { fields, ms, progress } = notice

@@ -257,6 +257,8 @@ export class TablesWriter {
         this.#rows.put(META.vectors, pack(encodeEvent(event)))
         return
       case 'commit-noted':
+      case 'event-quarantined':
+      case 'event-released':
         return
     }
   }

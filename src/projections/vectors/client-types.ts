@@ -1,6 +1,6 @@
 /** What the main thread gives to the vector index, and asks of it. */
 import type { VectorsDeclared } from '../../log/event.ts'
-import type { TelemetryEvent } from '../../telemetry/types.ts'
+import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { VectorPool } from './pool.ts'
 import type { SharedSet } from './shared-set.ts'
 
@@ -22,7 +22,7 @@ export interface VectorsStart {
   pool?: VectorPool
   /** Whether the files there may be used; else it begins without any. */
   isTrusted: boolean
-  onTelemetry(event: TelemetryEvent): void
+  onTelemetry(event: NewTelemetryEvent): void
 }
 
 export interface VectorSearch {

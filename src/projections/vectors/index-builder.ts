@@ -1,4 +1,4 @@
-import type { TelemetryEvent } from '../../telemetry/types.ts'
+import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import { IndexMerger, type Liveness } from './index-merger.ts'
 import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
@@ -31,7 +31,7 @@ export interface BuilderSetup {
   readOnly: boolean
   /** Ends when the graphs of the files were checked. */
   ready: Promise<void>
-  emit(event: TelemetryEvent): void
+  emit(event: NewTelemetryEvent): void
   /** Something was built, or will not be. */
   onProgress(): void
   /** The files are not what was written. */

@@ -1,7 +1,7 @@
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { syncDirectory } from '../../storage/files.ts'
-import type { TelemetryEvent } from '../../telemetry/types.ts'
+import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { VectorsStart } from './client-types.ts'
 import { type BlockRange, type FileSeal, IndexDamage } from './index-files.ts'
 import { IndexSaver } from './index-saver.ts'
@@ -163,7 +163,7 @@ async function checkShared(pool: VectorPool, path: string, seal: FileSeal): Prom
   )
 }
 
-function tellDamage(emit: (event: TelemetryEvent) => void, { message: reason }: Error): void {
+function tellDamage(emit: (event: NewTelemetryEvent) => void, { message: reason }: Error): void {
   emit({ type: 'damage-found', time: Date.now(), part: 'vectors', reason })
 }
 

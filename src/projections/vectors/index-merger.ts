@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { TelemetryEvent } from '../../telemetry/types.ts'
+import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
 import type { CancelFlag } from './pace.ts'
@@ -34,7 +34,7 @@ export interface MergerSetup {
   saver: IndexSaver
   shape: GraphShape
   cancel: CancelFlag
-  emit(event: TelemetryEvent): void
+  emit(event: NewTelemetryEvent): void
   saveGraph(segment: Segment): Promise<void>
   /** Up to which position the index may be saved. */
   limit(): number

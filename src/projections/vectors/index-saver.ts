@@ -1,6 +1,6 @@
 import { assert } from '../../assert.ts'
 import type { VectorsDeclared } from '../../log/event.ts'
-import type { TelemetryEvent } from '../../telemetry/types.ts'
+import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { IndexState } from './index-state.ts'
 import {
   emptyManifest,
@@ -19,7 +19,7 @@ export interface SaverSetup {
   storeId: string
   declaration: VectorsDeclared
   state: IndexState
-  emit(event: TelemetryEvent): void
+  emit(event: NewTelemetryEvent): void
 }
 
 /**

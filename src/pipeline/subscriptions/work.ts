@@ -1,0 +1,43 @@
+/** What a subscription has in hand: read, but not handled yet. */
+import type { Batch } from './cursor.ts'
+import type { RetryPolicy } from './options.ts'
+
+export interface Work extends Batch {
+  /** How often the handler was given it. */
+  attempts: number
+  /** By the monotonic clock, in milliseconds. */
+  notBefore: number
+}
+
+export function workOf({ events, last, time }: Batch): Work {
+  return { events, last, time, attempts: 0, notBefore: 0 }
+}
+
+/** One by one: which of them the handler cannot do shows only so. */
+export function split({ events, last, time }: Batch): Work[] {
+  const works = events.map((event) =>
+    workOf({ events: [event], last: event.position, time: event.time })
+  )
+  // What was passed over behind the last one is done with it.
+  const end = works.at(-1)
+  if (end !== undefined) Object.assign(end, { last, time })
+  return works
+}
+
+/** Twice as long each time, a little less by chance: what failed together shall not return together. */
+export function delayOf(policy: RetryPolicy, attempts: number): number {
+  const { firstMs, maxMs, jitter } = policy
+  const full = Math.min(maxMs, firstMs * 2 ** (attempts - 1))
+  return full * (1 - jitter * Math.random())
+}
+
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown))
+}
+
+const ERROR_LENGTH_MAX = 1000
+
+/** What the log keeps of an error: enough to know it again, and well-formed. */
+export function noteOf(error: Error): string {
+  return `${error.name}: ${error.message}`.slice(0, ERROR_LENGTH_MAX).toWellFormed()
+}

@@ -1,0 +1,108 @@
+import { isStoreError } from '../../errors.ts'
+import type { Frame, LogCommit } from '../../log/frame.ts'
+import type { EventLog } from '../../log/log.ts'
+import { toStoredEvent } from '../../log/stored-event.ts'
+import { STRETCH_MS, turn } from '../../turn.ts'
+import type { StoredEvent } from '../../types.ts'
+import type { Payload } from './changes.ts'
+import type { Definition } from './define.ts'
+import { LayeredRows, type Layers } from './layered-rows.ts'
+import type { RowId } from './row-keys.ts'
+
+/** Where the changes of events go. */
+export interface FoldTarget {
+  readonly layers: Layers
+  put(id: RowId, payload: Payload): void
+  /** The event at this position has made all its changes. */
+  applied(position: number): void
+  /** The event failed: nothing of it may stay. */
+  failed(): void
+  /** Whether what was applied so far is to be all. */
+  isEnough(events: number): boolean
+}
+
+export interface Folded {
+  /** The last position that is applied. */
+  reached: number
+  /** Why it went no further. */
+  failure: Error | undefined
+}
+
+/**
+ * Applies the events from one position to another, one after the other, in stretches. Reads from
+ * the log, undurable events included: whoever writes what comes of it stays below the durable head.
+ */
+export async function foldEvents(
+  log: Pick<EventLog, 'read'>,
+  definition: Definition,
+  target: FoldTarget,
+  { from, to }: { from: number; to: number }
+): Promise<Folded> {
+  let reached = from - 1
+  let began = performance.now()
+  for await (const frame of log.read(from)) {
+    for (const { commit, index, position } of eventsOf(frame, from)) {
+      if (position > to) return { reached, failure: undefined }
+      const event = commit.events[index]
+      if (event !== undefined && definition.types?.has(event.type) !== false) {
+        const failure = applyEvent(definition, target, toStoredEvent(commit, index, event))
+        // Nearly every `apply` is synchronous: then nothing is awaited.
+        const failed = failure instanceof Promise ? await failure : failure
+        if (failed !== undefined) return { reached, failure: failed }
+      }
+      reached = position
+      if (target.isEnough(reached - from + 1)) return { reached, failure: undefined }
+      if (performance.now() - began < STRETCH_MS) continue
+      await turn()
+      began = performance.now()
+    }
+    // A gap has no events: what was there is lost, and its positions count as applied.
+    reached = Math.max(reached, Math.min(frame.last, to))
+    if (reached >= to) break
+  }
+  return { reached, failure: undefined }
+}
+
+function* eventsOf(
+  { commits }: Frame,
+  from: number
+): Generator<{ commit: LogCommit; index: number; position: number }> {
+  for (const commit of commits) {
+    for (let index = Math.max(0, from - commit.first); index < commit.events.length; index++) {
+      yield { commit, index, position: commit.first + index }
+    }
+  }
+}
+
+type Outcome = Error | undefined
+
+function applyEvent(
+  { apply }: Definition,
+  target: FoldTarget,
+  event: StoredEvent
+): Outcome | Promise<Outcome> {
+  const rows = new LayeredRows(target.layers, (id, payload) => target.put(id, payload))
+  const failed = (cause: unknown): Error => {
+    rows.end()
+    target.failed()
+    return asFailure(event, cause)
+  }
+  const done = (): undefined => {
+    rows.end()
+    target.applied(event.position)
+    return undefined
+  }
+  try {
+    const doing: unknown = apply(event, rows)
+    return doing instanceof Promise ? doing.then(done, failed) : done()
+  } catch (cause) {
+    return failed(cause)
+  }
+}
+
+function asFailure({ position, type }: StoredEvent, cause: unknown): Error {
+  // Damage heals; what `apply` itself throws does not.
+  if (isStoreError(cause, 'PROJECTION_DAMAGED')) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new Error(`apply failed at position ${position} (${type}): ${reason}`, { cause })
+}

@@ -1,0 +1,57 @@
+import { prepareNote } from '../append/note.ts'
+import { toStoredEvent } from '../log/stored-event.ts'
+import { DurableLimit } from '../pipeline/durable-limit.ts'
+import { Subscriptions, type SubscriptionsHost } from '../pipeline/subscriptions/subscriptions.ts'
+import type { StoredEvent } from '../types.ts'
+import type { Engine } from './engine.ts'
+
+/** What subscriptions need of an open store. */
+export function subscriptionsOf(engine: Engine): Subscriptions {
+  const { directory, format } = engine.parts
+  return new Subscriptions({
+    directory,
+    storeId: format.storeId.toString('hex'),
+    host: hostOf(engine)
+  })
+}
+
+function hostOf(engine: Engine): SubscriptionsHost {
+  const { log, hub } = engine.parts
+  const durableHead = (): number => Math.min(log.head, log.durableHead)
+  const source = {
+    head: () => log.head,
+    durableHead,
+    sync: async () => log.sync(),
+    read: (from: number) => log.read(from)
+  }
+  // One sync for all subscriptions that wait for one; an event that is durable waits for none.
+  const limit = new DurableLimit(source, 1)
+  return {
+    source,
+    hub,
+    durableBeyond: async (position) => limit.beyond(position),
+    async durableNow() {
+      const { head } = log
+      if (durableHead() < head) await limit.beyond(head - 1)
+      return head
+    },
+    async note(event, key) {
+      const { receipt } = await engine.writer.commit(prepareNote(event, key))
+      return receipt.first
+    },
+    eventAt: async (position) => eventAt(engine, position),
+    timeAt: async (position) => (await eventAt(engine, position))?.time ?? 0
+  }
+}
+
+/** `undefined` for a position before the first, and for one that is lost in a gap. */
+async function eventAt(engine: Engine, position: number): Promise<StoredEvent | undefined> {
+  if (position < 1) return undefined
+  for await (const { commits } of engine.parts.log.read(position)) {
+    const commit = commits.findLast(({ first }) => first <= position)
+    const event = commit?.events[position - commit.first]
+    if (commit === undefined || event === undefined) return undefined
+    return toStoredEvent(commit, position - commit.first, event)
+  }
+  return undefined
+}
