@@ -12,7 +12,7 @@ import { Child } from '../support/child.ts'
 import { Random } from '../support/random.ts'
 import { temporaryPath } from '../support/temp.ts'
 
-const KILLS = Number(process.env['SUTRA_IMPORT_KILLS'] ?? 4)
+const KILLS = Number(process.env['SUTRA_IMPORT_KILLS'] ?? 2)
 const PATIENCE_MS = 60_000
 const LIFE_MS = 500
 const random = new Random()

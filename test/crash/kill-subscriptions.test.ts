@@ -9,7 +9,7 @@ import { checkInvariants } from '../support/open-store.ts'
 import { Random } from '../support/random.ts'
 import { temporaryPath } from '../support/temp.ts'
 
-const LIVES = Number(process.env['SUTRA_KILLS'] ?? 12)
+const LIVES = Number(process.env['SUTRA_SUBSCRIPTION_KILLS'] ?? 6)
 const RETRY = { times: 1, firstMs: 1, maxMs: 1 }
 
 test.each(['fsync', 'os'] as const)(

@@ -9,6 +9,14 @@ const SIZES: Readonly<Record<string, string>> = {
   // Kills while writing, and a hundred in the middle of long work: four kinds of it.
   SUTRA_KILLS: '400',
   SUTRA_WORK_KILLS: '25',
+  SUTRA_IMPORT_KILLS: '25',
+  SUTRA_SUBSCRIPTION_KILLS: '60',
+  SUTRA_SUBSCRIPTION_RUNS: '60',
+  SUTRA_PROJECTION_KILLS: '20',
+  SUTRA_MODEL_ROUNDS: '40',
+  // Of a backup and a restore.
+  SUTRA_TEST_KILLS: '40',
+  SUTRA_TEST_FAULTS: '24',
   // Of each of seven plans, on each file system that can be made here.
   SUTRA_CUTS: '72',
   SUTRA_STATES: '4000',
@@ -20,7 +28,11 @@ const SIZES: Readonly<Record<string, string>> = {
   SUTRA_SAME: '50',
   SUTRA_PLANTED: 'all'
 }
-const FILES = ['test/crash', 'test/faults', 'test/damage', 'test/fuzz', 'test/model']
+const FILES = [
+  ...['crash', 'faults', 'damage', 'fuzz', 'model', 'backup'].map((folder) => `test/${folder}`),
+  'test/pipeline/subscriptions.model.test.ts',
+  'test/projections/custom.model.test.ts'
+]
 
 for (const [name, value] of Object.entries(SIZES)) process.env[name] ??= value
 const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))

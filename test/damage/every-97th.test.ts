@@ -13,7 +13,7 @@ import { makeSample, VECTORS } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
 
 const STEP = 97
-const SHORT_CASES = 30
+const SHORT_CASES = 16
 const WORKERS = 2
 /** Of one case; a reader that hangs is as bad as one that dies. */
 const PATIENCE_MS = 30_000

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { openTemporaryStore, type TemporaryStore } from '../support/open-store.ts'
 import { Random } from '../support/random.ts'
 
-const RUNS = Number(process.env['SUTRA_RUNS'] ?? 8)
+const RUNS = Number(process.env['SUTRA_SUBSCRIPTION_RUNS'] ?? 4)
 const STEPS = 60
 const RETRY = { times: 1, firstMs: 0, maxMs: 1 }
 
