@@ -13,6 +13,7 @@ const SIZES: Readonly<Record<string, string>> = {
   SUTRA_SUBSCRIPTION_KILLS: '60',
   SUTRA_SUBSCRIPTION_RUNS: '60',
   SUTRA_PROJECTION_KILLS: '20',
+  SUTRA_TELEMETRY_KILLS: '10',
   SUTRA_MODEL_ROUNDS: '40',
   // Of a backup and a restore.
   SUTRA_TEST_KILLS: '40',
@@ -31,6 +32,7 @@ const SIZES: Readonly<Record<string, string>> = {
 const FILES = [
   ...['crash', 'faults', 'damage', 'fuzz', 'model', 'backup'].map((folder) => `test/${folder}`),
   'test/pipeline/subscriptions.model.test.ts',
+  'test/telemetry-store/kill.test.ts',
   'test/projections/custom.model.test.ts'
 ]
 

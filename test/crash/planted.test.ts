@@ -12,7 +12,7 @@ import { BUGS, type Bug } from './bugs.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const ALL = process.env['SUTRA_PLANTED'] === 'all'
-const chosen = ALL ? BUGS : BUGS.filter(({ quick }) => quick === true)
+const chosen = ALL ? BUGS : BUGS.filter(({ quick }) => quick === true).slice(0, 2)
 
 const PATIENCE = { timeout: 600_000 }
 

@@ -41,7 +41,7 @@ describe('repair', () => {
     async (kind) => {
       const random = new Random(seed)
       let damaged = 0
-      for (let round = 0; round < 12; round++) {
+      for (let round = 0; round < 6; round++) {
         const { directory, events } = await manyCommits(kind === 'write-ahead files')
         const [file = ''] = await filesOf(
           logOf(directory),
