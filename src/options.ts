@@ -1,3 +1,7 @@
+/**
+ * Every option of a store with its default and its bounds, checked before anything is opened. Long,
+ * so that one page tells what can be asked for; the README's table is made from it.
+ */
 import { StoreError } from './errors.ts'
 import { type ResolvedRule, resolveRules } from './telemetry/alert-rules.ts'
 import type { AlertOptions } from './telemetry/alert-types.ts'

@@ -104,7 +104,17 @@ describe('import directions', () => {
     'optional-package.ts': ['errors.ts'],
     telemetry: ['assert.ts', 'errors.ts', 'optional-package.ts'],
     'options.ts': ['errors.ts', 'telemetry'],
-    'types.ts': ['ids.ts', 'options.ts', 'telemetry'],
+    'event-types.ts': ['ids.ts'],
+    'projection-types.ts': ['ids.ts', 'event-types.ts'],
+    'subscription-types.ts': ['ids.ts', 'event-types.ts', 'telemetry'],
+    'types.ts': [
+      'ids.ts',
+      'options.ts',
+      'telemetry',
+      'event-types.ts',
+      'projection-types.ts',
+      'subscription-types.ts'
+    ],
     storage: ['assert.ts', 'errors.ts', 'turn.ts'],
     checks: ['errors.ts', 'ids.ts', 'options.ts', 'types.ts', 'storage'],
     log: ['assert.ts', 'errors.ts', 'ids.ts', 'turn.ts', 'types.ts', 'storage', 'checks'],

@@ -1,6 +1,7 @@
 /**
  * Resolves one checked command against the newest state, staged commits included, into the event
- * it makes. Everything that a projection would have to look up is looked up here, once.
+ * it makes. Everything that a projection would have to look up is looked up here, once. Long since
+ * a command is one function here: cut in two, no reader would find its other half.
  */
 import { assert } from '../assert.ts'
 import { mergeMetadata } from '../checks/metadata.ts'

@@ -14,7 +14,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { StoreError } from '../errors.ts'
-import { isMissing, namesIn, replaceFile } from '../storage/files.ts'
+import { isMissing, namesIn, parseJson, replaceFile } from '../storage/files.ts'
 
 const ATTACH_FILE = 'ATTACH'
 /** And what a process leaves that dies while it writes one. */
@@ -71,13 +71,7 @@ export async function readAddress(directory: string): Promise<string | undefined
 
 /** What is cut short by a power cut, or is none of ours, names no process that could be asked. */
 function parseAddress(text: string): string | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    if (cause instanceof SyntaxError) return undefined
-    throw cause
-  }
+  const value = parseJson(text)
   if (typeof value !== 'object' || value === null || !('path' in value)) return undefined
   return typeof value.path === 'string' ? value.path : undefined
 }

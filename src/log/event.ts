@@ -4,7 +4,7 @@
  * An event is an array: `[code, version, …fields]`. Codes are part of the disk format: never
  * reuse one. What the writer resolved (ordinals, versions, resulting values) is in the event, so
  * that a projection never looks anything up. A field that is absent was not changed; `null` was
- * cleared.
+ * cleared. Long, so that the writing and the reading of a layout stand side by side.
  *
  * | code | event                  | layout after `[code, version`                            |
  * | ---- | ---------------------- | -------------------------------------------------------- |

@@ -1,4 +1,7 @@
-/** The read path: what `Store` (the latest state) and `View` (a pinned one) have in common. */
+/**
+ * The read path: what `Store` (the latest state) and `View` (a pinned one) have in common. Long since
+ * it has a method for each one of the public `Reader`, and nothing else: the work is done below.
+ */
 
 import { checkRef } from '../checks/values.ts'
 import type { VectorShape } from '../checks/vector.ts'

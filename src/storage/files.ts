@@ -75,3 +75,13 @@ export async function namesIn(directory: string): Promise<string[]> {
     throw error
   }
 }
+
+/** The value of a JSON text; undefined for text that is cut short, or that is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return undefined
+    throw cause
+  }
+}

@@ -18,7 +18,7 @@ import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { StoreError } from '../errors.ts'
-import { isMissing, namesIn } from './files.ts'
+import { isMissing, namesIn, parseJson } from './files.ts'
 
 const OWNER = 'OWNER'
 const TOKEN = /^[0-9a-z]+$/
@@ -143,13 +143,7 @@ async function readOwner(path: string): Promise<Owner | undefined> {
 }
 
 function parseOwner(text: string): Owner | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    if (cause instanceof SyntaxError) return undefined
-    throw cause
-  }
+  const value = parseJson(text)
   if (typeof value !== 'object' || value === null) return undefined
   const { pid, token } = value as Partial<Owner>
   // The token becomes part of a file's name.
