@@ -7,6 +7,7 @@
  */
 import type { ConceptId } from '../ids.ts'
 import type { IdLookup } from './pinned.ts'
+import type { IdRow } from './tables/rows.ts'
 
 export interface IdEntry {
   ordinal: number
@@ -110,6 +111,16 @@ export class IdTable implements IdLookup {
     this.#word2 = bytes.readInt32BE(at + 8)
     const before = this.#seekRest(bytes.readInt32BE(at + 12))
     this.#put(before, { ordinal, isAlive, hasKey, isOnly: true }, false)
+  }
+
+  /**
+   * The same for one id that somebody asked for before it was its turn: hot reads right behind opening
+   * then read its row once. Whatever changed since opening is here, unless the table is full: only
+   * then could a view's tables say something older than what is known.
+   */
+  remember(id: ConceptId, { ordinal, deadVersion, hasKey }: IdRow): void {
+    if (this.#isFull) return
+    this.#put(this.#seek(id), { ordinal, isAlive: deadVersion === 0, hasKey, isOnly: true }, false)
   }
 
   /** Takes back a staged change: what was known before, or nothing. */

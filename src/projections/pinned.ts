@@ -15,6 +15,7 @@ import type { ReadCache } from './read-cache.ts'
 import type { AssociationState, ConceptState } from './state.ts'
 import type { Link } from './tables/association-row.ts'
 import type { Side } from './tables/keys.ts'
+import type { IdRow } from './tables/rows.ts'
 import type { TablesSnapshot } from './tables/snapshot.ts'
 
 /** A fast way from an id to its newest ordinal, if it is known. */
@@ -22,6 +23,8 @@ export interface IdLookup {
   find(id: ConceptId): { ordinal: number; isAlive: boolean; isOnly: boolean } | undefined
   /** Whether an id that is not found surely never existed. */
   readonly complete: boolean
+  /** Told what the tables say of an id that was not found, so that it is the next time. */
+  remember(id: ConceptId, row: IdRow): void
 }
 
 /** The part of the overlay that a view pins. */
@@ -108,7 +111,9 @@ export class Pinned {
       const ordinal = this.segments[i]?.ordinalAt(id, this.position)
       if (ordinal !== undefined) return ordinal
     }
-    return this.snapshot.idRow(id)?.ordinal
+    const row = this.snapshot.idRow(id)
+    if (row !== undefined) this.#ids.remember(id, row)
+    return row?.ordinal
   }
 
   /** The version that an id's forgetting made; 0 for an id that never was or is alive. */

@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest'
 import { ConceptId } from '#sutra/ids.js'
 import { type IdEntry, IdTable } from '#sutra/projections/id-table.js'
+import { Pinned } from '#sutra/projections/pinned.js'
+import type { TablesSnapshot } from '#sutra/projections/tables/snapshot.js'
 import { Random } from '../support/random.ts'
 
 const IDS = 4000
@@ -97,6 +99,52 @@ test('an ordinal beyond two thousand million is kept', () => {
   table.set(id, entryOf(2 ** 32 - 1))
 
   expect(table.find(id)?.ordinal).toBe(2 ** 32 - 1)
+})
+
+test('what a read found in the tables is known from then on, and changes nothing newer', () => {
+  const table = new IdTable(PLENTY)
+  const [read, changed] = [ConceptId.fromKey('read'), ConceptId.fromKey('changed')]
+  table.set(changed, { ...entryOf(2), isAlive: false })
+
+  table.remember(read, { ordinal: 1, deadVersion: 0, hasKey: true })
+  table.remember(changed, { ordinal: 1, deadVersion: 0, hasKey: true })
+
+  expect(table.find(read)).toEqual({ ...entryOf(1), hasKey: true })
+  expect(table.find(changed)).toMatchObject({ ordinal: 2, isAlive: false })
+  // That nobody has asked for an id does not say that it never was.
+  expect(table.complete).toBe(false)
+})
+
+test('a full table takes nothing from reads: what it could not take may be newer', () => {
+  const random = new Random()
+  const table = new IdTable(1000)
+  const ids = randomIds(random)
+  for (const [at, id] of ids.entries()) table.set(id, { ...entryOf(at), isAlive: false })
+  const lost = ids.filter((id) => table.find(id) === undefined)
+  expect(lost.length).toBeGreaterThan(0)
+
+  for (const id of lost) table.remember(id, { ordinal: 1, deadVersion: 0, hasKey: false })
+
+  expect(lost.filter((id) => table.find(id) !== undefined)).toEqual([])
+})
+
+test('an id that is asked for before the table is filled is read from the tables once', () => {
+  const table = new IdTable(PLENTY)
+  const id = ConceptId.fromKey('hot')
+  let reads = 0
+  // As much of a snapshot as looking for an id takes.
+  const snapshot = {
+    checkpoint: 1,
+    idRow: () => {
+      reads += 1
+      return { ordinal: 7, deadVersion: 0, hasKey: true }
+    },
+    concept: (ordinal: number) => ({ ordinal })
+  } as unknown as TablesSnapshot
+  const pinned = new Pinned(1, snapshot, { segments: [], dead: new Map() }, table)
+
+  for (let n = 0; n < 3; n++) expect(pinned.conceptById(id)?.ordinal).toBe(7)
+  expect(reads).toBe(1)
 })
 
 function entryOf(ordinal: number): IdEntry {

@@ -85,7 +85,7 @@ function compareKeys(a: Buffer | undefined, b: Buffer | undefined): number {
 }
 
 function pinned(snapshot: TablesSnapshot, dead: Map<number, number>): Pinned {
-  const unknown = { find: () => undefined, complete: false }
+  const unknown = { find: () => undefined, complete: false, remember: () => {} }
   return new Pinned(snapshot.checkpoint, snapshot, { segments: [], dead }, unknown)
 }
 

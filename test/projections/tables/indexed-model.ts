@@ -125,7 +125,7 @@ export class IndexedTables {
 
   async withPinned<T>(work: (pinned: Pinned) => Promise<T>): Promise<T> {
     const snapshot = new TablesSnapshot(this.level, { onClosed() {}, onDamaged() {} })
-    const unknown = { find: () => undefined, complete: false }
+    const unknown = { find: () => undefined, complete: false, remember: () => {} }
     const overlay = { segments: [], dead: new Map<number, number>() }
     try {
       return await work(new Pinned(snapshot.checkpoint, snapshot, overlay, unknown))
