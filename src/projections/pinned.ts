@@ -13,7 +13,7 @@ import {
 } from './overlay-segment.ts'
 import type { ReadCache } from './read-cache.ts'
 import type { AssociationState, ConceptState } from './state.ts'
-import type { Link } from './tables/association-row.ts'
+import { type Link, linkOf } from './tables/association-row.ts'
 import type { Side } from './tables/keys.ts'
 import type { IdRow } from './tables/rows.ts'
 import type { TablesSnapshot } from './tables/snapshot.ts'
@@ -197,6 +197,19 @@ export class Pinned {
         : this.#cache.links(ordinal, side, this.snapshot)
     if (stored === undefined || this.dead.size === 0) return stored
     return stored.filter(({ other }) => !this.isDead(other))
+  }
+
+  /** All living ones, however many, as far as walking a graph needs them. Reads as it is asked. */
+  *links(ordinal: number, side: Side): Generator<Link> {
+    if (this.segments.some((one) => one.adjacency(ordinal, side).length > 0)) {
+      const self = this.concept(ordinal)
+      if (self === undefined) return
+      for (const state of this.associations(self, side)) yield linkOf(state, side)
+      return
+    }
+    for (const link of this.snapshot.links(ordinal, side)) {
+      if (!this.isDead(link.other)) yield link
+    }
   }
 
   /**

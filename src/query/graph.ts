@@ -4,7 +4,7 @@ import { StoreError } from '../errors.ts'
 import type { Limits } from '../options.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
-import { type Link, linkOf } from '../projections/tables/association-row.ts'
+import type { Link } from '../projections/tables/association-row.ts'
 import type { Side } from '../projections/tables/keys.ts'
 import type { Path, PathOptions } from '../types.ts'
 import { type FoundPath, findPaths, type PathGraph } from './paths.ts'
@@ -90,20 +90,19 @@ export async function pathsBetween(
 function storedGraph(pinned: Pinned): PathGraph<Link> {
   return {
     edges: (ordinal, direction) =>
-      pinned.fewLinks(ordinal, direction) ?? manyLinks(pinned, ordinal, direction),
+      pinned.fewLinks(ordinal, direction) ?? pinned.links(ordinal, direction),
     fetch: async (ordinals, direction) => pinned.fetchLinks(ordinals, direction)
   }
 }
 
-function* manyLinks(pinned: Pinned, ordinal: number, side: Side): Generator<Link> {
-  const concept = pinned.concept(ordinal)
-  if (concept === undefined) return
-  for (const state of pinned.associations(concept, side)) yield linkOf(state, side)
-}
-
 function stateOf(pinned: Pinned, { source, target, name, key }: Link): AssociationState {
   const [from, to] = [pinned.concept(source), pinned.concept(target)]
-  const state = from && to && pinned.association(from, to, name, key ?? '')
+  // Where there are few, they are in the cache when the next path leads here.
+  const few = from && pinned.fewAssociations(from, 'out')
+  const state =
+    few === undefined
+      ? from && to && pinned.association(from, to, name, key ?? '')
+      : few.find((one) => one.target.ordinal === target && one.name === name && one.key === key)
   assert(state !== undefined, 'an association that was walked is there')
   return state
 }

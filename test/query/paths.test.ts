@@ -179,8 +179,8 @@ describe('a path search from a hub', () => {
 
     expect(paths).toEqual([])
     expect(graph.read).toBeGreaterThan(300_000)
-    // A tenth of what turns of 2 ms would give, for a machine that is busy with other tests.
-    expect(turns).toBeGreaterThan(took / 20)
+    // A fiftieth of what turns of 2 ms would give, for a machine that is busy with other tests.
+    expect(turns).toBeGreaterThan(took / 100)
   })
 
   test.each(orders())('stops when its signal fires (%s)', async (order) => {

@@ -190,7 +190,11 @@ export class TablesSnapshot {
     const from =
       seek === undefined ? undefined : { key: newEntry(seek.key, 0), inclusive: seek.inclusive }
     try {
-      yield* this.#below(self, side, 0, from)
+      const page = this.#page(side, self.ordinal, 0)
+      if (page === undefined) return
+      for (const entry of this.#entriesBelow(page, side, self.ordinal, from)) {
+        yield decodeAssociation(entry, self, side)
+      }
     } catch (cause) {
       throw this.#asDamage(cause, pageKey(side, self.ordinal, 0))
     }
@@ -201,9 +205,31 @@ export class TablesSnapshot {
     return this.#few(self.ordinal, side, (entry) => decodeAssociation(entry, self, side))
   }
 
-  /** The same, as far as walking a graph needs them. */
+  /** The same as far as walking a graph needs them, which may stand on some pages more. */
   fewLinks(ordinal: number, side: Side): Link[] | undefined {
-    return this.#few(ordinal, side, (entry) => decodeLink(entry, ordinal, side))
+    try {
+      const page = this.#page(side, ordinal, 0)
+      if (page === undefined) return []
+      if (!page.leaf && (page.root?.degree ?? 0) > LINKS_MAX) return undefined
+      return [...this.#entriesBelow(page, side, ordinal, undefined)].map((entry) =>
+        decodeLink(entry, ordinal, side)
+      )
+    } catch (cause) {
+      throw this.#asDamage(cause, pageKey(side, ordinal, 0))
+    }
+  }
+
+  /** All of one side as far as walking a graph needs them, in order. Reads lazily. */
+  *links(ordinal: number, side: Side): Generator<Link> {
+    try {
+      const page = this.#page(side, ordinal, 0)
+      if (page === undefined) return
+      for (const entry of this.#entriesBelow(page, side, ordinal, undefined)) {
+        yield decodeLink(entry, ordinal, side)
+      }
+    } catch (cause) {
+      throw this.#asDamage(cause, pageKey(side, ordinal, 0))
+    }
   }
 
   /** Concepts of these ordinals, read beside this thread. */
@@ -271,26 +297,28 @@ export class TablesSnapshot {
     }
   }
 
-  *#below(
-    self: AssociationEnd,
+  /** Entries of a page's leaves. A page is read when its turn has come. */
+  *#entriesBelow(
+    page: PageReader,
     side: Side,
-    number: number,
+    ordinal: number,
     from: PageSeek | undefined,
     depth = 0
-  ): Generator<AssociationState> {
-    if (depth > DEPTH_MAX) throw rowDamaged(pageKey(side, self.ordinal, number), TOO_DEEP)
-    const page = this.#page(side, self.ordinal, number)
-    if (page === undefined) return
-    if (!page.leaf) {
-      const first = from === undefined ? 0 : page.childFor(from.key)
-      for (let i = first; i < page.count; i++) {
-        // Only the first child can hold entries before the place sought.
-        yield* this.#below(self, side, page.childAt(i), i === first ? from : undefined, depth + 1)
+  ): Generator<PageEntry> {
+    if (page.leaf) {
+      for (let i = from === undefined ? 0 : firstIn(page, from); i < page.count; i++) {
+        yield page.entryAt(i)
       }
       return
     }
-    for (let i = from === undefined ? 0 : firstIn(page, from); i < page.count; i++) {
-      yield decodeAssociation(page.entryAt(i), self, side)
+    const first = from === undefined ? 0 : page.childFor(from.key)
+    for (let i = first; i < page.count; i++) {
+      const number = page.childAt(i)
+      if (depth >= DEPTH_MAX) throw rowDamaged(pageKey(side, ordinal, number), TOO_DEEP)
+      const child = this.#page(side, ordinal, number)
+      if (child === undefined) continue
+      // Only the first child can hold entries before the place sought.
+      yield* this.#entriesBelow(child, side, ordinal, i === first ? from : undefined, depth + 1)
     }
   }
 
@@ -359,6 +387,9 @@ export class TablesSnapshot {
 function allOf(prefix: number): LevelRange {
   return { gte: Buffer.from([prefix]), lt: endOf(prefix) }
 }
+
+/** Links of a side that are read at once: some ten pages, which takes a fraction of a millisecond. */
+const LINKS_MAX = 512
 
 /** Where an id begins in its key. */
 export const ID_AT = 1
