@@ -1,26 +1,36 @@
-/** Opening a store, and what is done to one that is not open. */
+/**
+ * Opening a store, and what is done to one that is not open. What most programs never ask for is
+ * loaded when it is: a fresh process waits longer for code than for data.
+ */
 import { basename, resolve } from 'node:path'
-import { AttachServer } from './attach/server.ts'
 import { ioFailed } from './errors.ts'
 import { resolveOptions, type StoreOptions } from './options.ts'
 import { checkOptions } from './query/read-options.ts'
 import { Engine } from './store/engine.ts'
 import { healByRebuilding } from './store/healing.ts'
 import { openParts } from './store/open-parts.ts'
-import { repairLog } from './store/repair.ts'
 import { LocalStore } from './store.ts'
 import { logTelemetry } from './telemetry/debug-log.ts'
 import { loadOpenTelemetry, type OpenTelemetry } from './telemetry/open-telemetry.ts'
 import { NoWatch, OperationWatch } from './telemetry/operation-watch.ts'
 import type { TelemetryEvent } from './telemetry/types.ts'
-import { checkPlace, keepTelemetry } from './telemetry-store/keep.ts'
-import { readKept } from './telemetry-store/read-kept.ts'
-import type { RepairOptions, RepairReport, Schema, Store, StoredTelemetryOptions } from './types.ts'
+import type { keepTelemetry } from './telemetry-store/keep.ts'
+import { checkPlace, readLater } from './telemetry-store/on-demand.ts'
+import type {
+  Attached,
+  MigrateOptions,
+  MigrationReport,
+  ReadOptions,
+  RepairOptions,
+  RepairReport,
+  RestoreOptions,
+  RestoreReport,
+  Schema,
+  Store,
+  StoredTelemetryOptions
+} from './types.ts'
 
-export { attach } from './attach/attach.ts'
 export { defineProjection } from './projections/custom/define.ts'
-export { migrate } from './store/migrate.ts'
-export { restore } from './store/restore.ts'
 
 /**
  * Opens the store in a directory, or makes one there.
@@ -44,19 +54,27 @@ export async function open<S extends Schema = Schema>(
   checkPlace(path, resolved)
   // Before anything is done: the package may be missing.
   const telemetry = openTelemetry && (await loadOpenTelemetry(openTelemetry, name))
+  const keeping = resolved.telemetry.store && (await import('./telemetry-store/keep.ts'))
   const operations = new OperationWatch(path, telemetry?.spans)
-  const work = async (): Promise<LocalStore> => openStore(path, options, operations, telemetry)
+  const found: Observers = { operations, telemetry, keepTelemetry: keeping?.keepTelemetry }
+  const work = async (): Promise<LocalStore> => openStore(path, options, found)
   const call = { group: 'task', operation: 'open', isDetached: true } as const
   const store = await (operations.watches('task') ? operations.run(call, work) : work())
   // The schema narrows names and metadata for the compiler alone.
   return store as unknown as Store<S>
 }
 
+/** Who hears of a store from the beginning, as far as its options ask for them. */
+interface Observers {
+  operations: OperationWatch
+  telemetry: OpenTelemetry | undefined
+  keepTelemetry: typeof keepTelemetry | undefined
+}
+
 async function openStore(
   directory: string,
   options: StoreOptions,
-  operations: OperationWatch,
-  telemetry: OpenTelemetry | undefined
+  { operations, telemetry, keepTelemetry }: Observers
 ): Promise<LocalStore> {
   const engine = new Engine(await openParts(directory, options), operations)
   healByRebuilding(engine)
@@ -64,7 +82,7 @@ async function openStore(
   const store = new LocalStore(engine, telemetry, openSegment)
   logTelemetry(basename(directory) || directory, store.telemetry$)
   // Before anybody else can subscribe: what opening met is kept as well.
-  engine.recorder = keepTelemetry(engine.parts, store.telemetry$, openSegment)
+  engine.recorder = keepTelemetry?.(engine.parts, store.telemetry$, openSegment)
   if (engine.parts.options.attach) await listen(engine, store)
   return store
 }
@@ -83,6 +101,7 @@ async function openSegment(directory: string, options: StoreOptions): Promise<St
 async function listen(engine: Engine, store: Store): Promise<void> {
   const { directory, format } = engine.parts
   try {
+    const { AttachServer } = await import('./attach/server.ts')
     engine.attached = await AttachServer.start(directory, format.storeId.toString('hex'), store)
   } catch (error) {
     await store.close()
@@ -102,6 +121,7 @@ export async function repair(
   options: RepairOptions = {}
 ): Promise<RepairReport> {
   checkOptions(options, ['dryRun', 'onProgress'])
+  const { repairLog } = await import('./store/repair.ts')
   const report = await repairLog(resolve(directory), options)
   if (!report.changed) return report
   const store = await open(directory, { createIfMissing: false })
@@ -128,5 +148,45 @@ export function readTelemetry(
   if (typeof directory !== 'string' || directory === '') {
     throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
   }
-  return readKept(resolve(directory), options, openSegment)
+  return readLater(resolve(directory), options, openSegment)
+}
+
+/**
+ * Connects to the process that has the store in a directory open with `{ attach: true }`, to look
+ * on from outside. Nothing is locked, and nothing can be changed.
+ *
+ * @throws StoreError `STORE_NOT_FOUND`, `ATTACH_UNAVAILABLE` where no such process offers it,
+ *   `ABORTED`.
+ */
+export async function attach(directory: string, options: ReadOptions = {}): Promise<Attached> {
+  const part = await import('./attach/attach.ts')
+  return part.attach(directory, options)
+}
+
+/**
+ * Moves a store that is not open to the newest format. The tables and the vector index are made
+ * anew at the next open, with the same state. A store of the newest format is left as it is.
+ *
+ * @throws StoreError `LOG_DAMAGED` (repair it first), `FORMAT_UNSUPPORTED`, `STORE_LOCKED`,
+ *   `STORE_NOT_FOUND`, `BACKUP_TARGET_REFUSED`, `BACKUP_FAILED`, `ABORTED`: the store is as it was.
+ */
+export async function migrate(path: string, options: MigrateOptions): Promise<MigrationReport> {
+  const part = await import('./store/migrate.ts')
+  return part.migrate(path, options)
+}
+
+/**
+ * Restores a backup into a directory that is missing or empty.
+ *
+ * @throws StoreError `BACKUP_NOT_FOUND`, `BACKUP_DAMAGED`, `BACKUP_TARGET_REFUSED`,
+ *   `BACKUP_FAILED`, `FORMAT_UNSUPPORTED`, `QUERY_INVALID`, `STORE_LOCKED`, `ABORTED`. No store is
+ *   left behind then, or, where the system lets nothing be removed any more, a whole one.
+ */
+export async function restore(
+  backup: string,
+  directory: string,
+  options: RestoreOptions = {}
+): Promise<RestoreReport> {
+  const part = await import('./store/restore.ts')
+  return part.restore(backup, directory, options)
 }

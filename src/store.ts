@@ -9,13 +9,11 @@ import { prepareCommit } from './append/prepare.ts'
 import type { WaitingCommit } from './append/staged-commit.ts'
 import { StoreError } from './errors.ts'
 import type { IdInput } from './ids.ts'
-import { importRecords } from './import/import.ts'
 import type { Limits } from './options.ts'
 import { observeEvents, readEvents } from './pipeline/events.ts'
 import type { Pinned } from './projections/pinned.ts'
 import { checkOptions, checkWhole } from './query/read-options.ts'
 import type { VectorIndexReader } from './query/search.ts'
-import { backup } from './store/backup.ts'
 import { checkVectors } from './store/check-vectors.ts'
 import { closeEngine } from './store/close.ts'
 import type { Engine } from './store/engine.ts'
@@ -28,14 +26,13 @@ import { BUILT_IN, rebuild } from './store/rebuild.ts'
 import { StatsReader } from './store/stats.ts'
 import { tellCommit, tellFailure, timeEmbed } from './store/tell-commit.ts'
 import type { HeldIndex } from './store/vector-access.ts'
-import { verify } from './store/verify.ts'
 import { withVersion } from './telemetry/hub.ts'
 import { nowUs } from './telemetry/latency.ts'
 import { prometheusText } from './telemetry/metrics.ts'
 import type { OpenTelemetry } from './telemetry/open-telemetry.ts'
 import type { OperationWatch } from './telemetry/operation-watch.ts'
 import type { RecallReport, Stats, TelemetryEvent } from './telemetry/types.ts'
-import { readKept } from './telemetry-store/read-kept.ts'
+import { readLater } from './telemetry-store/on-demand.ts'
 import type { OpenStore } from './telemetry-store/segment.ts'
 import type {
   AssociationPatch,
@@ -138,7 +135,7 @@ export class LocalStore extends ObservedReader implements Store {
     this.#assertOpen('storedTelemetry')
     const { recorder, parts } = this.#engine
     const place = parts.options.telemetry.store?.directory ?? parts.directory
-    return recorder?.read(options) ?? readKept(resolve(place), options, this.#openSegment)
+    return recorder?.read(options) ?? readLater(resolve(place), options, this.#openSegment)
   }
 
   async learn(concept: NewConcept, options?: CommitOptions): Promise<Receipt> {
@@ -285,6 +282,7 @@ export class LocalStore extends ObservedReader implements Store {
   async verify(options: LongOptions = {}): Promise<VerifyReport> {
     return this.operations.task('verify', async () => {
       this.#assertWritable('verify')
+      const { verify } = await import('./store/verify.ts')
       return verify(this.#engine, options)
     })
   }
@@ -299,6 +297,7 @@ export class LocalStore extends ObservedReader implements Store {
   async backup(directory: string, options: LongOptions = {}): Promise<BackupReport> {
     return this.operations.task('backup', async () => {
       this.#assertOpen('backup')
+      const { backup } = await import('./store/backup.ts')
       return backup(this.#engine, directory, options)
     })
   }
@@ -307,6 +306,7 @@ export class LocalStore extends ObservedReader implements Store {
     return this.operations.task('import', async () => {
       this.#assertWritable('import')
       const line = new ImportLine(this.#engine, this.#imports, () => this.#assertWritable('import'))
+      const { importRecords } = await import('./import/import.ts')
       return importRecords(line, source, options)
     })
   }

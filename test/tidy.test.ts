@@ -14,6 +14,8 @@ interface Import {
   readonly specifier: string
   /** Vanishes when compiled: the two files need each other's words, not each other's code. */
   readonly isType: boolean
+  /** Waits until somebody asks for it. */
+  readonly isLater: boolean
 }
 
 const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
@@ -74,7 +76,7 @@ describe('packages', () => {
     const peers = Object.keys(manifest.peerDependencies)
 
     const eager = sources.filter(({ imports }) =>
-      imports.some(({ specifier, isType }) => peers.includes(specifier) && !isType)
+      imports.some((one) => peers.includes(one.specifier) && !one.isType && !one.isLater)
     )
 
     expect(eager.map(({ path }) => path)).toEqual([])
@@ -83,7 +85,7 @@ describe('packages', () => {
 
   test('usearch is loaded only once vectors are used', () => {
     const eager = sources.filter(({ imports }) =>
-      imports.some(({ specifier, isType }) => specifier === 'usearch' && !isType)
+      imports.some((one) => one.specifier === 'usearch' && !one.isType && !one.isLater)
     )
 
     // `await import('usearch')` alone remains: where it has no binary, the rest of the store works.
@@ -431,23 +433,23 @@ test('the native string decoder of msgpackr stays off, and the environment as it
 
 function importsOf(text: string): Import[] {
   const statements = text.matchAll(
-    /^(?:import|export)\s+(type\s)?(?:[^'"]*?\sfrom\s+)?'([^']+)'|\btypeof import\('([^']+)'\)/gm
+    /^(?:import|export)\s+(type\s)?(?:[^'"]*?\sfrom\s+)?'([^']+)'|\b(typeof )?import\('([^']+)'\)/gm
   )
-  return Array.from(statements, ([, type, specifier, inType]) => ({
-    specifier: specifier ?? inType ?? '',
-    isType: type !== undefined || inType !== undefined
+  // What is imported later, when it is asked for, is imported all the same.
+  return Array.from(statements, ([, type, specifier, inType, later]) => ({
+    specifier: specifier ?? later ?? '',
+    isType: type !== undefined || inType !== undefined,
+    isLater: later !== undefined
   }))
 }
 
-/** Besides the static ones, those that wait for their moment. */
 function packageImports(): { path: string; name: string }[] {
-  return sources.flatMap(({ path, text, imports }) => {
-    const later = Array.from(text.matchAll(/\bimport\('([^']+)'\)/g), ([, one]) => one ?? '')
-    const names = [...imports.map(({ specifier }) => specifier), ...later]
-    return names
+  return sources.flatMap(({ path, imports }) =>
+    imports
+      .map(({ specifier }) => specifier)
       .filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
       .map((name) => ({ path, name }))
-  })
+  )
 }
 
 function localImports(): { path: string; target: string; isType: boolean }[] {

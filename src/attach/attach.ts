@@ -16,14 +16,8 @@ import type {
 import { Connection } from './connection.ts'
 import { type Message, unpackError, unpackEvent } from './protocol.ts'
 
-/**
- * Connects to the process that has the store in a directory open with `{ attach: true }`, to look
- * on from outside. Nothing is locked, and nothing can be changed.
- *
- * @throws StoreError `STORE_NOT_FOUND`, `ATTACH_UNAVAILABLE` where no such process offers it,
- *   `ABORTED`.
- */
-export async function attach(directory: string, options: ReadOptions = {}): Promise<Attached> {
+/** @see attach of open.ts */
+export async function attach(directory: string, options: ReadOptions): Promise<Attached> {
   if (typeof directory !== 'string' || directory === '') {
     throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
   }

@@ -43,13 +43,7 @@ const NEXT_LOG = `${LOG_DIRECTORY}.next`
 const OLD_LOG = `${LOG_DIRECTORY}.old`
 const NEXT_HEAD = `${HEAD_FILE}.next`
 
-/**
- * Moves a store that is not open to the newest format. The tables and the vector index are made
- * anew at the next open, with the same state. A store of the newest format is left as it is.
- *
- * @throws StoreError `LOG_DAMAGED` (repair it first), `FORMAT_UNSUPPORTED`, `STORE_LOCKED`,
- *   `STORE_NOT_FOUND`, `BACKUP_TARGET_REFUSED`, `BACKUP_FAILED`, `ABORTED`: the store is as it was.
- */
+/** @see migrate of open.ts */
 export async function migrate(path: string, options: MigrateOptions): Promise<MigrationReport> {
   checkOptions(options, ['backup', 'dryRun', 'onProgress'])
   const { backup } = options

@@ -1,5 +1,4 @@
 import { StoreError } from '../errors.ts'
-import { exportRows } from '../export/export.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { VectorIndexReader } from '../query/search.ts'
 import type { OperationWatch } from '../telemetry/operation-watch.ts'
@@ -63,6 +62,7 @@ export class PinnedView extends ObservedReader implements View {
   }
 
   async *#chunks(options: ExportOptions): AsyncGenerator<Uint8Array, void> {
+    const { exportRows } = await import('../export/export.ts')
     const pinned = this.pin()
     const chunks = exportRows(
       {

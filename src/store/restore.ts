@@ -49,17 +49,11 @@ interface Restoration {
   options: RestoreOptions
 }
 
-/**
- * Restores a backup into a directory that is missing or empty.
- *
- * @throws StoreError `BACKUP_NOT_FOUND`, `BACKUP_DAMAGED`, `BACKUP_TARGET_REFUSED`,
- *   `BACKUP_FAILED`, `FORMAT_UNSUPPORTED`, `QUERY_INVALID`, `STORE_LOCKED`, `ABORTED`. No store is
- *   left behind then, or, where the system lets nothing be removed any more, a whole one.
- */
+/** @see restore of open.ts */
 export async function restore(
   backup: string,
   directory: string,
-  options: RestoreOptions = {}
+  options: RestoreOptions
 ): Promise<RestoreReport> {
   checkOptions(options, ['toPosition', 'toTime', 'onProgress'])
   for (const [name, value] of Object.entries({ backup, directory })) {

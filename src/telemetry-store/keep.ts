@@ -1,5 +1,5 @@
 import { basename, join, resolve } from 'node:path'
-import { NUMBER_RULES, optionInvalid, type ResolvedOptions } from '../options.ts'
+import { NUMBER_RULES, type ResolvedOptions } from '../options.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
 import type { TelemetryEvent } from '../telemetry/types.ts'
 import { TELEMETRY_DIRECTORY } from './layout.ts'
@@ -18,18 +18,6 @@ interface Kept {
   readonly directory: string
   readonly options: ResolvedOptions
   readonly hub: TelemetryHub
-}
-
-/**
- * Each has files of the same names.
- *
- * @throws StoreError `OPTION_INVALID`.
- */
-export function checkPlace(directory: string, { telemetry }: ResolvedOptions): void {
-  const place = telemetry.store?.directory
-  if (place === undefined || resolve(place) !== directory) return
-  const expected = "another directory than the store's own"
-  throw optionInvalid('telemetry.store.directory', place, expected)
 }
 
 /** Begins to keep what a store tells, if its options say so. */

@@ -27,6 +27,7 @@ import {
   typePrefix
 } from './keys.ts'
 import { newEntry, type PageEntry, PageReader } from './page.ts'
+import { entriesBelow, leafBelow, type PageSeek } from './page-walk.ts'
 import { checkPosting, decodeEntries, GROUP_BITS, hasEntries } from './postings.ts'
 import { type Row, RowCursor } from './row-cursor.ts'
 import {
@@ -186,50 +187,25 @@ export class TablesSnapshot {
   }
 
   /** Associations of one concept on one side, in order, from where `seek` says. Reads lazily. */
-  *associations(self: AssociationEnd, side: Side, seek?: Seek): Generator<AssociationState> {
+  associations(self: AssociationEnd, side: Side, seek?: Seek): Generator<AssociationState> {
     const from =
       seek === undefined ? undefined : { key: newEntry(seek.key, 0), inclusive: seek.inclusive }
-    try {
-      const page = this.#page(side, self.ordinal, 0)
-      if (page === undefined) return
-      for (const entry of this.#entriesBelow(page, side, self.ordinal, from)) {
-        yield decodeAssociation(entry, self, side)
-      }
-    } catch (cause) {
-      throw this.#asDamage(cause, pageKey(side, self.ordinal, 0))
-    }
+    return this.#each(self.ordinal, side, from, (entry) => decodeAssociation(entry, self, side))
+  }
+
+  /** All of one side as far as walking a graph needs them, in order. Reads lazily. */
+  links(ordinal: number, side: Side): Generator<Link> {
+    return this.#each(ordinal, side, undefined, (entry) => decodeLink(entry, ordinal, side))
   }
 
   /** All of one side where they stand on one page; `undefined` where they are more. */
   fewAssociations(self: AssociationEnd, side: Side): AssociationState[] | undefined {
-    return this.#few(self.ordinal, side, (entry) => decodeAssociation(entry, self, side))
+    return this.#few(self.ordinal, side, 0, (entry) => decodeAssociation(entry, self, side))
   }
 
   /** The same as far as walking a graph needs them, which may stand on some pages more. */
   fewLinks(ordinal: number, side: Side): Link[] | undefined {
-    try {
-      const page = this.#page(side, ordinal, 0)
-      if (page === undefined) return []
-      if (!page.leaf && (page.root?.degree ?? 0) > LINKS_MAX) return undefined
-      return [...this.#entriesBelow(page, side, ordinal, undefined)].map((entry) =>
-        decodeLink(entry, ordinal, side)
-      )
-    } catch (cause) {
-      throw this.#asDamage(cause, pageKey(side, ordinal, 0))
-    }
-  }
-
-  /** All of one side as far as walking a graph needs them, in order. Reads lazily. */
-  *links(ordinal: number, side: Side): Generator<Link> {
-    try {
-      const page = this.#page(side, ordinal, 0)
-      if (page === undefined) return
-      for (const entry of this.#entriesBelow(page, side, ordinal, undefined)) {
-        yield decodeLink(entry, ordinal, side)
-      }
-    } catch (cause) {
-      throw this.#asDamage(cause, pageKey(side, ordinal, 0))
-    }
+    return this.#few(ordinal, side, LINKS_MAX, (entry) => decodeLink(entry, ordinal, side))
   }
 
   /** Concepts of these ordinals, read beside this thread. */
@@ -245,7 +221,8 @@ export class TablesSnapshot {
     const pages = await this.#many(keys, (payload) => new PageReader(payload, true))
     return pages.map((page, i) => {
       const ordinal = ordinals[i] ?? 0
-      return page === undefined ? [] : fewIn(page, (entry) => decodeLink(entry, ordinal, side))
+      if (page === undefined) return []
+      return page.leaf ? decodeAll(page, (entry) => decodeLink(entry, ordinal, side)) : undefined
     })
   }
 
@@ -297,54 +274,60 @@ export class TablesSnapshot {
     }
   }
 
-  /** Entries of a page's leaves. A page is read when its turn has come. */
-  *#entriesBelow(
-    page: PageReader,
-    side: Side,
+  *#each<T>(
     ordinal: number,
+    side: Side,
     from: PageSeek | undefined,
-    depth = 0
-  ): Generator<PageEntry> {
-    if (page.leaf) {
-      for (let i = from === undefined ? 0 : firstIn(page, from); i < page.count; i++) {
-        yield page.entryAt(i)
-      }
-      return
-    }
-    const first = from === undefined ? 0 : page.childFor(from.key)
-    for (let i = first; i < page.count; i++) {
-      const number = page.childAt(i)
-      if (depth >= DEPTH_MAX) throw rowDamaged(pageKey(side, ordinal, number), TOO_DEEP)
-      const child = this.#page(side, ordinal, number)
-      if (child === undefined) continue
-      // Only the first child can hold entries before the place sought.
-      yield* this.#entriesBelow(child, side, ordinal, i === first ? from : undefined, depth + 1)
+    decode: (entry: PageEntry) => T
+  ): Generator<T> {
+    try {
+      const page = this.#page(side, ordinal, 0)
+      if (page === undefined) return
+      const child = (number: number): PageReader => this.#child(side, ordinal, number)
+      for (const entry of entriesBelow(page, child, from)) yield decode(entry)
+    } catch (cause) {
+      throw this.#asDamage(cause, pageKey(side, ordinal, 0))
     }
   }
 
-  #few<T>(ordinal: number, side: Side, decode: (entry: PageEntry) => T): T[] | undefined {
+  /** @param most How many there may be if they are more than a page. */
+  #few<T>(
+    ordinal: number,
+    side: Side,
+    most: number,
+    decode: (entry: PageEntry) => T
+  ): T[] | undefined {
     try {
       const page = this.#page(side, ordinal, 0)
-      return page === undefined ? [] : fewIn(page, decode)
+      if (page === undefined) return []
+      if (page.leaf) return decodeAll(page, decode)
+      if ((page.root?.degree ?? 0) > most) return undefined
+      return Array.from(
+        entriesBelow(page, (number) => this.#child(side, ordinal, number)),
+        decode
+      )
     } catch (cause) {
       throw this.#asDamage(cause, pageKey(side, ordinal, 0))
     }
   }
 
   #leafFor(side: Side, ordinal: number, key: PageEntry): PageReader | undefined {
-    let page = this.#page(side, ordinal, 0)
-    for (let depth = 0; page !== undefined && !page.leaf; depth++) {
-      if (depth > DEPTH_MAX) throw rowDamaged(pageKey(side, ordinal, 0), TOO_DEEP)
-      page = this.#page(side, ordinal, page.childAt(page.childFor(key)))
-    }
-    return page
+    const root = this.#page(side, ordinal, 0)
+    return root && leafBelow(root, (number) => this.#child(side, ordinal, number), key)
   }
 
-  /** `undefined` for the root of an empty tree alone: every other page is named by one above. */
+  /** `undefined` for the root of an empty tree. */
   #page(side: Side, ordinal: number, number: number): PageReader | undefined {
-    const key = pageKey(side, ordinal, number)
-    const page = this.#read(key, (payload) => new PageReader(payload, number === 0))
-    if (page === undefined && number !== 0) throw rowDamaged(key, 'it is missing')
+    return this.#read(
+      pageKey(side, ordinal, number),
+      (payload) => new PageReader(payload, number === 0)
+    )
+  }
+
+  /** One that another page names. */
+  #child(side: Side, ordinal: number, number: number): PageReader {
+    const page = number === 0 ? undefined : this.#page(side, ordinal, number)
+    if (page === undefined) throw rowDamaged(pageKey(side, ordinal, number), 'it is missing')
     return page
   }
 
@@ -394,23 +377,8 @@ const LINKS_MAX = 512
 /** Where an id begins in its key. */
 export const ID_AT = 1
 
-/** A tree of pages that all hold but two entries reaches every association there can be. */
-const DEPTH_MAX = 40
-const TOO_DEEP = 'its pages lead in a circle'
-
-/** `undefined` for a page that leads to others. */
-function fewIn<T>(page: PageReader, decode: (entry: PageEntry) => T): T[] | undefined {
-  if (!page.leaf) return undefined
+function decodeAll<T>(page: PageReader, decode: (entry: PageEntry) => T): T[] {
   const found: T[] = []
   for (let i = 0; i < page.count; i++) found.push(decode(page.entryAt(i)))
   return found
-}
-
-interface PageSeek {
-  key: PageEntry
-  inclusive: boolean
-}
-
-function firstIn(page: PageReader, { key, inclusive }: PageSeek): number {
-  return inclusive ? page.lowerBound(key) : page.upperBound(key)
 }
