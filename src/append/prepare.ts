@@ -1,7 +1,7 @@
 /** From what a caller asked for to a commit that can wait in line. */
 import { assert } from '../assert.ts'
 import { embedTexts } from '../checks/embed.ts'
-import { limitExceeded } from '../checks/values.ts'
+import { limitExceeded, type Scope } from '../checks/values.ts'
 import { checkVector } from '../checks/vector.ts'
 import { StoreError } from '../errors.ts'
 import type { Embed } from '../options.ts'
@@ -56,7 +56,8 @@ export function prepareCommit(
   }
   if (embed === undefined || context.vectors === undefined) return prepared
   const texts = checked.commands.filter(needsEmbedding)
-  return texts.length === 0 ? prepared : embedAll(context, embed, prepared, texts)
+  if (texts.length === 0) return prepared
+  return embedAll({ context, embed, values: commands, prepared }, texts)
 }
 
 /** The writer puts the caller's own in its place. */
@@ -96,29 +97,36 @@ function needsEmbedding(command: ValidCommand): command is Embeddable {
   return command.fields.content !== undefined && command.fields.vector === undefined
 }
 
+interface Embedding {
+  context: CheckContext
+  embed: Embed
+  /** The commands as the caller gave them. */
+  values: readonly Command[]
+  prepared: WaitingCommit
+}
+
 async function embedAll(
-  context: CheckContext,
-  embed: Embed,
-  prepared: WaitingCommit,
+  embedding: Embedding,
   commands: readonly Embeddable[]
 ): Promise<WaitingCommit> {
-  const texts = commands.map(({ fields }) => fields.content ?? '')
-  const vectors = await embedTexts(embed, texts, prepared.signal)
+  const { context, prepared } = embedding
+  const vectors = await vectorsOf(embedding, commands)
   const refused = new Set<ValidCommand>()
   let { bytes } = prepared
-  for (const [i, command] of commands.entries()) {
-    const number = prepared.commands.indexOf(command)
-    try {
-      const scope = { command: number, limits: context.limits }
-      command.fields.vector = checkVector(scope, vectors[i], context.vectors)
-      bytes += command.fields.vector.byteLength
-    } catch (error) {
-      // One text that the model cannot do must not stop an import of a million others.
-      if (prepared.lenient === undefined) throw error
-      if (!(error instanceof StoreError || error instanceof TypeError)) throw error
-      prepared.lenient.rejected.push({ command: prepared.lenient.numbers[number] ?? 0, error })
-      refused.add(command)
+  for (const command of commands) {
+    const vector = vectors.get(command)
+    if (vector instanceof Float32Array) {
+      command.fields.vector = vector
+      bytes += vector.byteLength
+      continue
     }
+    assert(vector !== undefined, 'each text has a vector, or an error in its place')
+    // One text that the model cannot do must not stop an import of a million others.
+    if (prepared.lenient === undefined) throw vector
+    const number = prepared.commands.indexOf(command)
+    const rejected = prepared.lenient.numbers[number] ?? 0
+    prepared.lenient.rejected.push({ command: rejected, error: vector })
+    refused.add(command)
   }
   const { commitBytes } = context.limits
   if (bytes > commitBytes) {
@@ -126,6 +134,50 @@ async function embedAll(
     throw limitExceeded(scope, 'commitBytes', bytes, commitBytes)
   }
   return refused.size === 0 ? { ...prepared, bytes } : without(refused, { ...prepared, bytes })
+}
+
+/** For each command its vector, or why it gets none. What a dry run has embedded is taken from there. */
+async function vectorsOf(
+  { context, embed, values, prepared }: Embedding,
+  commands: readonly Embeddable[]
+): Promise<Map<ValidCommand, Float32Array | Error>> {
+  const { lenient } = prepared
+  const vectors = new Map<ValidCommand, Float32Array | Error>()
+  const numbers = new Map(prepared.commands.map((command, number) => [command, number]))
+  const given = (command: Embeddable): Command | undefined =>
+    values[lenient?.numbers[numbers.get(command) ?? 0] ?? 0]
+  const unknown: Embeddable[] = []
+  for (const command of commands) {
+    const value = given(command)
+    const known = value === undefined ? undefined : lenient?.embedded.get(value)
+    if (known === undefined) unknown.push(command)
+    else vectors.set(command, known)
+  }
+  if (unknown.length === 0) return vectors
+  const texts = unknown.map(({ fields }) => fields.content ?? '')
+  const embedded = await embedTexts(embed, texts, prepared.signal)
+  for (const [i, command] of unknown.entries()) {
+    const scope = { command: numbers.get(command), limits: context.limits }
+    const vector = checked(scope, embedded[i], context.vectors)
+    vectors.set(command, vector)
+    const value = given(command)
+    // Only after a dry run does the same command come again.
+    if (lenient?.dryRun === true && value !== undefined) lenient.embedded.set(value, vector)
+  }
+  return vectors
+}
+
+function checked(
+  scope: Scope,
+  vector: unknown,
+  shape: CheckContext['vectors']
+): Float32Array | Error {
+  try {
+    return checkVector(scope, vector, shape)
+  } catch (error) {
+    if (error instanceof StoreError || error instanceof TypeError) return error
+    throw error
+  }
 }
 
 function without(refused: ReadonlySet<ValidCommand>, prepared: WaitingCommit): WaitingCommit {

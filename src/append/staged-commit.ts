@@ -4,7 +4,7 @@ import { canonicalMetadata, decodeMetadata } from '../checks/metadata.ts'
 import type { NamedId, ValidRef } from '../checks/values.ts'
 import type { CommitMeta } from '../log/frame.ts'
 import { pack } from '../storage/codec.ts'
-import type { CommandResult, Durability, Receipt } from '../types.ts'
+import type { Command, CommandResult, Durability, Receipt } from '../types.ts'
 import type { ValidCommand, ValidFields, ValidTarget } from './valid-command.ts'
 
 export type ValidExpectation =
@@ -41,7 +41,12 @@ export interface LenientOptions {
   series: { readonly number: number; readonly of: Series }
   /** Told what is left out once all is resolved; gives the headers that travel with the rest. */
   headersOf: ((rejected: Rejected[]) => Record<string, string>) | undefined
+  /** What came of the texts of commands in an earlier dry run: no text is embedded twice. */
+  embedded: EmbeddedTexts
 }
+
+/** By the command as the caller gave it: its vector, or why the one that it got is refused. */
+export type EmbeddedTexts = WeakMap<Command, Float32Array | Error>
 
 export interface Series {
   /** The number of the commit that was staged last. */

@@ -50,9 +50,9 @@ export class DryRun {
 
 const KEEP: IfExists = 'keep'
 
-/** `keep` changes nothing where the concept is in the store as well. */
+/** `keep` changes nothing where the concept is in the store as well; no model is asked for a vector. */
 function standIn(id: ConceptId): Command {
-  return { do: 'learn', id, content: 'made by an earlier line', ifExists: KEEP }
+  return { do: 'learn', id, content: 'made by an earlier line', embedding: null, ifExists: KEEP }
 }
 
 type Associate = { do: 'associate' } & NewAssociation

@@ -31,6 +31,8 @@ export interface LoopHost {
   hurried(projection: Projection): boolean
   applied(projection: Projection, batch: BatchApplied, ms: number): void
   stopped(projection: Projection, error: Error): void
+  /** It goes on where it had stopped. */
+  resumed(projection: Projection): void
 }
 
 /** Appends are counted at once, but looked at by the controller no more often than this. */
@@ -51,6 +53,8 @@ export class BatchLoop {
   #chain: Subscription | undefined
   #batch: Promise<void> = Promise.resolve()
   #error: Error | undefined
+  /** Nothing starts any more, whatever the projection recovers from. */
+  #isEnded = false
   /** When the open window ends: `NEVER` without one, `NOW` from its end to the next one. */
   #dueAt = NEVER
   /** How far the last batch might have gone. Behind it, events wait that no batch had room for. */
@@ -76,9 +80,9 @@ export class BatchLoop {
   start(): void {
     assert(this.#chain === undefined, 'a loop starts once')
     if (this.#error !== undefined) return
-    this.sample()
-    this.#chain = this.#batches().subscribe()
-    this.nudge()
+    this.#follow()
+    // It may be further behind than it seemed to be.
+    void this.projection.checked?.then(() => this.nudge())
   }
 
   /** Sync and cheap: called for every frame. */
@@ -111,19 +115,45 @@ export class BatchLoop {
     this.controller.sample({ now, depth, capacity, appended, processed, batchMs, lagMs })
   }
 
-  /** Nothing is skipped and nothing retried: it stays where it is until it is replaced. */
+  /** Nothing is skipped: it stays where it is until it has recovered, or is replaced. */
   fail(error: Error): void {
     // What goes wrong in a batch that still ran then follows from the first error.
     if (this.#error !== undefined) return
     this.#error = error
     this.#chain?.unsubscribe()
     this.#host.stopped(this.projection, error)
+    const recovered = this.projection.recovered?.(error)
+    if (recovered !== undefined) void this.#resumeAfter(recovered)
   }
 
   /** Resolves when the running batch has ended. Starts no other. */
   async stop(): Promise<void> {
+    this.#isEnded = true
     this.#chain?.unsubscribe()
     await this.#batch
+  }
+
+  #follow(): void {
+    this.sample()
+    this.#chain = this.#batches().subscribe()
+    this.nudge()
+  }
+
+  /** Until then it counts as stopped. Never rejects: a projection that fails to recover stays so. */
+  async #resumeAfter(recovered: Promise<boolean>): Promise<void> {
+    try {
+      if (!(await recovered)) return
+    } catch (error) {
+      this.#error = error instanceof Error ? error : new Error(String(error))
+      return
+    }
+    // The batch that was running when it failed.
+    await this.#batch
+    if (this.#isEnded) return
+    this.#error = undefined
+    this.#dueAt = NEVER
+    this.#host.resumed(this.projection)
+    this.#follow()
   }
 
   #batches(): Observable<void> {

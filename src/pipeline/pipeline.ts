@@ -79,7 +79,8 @@ export class Pipeline {
       capacity: ({ name }) => (name === primary ? this.#queue.capacity : options.queueEventsMax),
       hurried: (projection) => this.#hurried(projection),
       applied: (projection, batch, ms) => this.#applied(projection, batch, ms),
-      stopped: (projection, error) => this.#stopped(projection, error)
+      stopped: (projection, error) => this.#stopped(projection, error),
+      resumed: (projection) => this.#resumed(projection)
     }
     for (const projection of setup.projections) this.add(projection)
     assert(this.#loops.has(primary), `the pipeline has its primary projection '${primary}'`)
@@ -128,6 +129,7 @@ export class Pipeline {
   async caughtUp(position: number, signal?: AbortSignal, names?: readonly string[]): Promise<void> {
     if (this.#phase === 'stopped') throw storeClosed('caughtUp')
     const waitsFor: WaitsFor = (one) => names?.includes(one.name) ?? one.isAside !== true
+    await this.#checked(waitsFor)
     for (const loop of this.#loops.values()) {
       const stopped = waitsFor(loop.projection) ? this.#stopError(loop) : undefined
       if (stopped !== undefined && loop.projection.position < position) throw stopped
@@ -136,6 +138,13 @@ export class Pipeline {
     const wait = this.#catchUp.wait(position, waitsFor, signal)
     for (const loop of this.#loops.values()) loop.nudge()
     await wait
+  }
+
+  /** Before that, a position says too much where files are damaged. */
+  async #checked(waitsFor: WaitsFor): Promise<void> {
+    const projections = Array.from(this.#loops.values(), ({ projection }) => projection)
+    await Promise.all(projections.filter(waitsFor).map(async ({ checked }) => checked))
+    if (this.#phase === 'stopped') throw storeClosed('caughtUp')
   }
 
   /** A projection that comes later, such as the vectors of a store that had none. */
@@ -306,6 +315,12 @@ export class Pipeline {
     // Whoever is told may begin a rebuild, which waiters then wait for.
     this.#setup.onStopped?.(name, error)
     if (!this.#rebuilding.has(name)) this.#rejectWaiters(projection, error)
+    this.#health.checkNow()
+  }
+
+  #resumed({ name: projection, position }: Projection): void {
+    const { hub } = this.#setup
+    if (hub.active) hub.emit({ type: 'projection-resumed', time: Date.now(), projection, position })
     this.#health.checkNow()
   }
 

@@ -135,8 +135,10 @@ function ranksBefore(a: Rank, b: Rank): boolean {
   return a.revision < b.revision
 }
 
-export function toMatch(hit: Hit, withConcept: boolean): Match {
-  const { state, score, similarity, distance } = hit
+export function toMatch(hit: Hit, metric: VectorMetric, withConcept: boolean): Match {
+  const { state, score, similarity } = hit
+  // The index ranks by the inner product itself, which says more than its distance from 1.
+  const distance = metric === 'ip' ? 1 - similarity : hit.distance
   return {
     id: state.id,
     ...(state.key === undefined ? {} : { key: state.key }),

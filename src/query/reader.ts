@@ -414,13 +414,13 @@ export abstract class PinnedReader implements Reader {
 
   async #toMatches(
     pinned: Pinned,
-    { hits }: Found,
+    { hits, metric }: Found,
     { include, expand, signal }: SearchRequest
   ): Promise<Match[]> {
     const pace = new ReadPace(signal, 'search')
     const matches: Match[] = []
     for (const hit of hits) {
-      matches.push(toMatch(hit, include.concept || include.vector))
+      matches.push(toMatch(hit, metric, include.concept || include.vector))
       if (pace.step()) await pace.rest()
     }
     const states = hits.map(({ state }) => state)

@@ -105,5 +105,13 @@ function nearness(metric: VectorMetric, similarity: number): number {
 }
 
 export function similarityOf(metric: VectorMetric, distance: number): number {
-  return metric === 'l2sq' ? 1 / (1 + distance) : 1 - distance
+  switch (metric) {
+    case 'cosine':
+      return 1 - distance
+    case 'ip':
+      // Not `-distance`: nothing at all in common is 0, not −0.
+      return 0 - distance
+    case 'l2sq':
+      return 1 / (1 + distance)
+  }
 }

@@ -30,7 +30,7 @@ export function checkQuery(query: SearchQuery, context: QueryContext): Asked | P
   if (query instanceof Float32Array || Array.isArray(query)) {
     return { vector: checkQueryVector(query, shape, limits) }
   }
-  if (typeof query !== 'object' || query === null) {
+  if (typeof query !== 'object' || query === null || ArrayBuffer.isView(query)) {
     throw new TypeError(`'query' must be a vector, a text or an object, received ${show(query)}`)
   }
   // Neither a text nor a list, as was seen above.

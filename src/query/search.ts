@@ -3,6 +3,7 @@
  * climbed until the answer is complete, so that `k` matches come back whenever `k` exist.
  */
 import type { VectorShape } from '../checks/vector.ts'
+import type { VectorMetric } from '../options.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { Candidates } from '../projections/vectors/nearest.ts'
 import type { SearchStrategy } from '../telemetry/types.ts'
@@ -45,6 +46,7 @@ export interface SearchSetup {
 
 export interface Found {
   hits: readonly Hit[]
+  metric: VectorMetric
   strategy: SearchStrategy
   /** Candidates that the graph was last asked for, if it was. */
   fetched: number | undefined
@@ -89,7 +91,8 @@ class Search {
 
   async run(): Promise<Found> {
     const strategy = await this.#climb()
-    return { hits: this.#hits.best, strategy, fetched: this.#fetched }
+    const { metric } = this.#setup.shape
+    return { hits: this.#hits.best, metric, strategy, fetched: this.#fetched }
   }
 
   async #climb(): Promise<SearchStrategy> {

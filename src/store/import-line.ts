@@ -3,6 +3,7 @@ import { checkCommitOptions } from '../append/commit-options.ts'
 import { prepareCommit } from '../append/prepare.ts'
 import type {
   CommitOutcome,
+  EmbeddedTexts,
   LenientOptions,
   Rejected,
   Series,
@@ -30,6 +31,8 @@ export class ImportLine {
   readonly #engine: Engine
   readonly #assertWritable: () => void
   readonly #series: Series = { staged: 0 }
+  /** A strict import tries a batch before it commits it. Held no longer than its commands. */
+  readonly #embedded: EmbeddedTexts = new WeakMap()
   #headers = new Map<number, Record<string, string>>()
   #given = 0
   #entered: Promise<unknown> = Promise.resolve()
@@ -141,7 +144,8 @@ export class ImportLine {
       idempotencyKey
     }
     const series = { number, of: this.#series }
-    const lenient: LenientOptions = { createMissing, dryRun, series, headersOf }
+    const embedded = this.#embedded
+    const lenient: LenientOptions = { createMissing, dryRun, series, headersOf, embedded }
     const context = { limits, vectors: parts.declaration }
     return prepareCommit(context, embed, commands, valid, lenient)
   }

@@ -108,7 +108,7 @@ describe('a value that cannot be shown by String is refused like any other', () 
     await expect(store.get({ key: 'a' }, { signal: wrong })).rejects.toThrow(TypeError)
   })
 
-  test.each([[Symbol('s')], [1], [null], [undefined], [() => 1]])(
+  test.each([[Symbol('s')], [1], [null], [undefined], [() => 1], [new Float64Array(2)]])(
     'as a query: %s',
     async (query) => {
       const asked = store.search(query as unknown as SearchQuery)

@@ -22,6 +22,20 @@ describe('the score of a match', () => {
     expect(matches.every(({ score, similarity }) => score === similarity)).toBe(true)
   })
 
+  test('is the inner product to the last bit, however small it is', async () => {
+    await using temporary = await openTemporaryStore({ vectors: { dimensions: 1, metric: 'ip' } })
+    const sizes = [2 ** -100, 2 ** -98, 0, 2 ** -101, -(2 ** -100), 2 ** -99]
+    await temporary.store.commit(
+      sizes.map((size) => ({ do: 'learn', content: `${size}`, embedding: [size] }))
+    )
+
+    const matches = await temporary.store.search([2 ** -20], { exact: true })
+
+    const products = sizes.map((size) => size * 2 ** -20).sort((a, b) => b - a)
+    expect(matches.map(({ similarity }) => similarity)).toEqual(products)
+    expect(matches.map(({ distance }) => distance)).toEqual(products.map((one) => 1 - one))
+  })
+
   test.each([
     { weights: { similarity: 1 }, scores: { east: 1, north: 0.5, west: 0 } },
     { weights: { strength: 2 }, scores: { west: 1, north: 0.5, east: 0.25 } },

@@ -1,6 +1,7 @@
 import { type Command, open, type Store } from 'sutra-storage'
 import { expect, test } from 'vitest'
 import { until } from '../projections/vectors-fixture.ts'
+import { run } from '../support/child.ts'
 import { Random } from '../support/random.ts'
 import { temporaryPath } from '../support/temp.ts'
 import { Clusters } from './clusters.ts'
@@ -43,6 +44,16 @@ test('whoever waits for the vectors is told that the store is closed', async () 
 
   expect(await outcome).toMatchObject({ code: 'STORE_CLOSED' })
   expect(stops).toEqual([])
+})
+
+test('closing or waiting while segments are merged ends, though nothing else keeps the process alive', async () => {
+  const { code, lines, stderr } = await run('vectors/merge-closer.mjs', [
+    await temporaryPath(),
+    '6'
+  ])
+
+  expect(lines.at(-1), stderr).toEqual({ done: true })
+  expect(code).toBe(0)
 })
 
 async function fill(store: Store, random: Random): Promise<Map<string, Float32Array>> {

@@ -20,6 +20,8 @@ export interface VectorsStart {
   segmentRows?: number
   /** Of this process, unless given. */
   pool?: VectorPool
+  /** Rest after a build that failed for the first time; by default a second. */
+  retryMs?: number
   /** Whether the files there may be used; else it begins without any. */
   isTrusted: boolean
   onTelemetry(event: NewTelemetryEvent): void

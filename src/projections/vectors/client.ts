@@ -18,6 +18,7 @@ import { CancelFlag } from './pace.ts'
 import { VectorPool } from './pool.ts'
 import { ProgressSignal } from './progress.ts'
 import type { FilesChecked } from './protocol.ts'
+import { Recovery } from './recovery.ts'
 import { WriterRoom } from './writer-room.ts'
 
 export type { VectorChoice, VectorSearch, VectorsPin, VectorsStart } from './client-types.ts'
@@ -50,6 +51,7 @@ export class VectorsClient implements Projection {
   #isDamageTold = false
   /** Graphs of the files are compared with their checksums before they are mapped. */
   #ready: Promise<void>
+  readonly #recovery: Recovery
 
   private constructor(options: VectorsStart, opened: Awaited<ReturnType<typeof openIndex>>) {
     const { pool, state, saver, checked } = opened
@@ -57,7 +59,6 @@ export class VectorsClient implements Projection {
     this.#pool = pool
     this.#state = state
     this.#saver = saver
-    this.#position = saver.position
     this.#ready = checked
     const { directory, storeId, declaration, readOnly } = options
     const { space, dimensions } = declaration
@@ -80,6 +81,7 @@ export class VectorsClient implements Projection {
       shape: options.declaration,
       readOnly: options.readOnly,
       ready: checked,
+      retryMs: options.retryMs,
       emit: (event) => options.onTelemetry(event),
       onProgress: () => this.#progress.notify(),
       onDamaged: (error) => {
@@ -88,11 +90,23 @@ export class VectorsClient implements Projection {
         this.#onDamaged()
       }
     })
-    this.#room = new WriterRoom(dimensions, this.#builder, this.#progress, this.#cancel)
+    const work = { builder: this.#builder, progress: this.#progress, cancel: this.#cancel }
+    this.#room = new WriterRoom({ ...work, dimensions, position: () => this.#position })
+    this.#recovery = new Recovery({
+      ...work,
+      retryMs: options.retryMs,
+      read: async () => this.#readLog(),
+      emit: (event) => options.onTelemetry(event)
+    })
+    const { position } = saver
+    const isPromised = readOnly || this.#builder.isPromised(position)
+    this.#position = isPromised ? position : 0
+    if (readOnly) return
     // A graph that is gone, or was not written when the store closed, is made without a new vector.
-    if (!options.readOnly) {
-      this.#ready = checked.then(() => this.#builder.buildUpTo(this.#saver.position))
-    }
+    this.#ready = checked.then(() => {
+      if (!this.#builder.isDone(position)) this.#position = 0
+      this.#builder.buildUpTo(position)
+    })
   }
 
   /**
@@ -114,6 +128,11 @@ export class VectorsClient implements Projection {
   /** Every vector up to here is in a graph, but for a few that are compared one by one. */
   get position(): number {
     return this.#position
+  }
+
+  /** Then it is known whether the graphs that the files promise are there. */
+  get checked(): Promise<void> {
+    return this.#ready
   }
 
   /** Checkpoint of the files. */
@@ -139,7 +158,8 @@ export class VectorsClient implements Projection {
       position: this.#position,
       savedPosition: this.savedPosition,
       readers: this.#pool.readers,
-      workerRestarts: this.#pool.restarts
+      workerRestarts: this.#pool.restarts,
+      ...this.#recovery.stats()
     }
   }
 
@@ -151,6 +171,11 @@ export class VectorsClient implements Projection {
   /** Resolves when writers of vectors need not wait; `undefined` when they need not now. */
   room(signal?: AbortSignal): Promise<void> | undefined {
     return this.#room.wait(signal)
+  }
+
+  /** Threads that died may live the next time. What is damaged, or in no way to be read, stays so. */
+  recovered(error: Error): Promise<boolean> | undefined {
+    return this.#recovery.after(error)
   }
 
   /** Brings the graphs up to a position, or some of the way. */
@@ -266,6 +291,7 @@ export class VectorsClient implements Projection {
     this.#cancel.raise()
     // Whoever waits for a batch hears of it; what the builder does ends by itself.
     void this.#builder.stop()
+    this.#recovery.stop()
     this.#progress.notify()
   }
 
@@ -322,6 +348,16 @@ export class VectorsClient implements Projection {
       } finally {
         keeper.release(set)
       }
+    })
+  }
+
+  async #readLog(): Promise<void> {
+    const { head } = this.#options
+    await this.#use(async () => {
+      await this.#ready
+      await this.#feed.upTo(head(), () => {
+        if (this.#cancel.raised) throw storeClosed('project')
+      })
     })
   }
 

@@ -21,14 +21,15 @@ export class Query {
 
   /**
    * @param norm Inverse norm of the row if it is known, `NaN` if it is not.
-   * @returns cosine: 1 − cos; ip: 1 − dot product; l2sq: sum of squared differences.
+   * @returns cosine: 1 − cos; ip: −dot product, as 1 − a tiny one would be 1; l2sq: sum of squared
+   *   differences.
    */
   distance(rows: Float32Array, offset: number, norm: number): number {
     switch (this.#metric) {
       case 'l2sq':
         return squaredDistance(this.#wide, rows, offset)
       case 'ip':
-        return 1 - dot(this.#wide, rows, offset)
+        return -dot(this.#wide, rows, offset)
       case 'cosine': {
         const known = Number.isNaN(norm) ? inverseNorm(rows, offset, this.#wide.length) : norm
         return 1 - dot(this.#wide, rows, offset) * this.#inverseNorm * known

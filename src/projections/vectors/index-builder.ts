@@ -1,9 +1,11 @@
+import { InvariantError } from '../../assert.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import { IndexMerger, type Liveness } from './index-merger.ts'
 import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
 import { CancelFlag } from './pace.ts'
 import type { VectorPool } from './pool.ts'
+import { Retry, type Trouble } from './retry.ts'
 import { graphBytes, nextNumber, type Segment } from './segment.ts'
 import type { GraphShape } from './vector-index.ts'
 
@@ -31,6 +33,8 @@ export interface BuilderSetup {
   readOnly: boolean
   /** Ends when the graphs of the files were checked. */
   ready: Promise<void>
+  /** After a build that failed for the first time; by default a second. */
+  retryMs: number | undefined
   emit(event: NewTelemetryEvent): void
   /** Something was built, or will not be. */
   onProgress(): void
@@ -48,7 +52,8 @@ export class IndexBuilder {
   #isAskedAgain = false
   #timer: NodeJS.Timeout | undefined
   #limit = 0
-  #error: Error | undefined
+  #broken: Error | undefined
+  readonly #retry: Retry
   #nextSaveAt = 0
   #retryAt = 0
   #bytesPerMs = 100_000
@@ -59,6 +64,7 @@ export class IndexBuilder {
     const rows = Math.floor(LEFT_NUMBERS / setup.shape.dimensions)
     this.#left = Math.min(LEFT_ROWS.max, Math.max(LEFT_ROWS.min, rows))
     const { pool, state, saver, shape } = setup
+    this.#retry = new Retry(() => this.kick(), setup.retryMs)
     this.#merger = new IndexMerger({
       pool,
       state,
@@ -67,13 +73,34 @@ export class IndexBuilder {
       cancel: this.#cancel,
       emit: (event) => setup.emit(event),
       saveGraph: async (segment) => this.#saveGraph(segment),
+      isNeeded: () => this.#isNeeded(),
       limit: () => this.#limit
     })
   }
 
-  /** Why it stopped: nothing is built any more. */
+  /** Why nothing is built: for now, as `trouble` tells, or for good. */
   get error(): Error | undefined {
-    return this.#error
+    return this.#broken ?? this.#retry.trouble?.error
+  }
+
+  /** Why nothing is built at present, and when it will be tried again. */
+  get trouble(): Trouble | undefined {
+    return this.#broken === undefined ? this.#retry.trouble : undefined
+  }
+
+  /** The files are not what was written: another index takes the place of this one. */
+  get isDamaged(): boolean {
+    return this.#broken !== undefined && isDamage(this.#broken)
+  }
+
+  /** Stands for now, where it is asked later whether building has failed since. */
+  get attempt(): number {
+    return this.#retry.attempt
+  }
+
+  /** Whether it is in vain to wait for what is built, for somebody who began to at an attempt. */
+  hasFailedSince(attempt: number): boolean {
+    return this.#broken !== undefined || this.#retry.hasFailedSince(attempt)
   }
 
   /** Rows that are in no graph. */
@@ -97,6 +124,11 @@ export class IndexBuilder {
     return this.#nextToBuild(position) === undefined
   }
 
+  /** The same by what the files promise, before they were looked at. */
+  isPromised(position: number): boolean {
+    return this.#nextToBuild(position, ({ saved }) => saved?.graph?.rows ?? 0) === undefined
+  }
+
   /** Builds up to a position, in the background. */
   buildUpTo(position: number): void {
     this.#limit = Math.max(this.#limit, position)
@@ -105,10 +137,11 @@ export class IndexBuilder {
 
   /** Looks whether there is something to do. */
   kick(): void {
-    if (this.#cancel.raised || this.#error !== undefined) return
+    if (this.#cancel.raised || this.#broken !== undefined) return
     if (this.#running !== undefined) {
       // It may have looked for the last time already.
       this.#isAskedAgain = true
+      if (this.#isNeeded()) this.#merger.wake()
       return
     }
     this.#running = this.#run().finally(() => {
@@ -123,7 +156,11 @@ export class IndexBuilder {
   async stop(): Promise<void> {
     this.#cancel.raise()
     clearTimeout(this.#timer)
+    this.#retry.stop()
+    this.#merger.wake()
     await this.#running
+    // What was running may have failed just now.
+    this.#retry.stop()
     this.#merger.stop()
   }
 
@@ -145,7 +182,7 @@ export class IndexBuilder {
       await this.#setup.ready
       while (!this.#cancel.raised && (await this.#step())) this.#setup.onProgress()
     } catch (error) {
-      this.#error = error instanceof Error ? error : new Error(String(error))
+      this.#broken = toError(error)
       this.#setup.onDamaged(error)
     }
     this.#reportBuilt()
@@ -164,8 +201,8 @@ export class IndexBuilder {
       return this.#trySaving(async () => this.#saveAll([grown]))
     }
     const next = this.#nextToBuild(this.#limit)
-    if (next !== undefined) {
-      await this.#build(next.segment, next.rows)
+    if (next !== undefined && !this.#retry.isResting) {
+      await this.#tryBuilding(next.segment, next.rows)
       return true
     }
     const changed = state.segments.filter(({ built, graph }) => built > (graph?.rows ?? 0))
@@ -176,20 +213,50 @@ export class IndexBuilder {
       return this.#trySaving(async () => this.#saveAll(changed))
     }
     if (changed.length > 0) this.#kickLater()
-    return this.#merge()
+    return next === undefined && this.#merge()
+  }
+
+  #isNeeded(): boolean {
+    return this.#nextToBuild(this.#limit) !== undefined
   }
 
   /** The first segment of which enough rows are in no graph. */
-  #nextToBuild(position: number): { segment: Segment; rows: number } | undefined {
+  #nextToBuild(
+    position: number,
+    builtOf: (segment: Segment) => number = ({ built }) => built
+  ): { segment: Segment; rows: number } | undefined {
     const { state } = this.#setup
     const allowed = state.rowsUpTo(Math.min(position, state.ingested))
     for (const [at, segment] of state.segments.entries()) {
       const rows = allowed[at] ?? 0
-      const isRest = segment.isFull && rows === segment.rows && rows > segment.built
-      const isEnough = rows - segment.built >= this.#left || (isRest && segment.rows >= this.#left)
+      const built = builtOf(segment)
+      const isRest = segment.isFull && rows === segment.rows && rows > built
+      const isEnough = rows - built >= this.#left || (isRest && segment.rows >= this.#left)
       if (isEnough) return { segment, rows }
     }
     return undefined
+  }
+
+  /**
+   * Searches compare what is not built, so threads that die over it cost no answer: it is told, and
+   * tried again after a rest, in which what memory holds is still written to the files.
+   */
+  async #tryBuilding(segment: Segment, upTo: number): Promise<void> {
+    try {
+      await this.#build(segment, upTo)
+      this.#retry.succeeded()
+    } catch (error) {
+      if (isDamage(error) || error instanceof InvariantError) throw error
+      const { failures, retryMs } = this.#retry.failed(toError(error))
+      const { message: reason } = toError(error)
+      this.#setup.emit({
+        type: 'index-build-failed',
+        time: Date.now(),
+        reason,
+        failures,
+        retryMs
+      })
+    }
   }
 
   async #build(segment: Segment, upTo: number): Promise<void> {
@@ -266,7 +333,7 @@ export class IndexBuilder {
       return true
     } catch (error) {
       if (isDamage(error)) throw error
-      const reason = error instanceof Error ? error.message : String(error)
+      const { message: reason } = toError(error)
       this.#setup.emit({ type: 'index-save-failed', time: Date.now(), reason })
       this.#retryAt = performance.now() + RETRY_AFTER_MS
       this.#nextSaveAt = this.#retryAt
@@ -302,6 +369,10 @@ function isGrown({ built, graph, rows, isFull }: Segment): boolean {
 function isWorthSaving({ built, graph }: Segment): boolean {
   const before = graph?.rows ?? 0
   return built - before > before * WORTH_SAVING
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
 }
 
 function isDamage(error: unknown): boolean {

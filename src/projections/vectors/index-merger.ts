@@ -19,6 +19,7 @@ const SMALL_MAX = 4
 const STEP_ROWS = 1_000
 /** A merge rests as long as it worked: nobody waits for it. */
 const REST = 1
+const REST_MAX_MS = 200
 
 /** What the index cannot know by itself: which of its vectors are still of use. */
 export interface Liveness {
@@ -36,6 +37,8 @@ export interface MergerSetup {
   cancel: CancelFlag
   emit(event: NewTelemetryEvent): void
   saveGraph(segment: Segment): Promise<void>
+  /** Whether there is something else to do, that somebody may wait for. */
+  isNeeded(): boolean
   /** Up to which position the index may be saved. */
   limit(): number
 }
@@ -56,6 +59,7 @@ export class IndexMerger {
   readonly #setup: MergerSetup
   #liveness: Liveness | undefined
   #merge: Merge | undefined
+  #resting = new AbortController()
   /** Rows there were when the dead were counted and found to be few. */
   #censusAt = 0
 
@@ -72,9 +76,24 @@ export class IndexMerger {
     const started = performance.now()
     const worked = this.#merge === undefined ? await this.#begin() : await this.#goOn(this.#merge)
     const ms = (performance.now() - started) * REST
-    if (worked && !this.#setup.cancel.raised)
-      await sleep(Math.min(ms, 200), undefined, { ref: false })
+    if (worked) await this.#rest(Math.min(ms, REST_MAX_MS))
     return worked
+  }
+
+  /** Ends a rest: somebody waits for it to end, and perhaps nothing else keeps the process alive. */
+  wake(): void {
+    this.#resting.abort()
+  }
+
+  async #rest(ms: number): Promise<void> {
+    if (this.#setup.cancel.raised || this.#setup.isNeeded()) return
+    this.#resting = new AbortController()
+    const { signal } = this.#resting
+    try {
+      await sleep(ms, undefined, { ref: false, signal })
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
   }
 
   /** Lets go of what was not finished; the next open sweeps its files. */

@@ -98,6 +98,19 @@ export async function readManifest(
   return manifest
 }
 
+/** The checkpoint of the index in a directory; 0 if it is another store's, or cannot be read. */
+export async function promisedByManifest(directory: string, storeId: Buffer): Promise<number> {
+  const [json = '', sum] = ((await readIfPresent(join(directory, MANIFEST_FILE))) ?? '').split('\n')
+  if (sum !== checksum(json)) return 0
+  try {
+    const manifest = parse(json)
+    return manifest.storeId === storeId.toString('hex') ? manifest.position : 0
+  } catch (error) {
+    if (!(error instanceof IndexDamage)) throw error
+    return 0
+  }
+}
+
 function parse(json: string): Manifest {
   let value: unknown
   try {

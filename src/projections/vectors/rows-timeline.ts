@@ -32,8 +32,12 @@ export class RowsTimeline {
     return this.#rows[indexOf(this.#positions, position)] ?? 0
   }
 
-  /** A position whose vectors are all among the first rows, the last one if there are no more. */
+  /**
+   * A position whose vectors are all among the first rows, the last one if there are no more; 0 for
+   * fewer than there were at the beginning, of which it is not known where they came from.
+   */
   positionAt(rows: number): number {
+    if (rows < (this.#rows[0] ?? 0)) return 0
     const at = indexOf(this.#rows, rows)
     if (at === this.#rows.length - 1) return this.#position
     return this.#positions[at] ?? 0

@@ -1,4 +1,4 @@
-import { aborted } from '../../errors.ts'
+import { aborted, StoreError } from '../../errors.ts'
 import type { IndexBuilder } from './index-builder.ts'
 import type { CancelFlag } from './pace.ts'
 import type { ProgressSignal } from './progress.ts'
@@ -9,33 +9,41 @@ const PENDING_ROWS_MIN = 1_000
 /** A little below, so that not every batch wakes everybody for one commit. */
 const LOW_WATER = 0.95
 
-/** Lets writers of vectors wait while too many of them are in no graph: searches compare those. */
+export interface RoomSetup {
+  dimensions: number
+  builder: IndexBuilder
+  progress: ProgressSignal
+  cancel: CancelFlag
+  /** How far the projection has come. */
+  position(): number
+}
+
+/**
+ * Lets writers of vectors wait while too many of them are in no graph: searches compare those. Where
+ * building fails they wait for the next attempt; if that fails too, they are refused.
+ */
 export class WriterRoom {
   readonly max: number
-  readonly #builder: IndexBuilder
-  readonly #progress: ProgressSignal
-  readonly #cancel: CancelFlag
+  readonly #setup: RoomSetup
 
-  constructor(
-    dimensions: number,
-    builder: IndexBuilder,
-    progress: ProgressSignal,
-    cancel: CancelFlag
-  ) {
-    this.max = Math.max(PENDING_ROWS_MIN, Math.floor(PENDING_BYTES / (4 * dimensions)))
-    this.#builder = builder
-    this.#progress = progress
-    this.#cancel = cancel
+  constructor(setup: RoomSetup) {
+    this.#setup = setup
+    this.max = Math.max(PENDING_ROWS_MIN, Math.floor(PENDING_BYTES / (4 * setup.dimensions)))
   }
 
-  /** `undefined`: there is room. */
+  /**
+   * `undefined`: there is room.
+   *
+   * @throws StoreError `PROJECTION_STOPPED`, `ABORTED`
+   */
   wait(signal?: AbortSignal): Promise<void> | undefined {
     return this.#has(this.max) ? undefined : this.#wait(signal)
   }
 
-  /** Where nothing is built any more, waiting would never end. */
+  /** An index that is being made anew reads from the log what it lacks: it takes any number. */
   #has(max: number): boolean {
-    return this.#builder.pending <= max || this.#builder.error !== undefined
+    const { builder } = this.#setup
+    return builder.pending <= max || builder.isDamaged
   }
 
   async #wait(signal: AbortSignal | undefined): Promise<void> {
@@ -44,15 +52,29 @@ export class WriterRoom {
       onAbort = resolve
     })
     signal?.addEventListener('abort', onAbort, { once: true })
+    const { builder, progress, cancel } = this.#setup
+    const { attempt } = builder
     try {
       while (!this.#has(this.max * LOW_WATER)) {
         if (signal?.aborted === true) throw aborted(signal, 'commit')
         // Closed with its store, which refuses the commit, or made anew, which takes it.
-        if (this.#cancel.raised) return
-        await Promise.race([this.#progress.next, abortion])
+        if (cancel.raised) return
+        if (builder.hasFailedSince(attempt)) throw this.#stopped()
+        await Promise.race([progress.next, abortion])
       }
     } finally {
       signal?.removeEventListener('abort', onAbort)
     }
+  }
+
+  /** Without this bound, vectors would fill the memory for as long as nothing can be built. */
+  #stopped(): StoreError<'PROJECTION_STOPPED'> {
+    const { builder } = this.#setup
+    const cause = builder.error
+    const position = this.#setup.position()
+    const many = `${builder.pending} vectors wait for the index, at most ${this.max} may`
+    const message = `Projection 'vectors' stopped at position ${position}, and ${many}: ${cause?.message}`
+    const details = { projection: 'vectors', position }
+    return new StoreError('PROJECTION_STOPPED', message, details, { cause })
   }
 }
