@@ -114,7 +114,7 @@ async function listen(engine: Engine, store: Store): Promise<void> {
  * is lost, makes tables and vectors anew and leaves the damaged files aside. A whole log is not
  * touched. Resolves when the store can be opened again.
  *
- * @throws StoreError `STORE_NOT_FOUND`, `STORE_LOCKED`, `FORMAT_UNSUPPORTED`, `ABORTED`.
+ * @throws StoreError `STORE_NOT_FOUND`, `STORE_LOCKED`, `FORMAT_UNSUPPORTED`, `IO_FAILED`, `ABORTED`.
  */
 export async function repair(
   directory: string,
@@ -122,7 +122,9 @@ export async function repair(
 ): Promise<RepairReport> {
   checkOptions(options, ['dryRun', 'onProgress'])
   const { repairLog } = await import('./store/repair.ts')
-  const report = await repairLog(resolve(directory), options)
+  const report = await repairLog(resolve(directory), options).catch((error: unknown) => {
+    throw ioFailed(error, 'repair')
+  })
   if (!report.changed) return report
   const store = await open(directory, { createIfMissing: false })
   try {

@@ -8,20 +8,44 @@
  * A slot of 64 bytes, little endian: magic `SUTH`, format u32, sequence u64, position u64,
  * checksum of the frame that ends there u32, store id 16 bytes, zeros, CRC-32 of what is before.
  */
-import { closeSync, fsync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fsync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
+import { isMissing } from '../storage/files.ts'
 
 const SLOT_BYTES = 64
 const SLOT_AT = [0, 512] as const
 const MAGIC = 0x48545553
 const HEAD_FORMAT = 1
 const CRC_AT = 60
+const STORE_ID = [28, 44] as const
 
 export interface Watermark {
   position: number
   /** Checksum of the frame whose last event has that position; 0 for an empty log. */
   checksum: number
+}
+
+/** Whose HEAD it is, by the newest whole slot; `undefined` if none is whole or there is no file. */
+export function storeIdOfHead(path: string): Buffer | undefined {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+  const slots = SLOT_AT.map((at) => bytes.subarray(at, at + SLOT_BYTES)).filter(isWhole)
+  const sequenceOf = (slot: Buffer): bigint => slot.readBigUInt64LE(8)
+  const [first, second] = slots
+  const newest = first && second && sequenceOf(second) > sequenceOf(first) ? second : first
+  return newest?.subarray(...STORE_ID)
+}
+
+function isWhole(slot: Buffer): boolean {
+  if (slot.length !== SLOT_BYTES) return false
+  if (slot.readUInt32LE(0) !== MAGIC || slot.readUInt32LE(4) !== HEAD_FORMAT) return false
+  return slot.readUInt32LE(CRC_AT) === crc32(slot.subarray(0, CRC_AT))
 }
 
 export class HeadFile {
@@ -79,9 +103,7 @@ export class HeadFile {
     for (const at of SLOT_AT) {
       const slot = Buffer.alloc(SLOT_BYTES)
       if (readSync(this.#descriptor, slot, 0, SLOT_BYTES, at) !== SLOT_BYTES) continue
-      if (slot.readUInt32LE(0) !== MAGIC || slot.readUInt32LE(4) !== HEAD_FORMAT) continue
-      if (slot.readUInt32LE(CRC_AT) !== crc32(slot.subarray(0, CRC_AT))) continue
-      if (!slot.subarray(28, 44).equals(this.#storeId)) continue
+      if (!isWhole(slot) || !slot.subarray(...STORE_ID).equals(this.#storeId)) continue
       const sequence = slot.readBigUInt64LE(8)
       if (newest !== undefined && sequence <= this.#sequence) continue
       this.#sequence = sequence

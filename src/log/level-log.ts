@@ -354,8 +354,19 @@ async function openLevel(directory: string): Promise<Level> {
   try {
     return await Level.open(join(directory, LOG_DIRECTORY), LOG_TUNING)
   } catch (cause) {
+    // A disk that is full says nothing about the log, and a repair would be the wrong advice.
+    if (isRefusal(cause)) throw cause
     throw damaged(LOG_DIRECTORY, 'LevelDB cannot open it', cause)
   }
+}
+
+/** LevelDB passes on what the C library says, and nothing else that tells a full disk from damage. */
+const REFUSALS =
+  /No space left|quota exceeded|Input\/output error|Permission denied|Read-only file|Too many open/
+
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return REFUSALS.test(error.message) || isRefusal(error.cause)
 }
 
 function damaged(file: string, reason: string, cause?: unknown): StoreError<'STORE_DAMAGED'> {

@@ -9,6 +9,7 @@ import { basename, join } from 'node:path'
 import { throwIfAborted } from '../errors.ts'
 import { checkTableFile, tableFiles } from '../storage/database-files.ts'
 import { namesIn } from '../storage/files.ts'
+import { liveTableFiles } from '../storage/level-manifest.ts'
 import { type TableEntry, TableFile } from '../storage/table-file.ts'
 import { entriesOf } from '../storage/write-ahead-file.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
@@ -82,6 +83,7 @@ export async function survey(log: string, options: SalvageOptions): Promise<Surv
       newest.set(first, frameOf(entry, storeId) ?? { sequence: entry.sequence, deleted: true })
     }
   }
+  files.push(...(await missingFiles(log, paths)))
   const frames = chainOf([...newest.values()].filter(isFrame))
   return { storeId, frames, lost: lostBetween(frames, options.promised, files), files }
 }
@@ -111,6 +113,16 @@ interface Deleted {
 
 function isFrame(found: SalvagedFrame | Deleted): found is SalvagedFrame {
   return !('deleted' in found)
+}
+
+/** Files that LevelDB names and that are not there: what they held may be lost without another sign. */
+async function missingFiles(log: string, paths: readonly string[]): Promise<Survey['files']> {
+  const there = new Set(paths.map((path) => basename(path)))
+  const named = [...((await liveTableFiles(log)) ?? new Map<number, number>()).keys()]
+  return named
+    .map((number) => `${String(number).padStart(6, '0')}.ldb`)
+    .filter((file) => !there.has(file))
+    .map((file) => ({ file, reason: 'it is missing' }))
 }
 
 async function filesOf(log: string): Promise<string[]> {

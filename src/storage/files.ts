@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Makes the names in a directory durable. Windows cannot sync a directory and needs no such call. */
@@ -72,6 +72,16 @@ export async function namesIn(directory: string): Promise<string[]> {
     return await readdir(directory)
   } catch (error) {
     if (isMissing(error)) return []
+    throw error
+  }
+}
+
+/** Whether it is a directory; `undefined` when nothing is there. */
+export async function isDirectory(path: string): Promise<boolean | undefined> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch (error) {
+    if (isMissing(error)) return undefined
     throw error
   }
 }

@@ -48,8 +48,8 @@ export class SlotFile {
   static async open(
     path: string,
     slotBytes: number
-  ): Promise<{ file: SlotFile; record: Uint8Array } | undefined> {
-    const newest = newestOf(path, slotBytes)
+  ): Promise<{ file: SlotFile; record: Uint8Array; damaged: number[] } | undefined> {
+    const { newest, damaged } = look(path, slotBytes)
     if (newest === undefined) return undefined
     const file = new SlotFile(path, slotBytes, newest)
     try {
@@ -59,12 +59,18 @@ export class SlotFile {
       file.close()
       throw error
     }
-    return { file, record: newest.record }
+    return { file, record: newest.record, damaged }
   }
 
   /** The newest whole record, for who only looks. */
   static peek(path: string, slotBytes: number): Uint8Array | undefined {
-    return newestOf(path, slotBytes)?.record
+    return look(path, slotBytes).newest?.record
+  }
+
+  /** The same, with the slots that were written and hold no whole record, counted from 1. */
+  static inspect(path: string, slotBytes: number): { record?: Uint8Array; damaged: number[] } {
+    const { newest, damaged } = look(path, slotBytes)
+    return newest === undefined ? { damaged } : { record: newest.record, damaged }
   }
 
   /** Survives the process from here on, not the machine. Blocks for about a microsecond. */
@@ -125,15 +131,19 @@ function encodeSlot(sequence: bigint, record: Uint8Array, slotBytes: number): Bu
   return slot
 }
 
-function newestOf(path: string, slotBytes: number): Slot | undefined {
+function look(path: string, slotBytes: number): { newest: Slot | undefined; damaged: number[] } {
   const bytes = readFileSync(path)
+  const damaged: number[] = []
   let newest: Slot | undefined
   for (let at = 0; at < SLOTS; at++) {
-    const found = decodeSlot(bytes.subarray(at * slotBytes, (at + 1) * slotBytes))
-    if (found === undefined) continue
-    if (newest === undefined || found.sequence > newest.sequence) newest = { at, ...found }
+    const slot = bytes.subarray(at * slotBytes, (at + 1) * slotBytes)
+    // The file grows by the slot that is written: one that is behind its end never was.
+    if (slot.length === 0) break
+    const found = decodeSlot(slot)
+    if (found === undefined) damaged.push(at + 1)
+    else if (newest === undefined || found.sequence > newest.sequence) newest = { at, ...found }
   }
-  return newest
+  return { newest, damaged }
 }
 
 function decodeSlot(slot: Buffer): Omit<Slot, 'at'> | undefined {

@@ -16,6 +16,7 @@ import { crc32 } from 'node:zlib'
 import { InvariantError } from '../assert.ts'
 import { StoreError } from '../errors.ts'
 import type { Checkpoint } from '../pipeline/subscriptions/checkpoint.ts'
+import type { Indexes } from '../projections/tables/index-states.ts'
 import type { Manifest } from '../projections/vectors/manifest.ts'
 import { isMissing, namesIn, replaceFile } from '../storage/files.ts'
 import { isOwnerFile } from '../storage/owner.ts'
@@ -54,6 +55,8 @@ export interface BackupManifest {
   vectors: { manifest: Manifest; names: Record<string, string> } | null
   /** How far subscriptions were; absent in backups of older programs. */
   subscriptions?: Checkpoint[]
+  /** Metadata fields that are indexed; absent in backups of older programs. */
+  indexes?: Indexes
 }
 
 export function dataPath(directory: string, name = ''): string {

@@ -179,7 +179,8 @@ async function copyAll(
       nextName: nextName(),
       frames: [...(older?.frames ?? []), ...log.files],
       vectors: vectors.copied ?? null,
-      subscriptions
+      subscriptions,
+      indexes: engine.parts.tables.indexes
     }
     const from = older?.position ?? 0
     const report: BackupReport = {

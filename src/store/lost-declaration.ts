@@ -25,7 +25,7 @@ export async function findLostDeclaration(
   { frames, lost }: Survey
 ): Promise<FoundDeclaration | undefined> {
   if (lost.length === 0 || frames.some(({ declares }) => declares)) return undefined
-  const byTables = await declaredByTables(directory)
+  const byTables = await declaredByTables(directory, storeId)
   if (byTables !== undefined) return { from: 'tables', event: byTables }
   const byVectors = await declaredByVectors(join(directory, VECTORS_DIRECTORY), storeId)
   if (byVectors !== undefined) return { from: 'vectors', event: byVectors }

@@ -19,7 +19,8 @@ import { StoreError } from '../errors.ts'
 import { HeadFile } from '../log/head-file.ts'
 import { HEAD_FILE, LOG_DIRECTORY } from '../log/level-log.ts'
 import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
-import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
+import { takeTables } from '../projections/tables/declared-indexes.ts'
+import { INDEXES_FILE, TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { checkOptions } from '../query/read-options.ts'
 import { namesIn, syncDirectory, syncFiles } from '../storage/files.ts'
 import { Ownership } from '../storage/owner.ts'
@@ -162,7 +163,10 @@ async function switchLogs(
   await syncDirectory(directory)
   // The old log goes only when the new one surely stands in its place.
   const strays = (await namesIn(directory)).filter(isTemporaryFormat)
-  const derived = [TABLES_DIRECTORY, VECTORS_DIRECTORY, PROJECTIONS_DIRECTORY]
+  const derived = [VECTORS_DIRECTORY, PROJECTIONS_DIRECTORY]
+  await takeTables(directory, async (name) => {
+    await rm(join(directory, TABLES_DIRECTORY, name), { recursive: true, force: true })
+  })
   for (const name of [OLD_LOG, ...derived, ...strays]) {
     await rm(at(name), { recursive: true, force: true })
   }
@@ -188,8 +192,9 @@ async function backUp(directory: string, target: string | false): Promise<string
     }
     await syncFiles(join(to, LOG_DIRECTORY), () => true)
     await syncDirectory(join(to, LOG_DIRECTORY))
+    await copyDeclaration(directory, to)
     await copyFile(join(directory, FORMAT_FILE), join(to, FORMAT_FILE))
-    await syncFiles(to, (name) => name !== LOG_DIRECTORY)
+    await syncFiles(to, (name) => name !== LOG_DIRECTORY && name !== TABLES_DIRECTORY)
     await syncDirectory(to)
     await syncDirectory(join(to, '..'))
   } catch (cause) {
@@ -198,6 +203,17 @@ async function backUp(directory: string, target: string | false): Promise<string
     throw new StoreError('BACKUP_FAILED', message, { directory: to, reason }, { cause })
   }
   return to
+}
+
+/** Which fields are indexed is in no log. */
+async function copyDeclaration(directory: string, to: string): Promise<void> {
+  const from = join(directory, TABLES_DIRECTORY, INDEXES_FILE)
+  if (!existsSync(from)) return
+  const tables = join(to, TABLES_DIRECTORY)
+  await mkdir(tables)
+  await copyFile(from, join(tables, INDEXES_FILE))
+  await syncFiles(tables, () => true)
+  await syncDirectory(tables)
 }
 
 function refused(directory: string, reason: string): StoreError<'BACKUP_TARGET_REFUSED'> {

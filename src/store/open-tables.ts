@@ -66,9 +66,9 @@ export async function makeTables(
   { indexes, cause }: MissingTables,
   cleanups: Cleanup[]
 ): Promise<Tables> {
-  const { directory, options } = setting
+  const { directory, format, options } = setting
   if (options.readOnly) throw cause ?? tablesDamaged('CURRENT', 'no generation is live')
-  const generation = await createGeneration(directory)
+  const generation = await createGeneration(directory, format.storeId)
   const tables = await openGeneration(setting, generation, indexes)
   cleanups.push(async () => closeTables(tables))
   await publishGeneration(directory, generation)

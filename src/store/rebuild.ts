@@ -89,7 +89,7 @@ export async function projectAside(
   upTo?: number
 ): Promise<Tables> {
   const { directory, format, log } = engine.parts
-  const generation = await createGeneration(directory)
+  const generation = await createGeneration(directory, format.storeId)
   const tables = await Tables.open({
     directory,
     storeId: format.storeId,

@@ -18,7 +18,7 @@ import {
   sealFrame,
   sealGap
 } from '../log/frame.ts'
-import { HeadFile, type Watermark } from '../log/head-file.ts'
+import { HeadFile, storeIdOfHead, type Watermark } from '../log/head-file.ts'
 import { HEAD_FILE, LOG_DIRECTORY, LOG_TUNING } from '../log/level-log.ts'
 import {
   type LostRange,
@@ -28,7 +28,8 @@ import {
   survey
 } from '../log/salvage.ts'
 import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
-import { promisedByTables, TABLES_DIRECTORY } from '../projections/tables/generation.ts'
+import { takeTables } from '../projections/tables/declared-indexes.ts'
+import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { syncDirectory, syncFiles } from '../storage/files.ts'
 import { Level } from '../storage/level.ts'
 import { Ownership } from '../storage/owner.ts'
@@ -42,6 +43,8 @@ import {
   writeFormat
 } from './format.ts'
 import { type FoundDeclaration, findLostDeclaration } from './lost-declaration.ts'
+import { findUnsound, mendSubscriptions, reportUnsound } from './mend-subscriptions.ts'
+import { promisedByDerived } from './promised.ts'
 
 const NEW_LOG = `${LOG_DIRECTORY}.repaired`
 const NEW_HEAD = 'HEAD.repaired'
@@ -58,24 +61,37 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
   const ownership = await Ownership.take(directory)
   try {
     const resumed = existsSync(join(directory, NEW_HEAD))
-    const known = await knownFormat(directory)
-    const found = await findFrames(directory, known, resumed, options)
+    const written = await knownFormat(directory)
+    const found = await findFrames(directory, written, resumed, options)
     const { storeId } = found
     if (storeId === undefined) throw nothingLeft(directory)
+    const known = written?.storeId.equals(storeId) === true ? written : undefined
     const head = watermarkOf(directory, storeId)
     const isWhole = known !== undefined && head !== undefined && found.lost.length === 0
     const declaration = await findLostDeclaration(directory, storeId, found)
-    const report = reportOf(found, declaration, resumed, started)
+    const made = reportOf(found, declaration, resumed, started)
+    const log = logPath(directory, resumed)
+    const { position } = made
+    const { signal } = options
+    const unsound = await findUnsound(found, { directory, log, storeId, position, signal })
+    const report = { ...made, subscriptions: reportUnsound(unsound) }
     const isSound = isWhole && found.files.length === 0 && !resumed
-    if (dryRun || (isSound && (await levelDbSees(directory, found)))) return report
+    if (dryRun) return report
+    if (isSound && (await levelDbSees(directory, found))) {
+      if (unsound.length === 0) return report
+      const aside = await makeAside(directory)
+      await mendSubscriptions(directory, unsound, aside)
+      return { ...report, changed: true, aside, seconds: secondsSince(started) }
+    }
 
     const format = known ?? formatFor(found, storeId)
     if (!resumed) {
-      const made = madeFrames(found, declaration?.event, format)
-      await writeNewLog(directory, format, found.frames, made, options)
+      const frames = madeFrames(found, declaration?.event, format)
+      await writeNewLog(directory, format, found.frames, frames, options)
     }
     // From here on the repair goes forward, in this run or the next.
     const aside = await switchLogs(directory, format)
+    await mendSubscriptions(directory, unsound, aside)
     return { ...report, changed: true, aside, seconds: secondsSince(started) }
   } finally {
     await ownership.release()
@@ -99,16 +115,32 @@ async function findFrames(
   resumed: boolean,
   { onProgress, signal }: RepairOptions
 ): Promise<Survey> {
-  // The new log of a repair that died during the switch is whole, wherever it stands by now.
-  const isBeside = resumed && existsSync(join(directory, NEW_LOG))
-  const log = join(directory, isBeside ? NEW_LOG : LOG_DIRECTORY)
-  const storeId = format?.storeId
-  const head = storeId === undefined ? undefined : watermarkOf(directory, storeId)
-  // The tables may remember more than HEAD after a power cut: what they hold was acknowledged.
-  const promised = Math.max(head?.position ?? 0, await promisedByTables(directory))
+  const log = logPath(directory, resumed)
   const onFile = (done: number, total: number): void =>
     onProgress?.({ phase: 'survey', done, total })
-  return survey(log, { storeId, promised, signal, onFile })
+  const framesOf = async (storeId: Buffer): Promise<Survey> => {
+    const head = watermarkOf(directory, storeId)
+    // What was derived may remember more than HEAD: what it holds was acknowledged.
+    const promised = Math.max(head?.position ?? 0, await promisedByDerived(directory, storeId))
+    return survey(log, { storeId, promised, signal, onFile })
+  }
+  const written = format?.storeId
+  const ofHead = storeIdOfHead(join(directory, HEAD_FILE))
+  const first = written ?? ofHead
+  let found = first && (await framesOf(first))
+  if (found !== undefined && found.frames.length > 0) return found
+  // FORMAT has no checksum: one flipped bit of its id must not make strangers of all frames. HEAD
+  // has one, and where both name a store that no frame is of, the frames are the strangers.
+  if (found !== undefined && written && ofHead?.equals(written)) return found
+  const any = await survey(log, { storeId: undefined, promised: 0, signal, onFile })
+  if (any.storeId !== undefined && any.frames.length > 0) found = await framesOf(any.storeId)
+  return found ?? any
+}
+
+/** The new log of a repair that died during the switch is whole, wherever it stands by now. */
+function logPath(directory: string, resumed: boolean): string {
+  const isBeside = resumed && existsSync(join(directory, NEW_LOG))
+  return join(directory, isBeside ? NEW_LOG : LOG_DIRECTORY)
 }
 
 function watermarkOf(directory: string, storeId: Buffer): Watermark | undefined {
@@ -135,6 +167,9 @@ async function levelDbSees(directory: string, { frames }: Survey): Promise<boole
     let count = 0
     for await (const rows of level.blocks({})) count += rows.length
     return count === frames.length
+  } catch {
+    // The same: a file may have the name of another one.
+    return false
   } finally {
     await level.close()
   }
@@ -254,23 +289,33 @@ function gapsFor(
 
 /** Puts the new log in the place of the old one. Every step may be repeated. */
 async function switchLogs(directory: string, format: StoreFormat): Promise<string> {
-  const aside = join(directory, `damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`)
-  await mkdir(aside, { recursive: true })
+  const aside = await makeAside(directory)
   if (existsSync(join(directory, NEW_LOG))) {
     await moveIfThere(join(directory, LOG_DIRECTORY), join(aside, LOG_DIRECTORY))
     // If the process dies here there is no log: FORMAT without one is refused, a repair goes on.
     await rename(join(directory, NEW_LOG), join(directory, LOG_DIRECTORY))
   }
   // Derived state is made again. It may remember what the log lost, so it is kept to look at.
-  for (const name of [TABLES_DIRECTORY, VECTORS_DIRECTORY, PROJECTIONS_DIRECTORY, HEAD_FILE]) {
+  await takeTables(directory, async (name) => {
+    await mkdir(join(aside, TABLES_DIRECTORY), { recursive: true })
+    await rename(join(directory, TABLES_DIRECTORY, name), join(aside, TABLES_DIRECTORY, name))
+  })
+  for (const name of [VECTORS_DIRECTORY, PROJECTIONS_DIRECTORY, HEAD_FILE]) {
     await moveIfThere(join(directory, name), join(aside, name))
   }
-  if ((await knownFormat(directory)) === undefined) {
+  const written = await knownFormat(directory)
+  if (written?.storeId.equals(format.storeId) !== true) {
     await moveIfThere(join(directory, FORMAT_FILE), join(aside, FORMAT_FILE))
     await writeFormat(directory, format)
   }
   await rename(join(directory, NEW_HEAD), join(directory, HEAD_FILE))
   await syncDirectory(directory)
+  return aside
+}
+
+async function makeAside(directory: string): Promise<string> {
+  const aside = join(directory, `damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`)
+  await mkdir(aside, { recursive: true })
   return aside
 }
 
@@ -306,6 +351,7 @@ function reportOf(
     lost,
     files,
     declaration: declaration?.from,
+    subscriptions: [],
     aside: undefined,
     seconds: secondsSince(started)
   }

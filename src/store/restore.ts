@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path'
 import { StoreError, throwIfAborted } from '../errors.ts'
 import { HEAD_FILE, LOG_DIRECTORY } from '../log/level-log.ts'
 import { SUBSCRIPTIONS_DIRECTORY } from '../pipeline/subscriptions/checkpoint.ts'
+import { declareIndexes } from '../projections/tables/declared-indexes.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { checkOptions, checkWhole, queryInvalid } from '../query/read-options.ts'
 import { replaceFile, syncDirectory } from '../storage/files.ts'
@@ -133,6 +134,8 @@ async function makeStore(restoration: Restoration): Promise<RestoreReport> {
   const { signal, onProgress } = options
   const log = await restoreLog({ backup, manifest, directory, cut, signal, onProgress })
   await mkdir(join(directory, TABLES_DIRECTORY))
+  // The tables are made from the log when the store is opened, and know of no indexes but these.
+  if (manifest.indexes !== undefined) await declareIndexes(directory, manifest.indexes)
   await mkdir(join(directory, VECTORS_DIRECTORY))
   let { bytes } = log
   let vectors = false

@@ -14,6 +14,7 @@ import { checkTableFile, type DamagedFile, tableFiles } from '../storage/databas
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { LongOptions, VerifyReport } from '../types.ts'
 import { type Link, linkOf } from './backup-frames.ts'
+import { verifySubscriptions } from './check-subscriptions.ts'
 import type { Engine } from './engine.ts'
 import { discard, projectAside } from './rebuild.ts'
 import { verifyProjections } from './verify-projections.ts'
@@ -50,6 +51,7 @@ export async function verify(engine: Engine, options: LongOptions): Promise<Veri
   }
   await verifyVectors(engine, options, report)
   await verifyProjections(engine, options, report)
+  await verifySubscriptions(engine, options, report)
   report.ok = report.problems.length === 0
   report.seconds = (performance.now() - started) / 1000
   return report

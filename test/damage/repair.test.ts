@@ -1,8 +1,15 @@
 /** What is left of a damaged log is kept, all of it, and what is lost is named. */
 import { existsSync } from 'node:fs'
-import { cp, readdir, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { open, repair, type Store, type StoredEvent } from 'sutra-storage'
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import {
+  defineProjection,
+  open,
+  type Rows,
+  repair,
+  type Store,
+  type StoredEvent
+} from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { faultEnv, shim } from '../faults/shim.ts'
 import { run } from '../support/child.ts'
@@ -16,7 +23,7 @@ import {
   logOf,
   rowsOf
 } from '../support/raw.ts'
-import { look, sampleStore } from '../support/sample.ts'
+import { look, sampleStore, vectorOf } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
 
 const seed = Number(process.env['SUTRA_TEST_SEED'] ?? Date.now() % 1_000_000)
@@ -112,6 +119,95 @@ describe('repair', () => {
     }
   )
 
+  test('an altered id in FORMAT costs nothing', async () => {
+    const { directory, before } = await sampleStore()
+    const file = join(directory, 'FORMAT')
+    const text = await readFile(file, 'utf8')
+    const at = text.indexOf('storeId') + 'storeId":"'.length
+    const digit = text[at] === '7' ? '6' : '7'
+    await writeFile(file, text.slice(0, at) + digit + text.slice(at + 1))
+    await expect(open(directory)).rejects.toMatchObject({ code: 'STORE_DAMAGED' })
+
+    const report = await repair(directory)
+
+    expect(report).toMatchObject({ changed: true, eventsLost: 0, lost: [] })
+    await expectSame(directory, before)
+    expect(await readFile(file, 'utf8')).toContain(text.slice(at, at + 32))
+  })
+
+  test('a log of another store is not taken for ours, while HEAD and FORMAT agree', async () => {
+    const { directory, events } = await manyCommits(false)
+    const other = await sampleStore()
+    await rm(logOf(directory), { recursive: true })
+    await cp(logOf(other.directory), logOf(directory), { recursive: true })
+
+    const report = await repair(directory)
+
+    expect(report.lost).toEqual([{ from: 1, to: events.length, reason: expect.any(String) }])
+  })
+
+  test.each(['vectors', 'projections'])(
+    '%s alone tell how much of the log is lost',
+    async (part) => {
+      const { directory, before } = await sampleStore()
+      const old = await copyStore(directory, 'old')
+      const projections = [ids]
+      {
+        await using store = await open(directory, { projections })
+        await store.learn({ content: 'Later', embedding: vectorOf(99) })
+        await store.checkpoint()
+      }
+      const added = before.position + 1
+      // The whole store is an older copy, but for one part.
+      const name = await copyStore(old, 'mixed')
+      await rm(join(name, part), { recursive: true, force: true })
+      await cp(join(directory, part), join(name, part), { recursive: true })
+      const opening = open(name, { projections })
+      await expect(opening).rejects.toMatchObject({ code: 'LOG_BEHIND_CHECKPOINT' })
+
+      const report = await repair(name)
+
+      expect(report).toMatchObject({ changed: true, position: added, eventsLost: 1 })
+      expect(report.lost).toEqual([{ from: added, to: added, reason: expect.any(String) }])
+      await using store = await open(name, { projections })
+      expect(store.head).toBe(added)
+      expect((await look(store)).contentHash).toBe(before.contentHash)
+      expect(await store.verify()).toMatchObject({ ok: true })
+    }
+  )
+
+  test('files that changed names cost nothing, and one that is missing is named', async () => {
+    const { directory } = await manyCommits(false)
+    {
+      await using store = await open(directory)
+      await store.learn({ id: { key: 'more' }, content: 'More' })
+    }
+    const [first = '', second = ''] = await filesOf(logOf(directory), '.ldb')
+    const events = await openedEvents(directory)
+    const missing = await copyStore(directory, 'missing')
+    await rename(first, `${first}.aside`)
+    await rename(second, first)
+    await rename(`${first}.aside`, second)
+
+    const report = await repair(directory)
+
+    expect(report).toMatchObject({ changed: true, eventsLost: 0 })
+    await expectKept(directory, events, [])
+    await rm(join(logOf(missing), basename(second)))
+    const { files } = await repair(missing, { dryRun: true })
+    expect(files).toContainEqual({ file: basename(second), reason: 'it is missing' })
+  })
+
+  test('what the system refuses is told as such', async () => {
+    const { directory } = await sampleStore()
+    await rm(logOf(directory), { recursive: true })
+    await writeFile(logOf(directory), 'no directory')
+    await expect(repair(directory)).rejects.toMatchObject({
+      code: 'IO_FAILED',
+      details: { operation: 'repair' }
+    })
+  })
+
   test('tables that are ahead of the log tell how much of it is lost', async () => {
     const { directory, events } = await manyCommits(false)
     const rows = await rowsOf(logOf(directory))
@@ -189,6 +285,16 @@ describe('repair', () => {
   )
 })
 
+const ids = defineProjection({
+  name: 'ids',
+  version: 1,
+  types: ['concept-learned'],
+  apply({ data, position }, rows: Rows<string, number>) {
+    rows.put(data.id, position)
+  },
+  queries: {}
+})
+
 interface Made {
   directory: string
   events: StoredEvent[]
@@ -230,6 +336,11 @@ async function makeCommits(unflushed: boolean): Promise<Made> {
   const copy = await copyStore(directory, 'unflushed')
   await store.close()
   return { directory: copy, events }
+}
+
+async function openedEvents(directory: string): Promise<StoredEvent[]> {
+  await using store = await open(directory)
+  return await eventsOf(store)
 }
 
 async function eventsOf(store: Store): Promise<StoredEvent[]> {

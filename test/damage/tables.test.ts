@@ -1,4 +1,4 @@
-import { readdir, rm, writeFile } from 'node:fs/promises'
+import { cp, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isStoreError, open, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
@@ -13,6 +13,7 @@ import {
   tablesOf
 } from '../support/raw.ts'
 import { look, sampleStore } from '../support/sample.ts'
+import { temporaryPath } from '../support/temp.ts'
 
 describe('tables that cannot be trusted are built again from the log', () => {
   const damages: [string, (directory: string) => Promise<void>][] = [
@@ -26,6 +27,8 @@ describe('tables that cannot be trusted are built again from the log', () => {
       async (directory) => rm(join(await tablesOf(directory), 'CURRENT'))
     ],
     ['a table file deleted', deleteTableFile],
+    ['those of another store, shorter', async (directory) => takeTables(directory, 2)],
+    ['those of another store, longer', async (directory) => takeTables(directory, 99)],
     ['a continuity record removed', async (directory) => removeRecord(directory, 1)],
     ['the newest continuity record removed', async (directory) => removeRecord(directory, -1)],
     ['the checkpoint flipped', async (directory) => flipRow(directory, 'mcheckpoint')],
@@ -70,6 +73,17 @@ describe('tables that cannot be trusted are built again from the log', () => {
     await expect(opening).rejects.toMatchObject({ code: 'TABLES_DAMAGED', details })
   })
 })
+
+/** Puts the tables of another store in the place of ours: each of their rows is whole. */
+async function takeTables(directory: string, events: number): Promise<void> {
+  const other = await temporaryPath()
+  const store = await open(other)
+  for (let n = 0; n < events; n++)
+    await store.learn({ content: `Other ${n}` }, { durability: 'os' })
+  await store.close()
+  await rm(join(directory, 'tables'), RECURSIVE)
+  await cp(join(other, 'tables'), join(directory, 'tables'), { recursive: true })
+}
 
 describe('a damaged row', () => {
   test('is never read as if it were whole, and a rebuild heals it', async () => {

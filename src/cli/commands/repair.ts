@@ -35,11 +35,13 @@ export function addRepair(program: Command, session: Session): void {
 
 async function print(report: RepairReport, dryRun: boolean, { printer }: Session): Promise<void> {
   const { changed, position, frames, events, eventsLost, lost, files, aside, seconds } = report
-  const { declaration } = report
+  const { declaration, subscriptions } = report
   const kept = `${formatMany(events, 'event')} in ${formatMany(frames, 'frame')} intact`
   const up = `up to position ${formatCount(position)}, in ${formatSeconds(seconds)}`
-  const isWhole = eventsLost === 0 && files.length === 0 && !changed
-  const verdict = isWhole ? 'The log is whole' : dryRun ? 'The log is damaged' : 'Repaired'
+  const isLogWhole = eventsLost === 0 && files.length === 0 && !changed
+  const isWhole = isLogWhole && subscriptions.length === 0
+  const damaged = isLogWhole ? 'Checkpoints of subscriptions are damaged' : 'The log is damaged'
+  const verdict = isWhole ? 'The log is whole' : dryRun ? damaged : 'Repaired'
   await printer.line(verdict, isWhole || changed ? 'good' : 'bad')
   await printer.line(`${kept}, ${up}`, 'dim')
   if (eventsLost > 0) await printer.line(`${formatMany(eventsLost, 'event')} lost`, 'bad')
@@ -53,6 +55,13 @@ async function print(report: RepairReport, dryRun: boolean, { printer }: Session
   )
   await printer.table(
     files.map(({ file, reason }): Cell[] => [{ text: file, style: 'name' }, { text: reason }])
+  )
+  await printer.table(
+    subscriptions.map(({ name, reason, kept }): Cell[] => [
+      { text: `subscription ${name}`, style: 'name' },
+      { text: kept ? 'kept' : dryRun ? 'of no use' : 'put aside' },
+      { text: reason }
+    ])
   )
   if (aside !== undefined) await printer.line(`The damaged files are in ${aside}`, 'dim')
 }

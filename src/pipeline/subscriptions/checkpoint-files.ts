@@ -15,7 +15,7 @@ import {
 
 /** What a file holds, or why it cannot be read. */
 export type FoundCheckpoint =
-  | { file: string; checkpoint: Checkpoint; reason?: undefined }
+  | { file: string; checkpoint: Checkpoint; damaged: number[]; reason?: undefined }
   | { file: string; checkpoint?: undefined; reason: string }
 
 export class CheckpointFiles {
@@ -30,15 +30,25 @@ export class CheckpointFiles {
   /** All of them, for who only looks. */
   async list(): Promise<FoundCheckpoint[]> {
     const files = (await namesIn(this.#directory)).filter(isCheckpointFile).sort()
-    return files.map((file) => {
+    return files.flatMap((file): FoundCheckpoint[] => {
       try {
-        const record = SlotFile.peek(join(this.#directory, file), SLOT_BYTES)
+        const { record, damaged } = SlotFile.inspect(join(this.#directory, file), SLOT_BYTES)
         if (record === undefined) throw new Error('no record in it is whole')
-        return { file, checkpoint: decodeCheckpoint(record) }
+        return [{ file, checkpoint: decodeCheckpoint(record), damaged }]
       } catch (error) {
-        return { file, reason: error instanceof Error ? error.message : String(error) }
+        // Its subscription was ended for good while this looked.
+        if (isMissing(error)) return []
+        return [{ file, reason: error instanceof Error ? error.message : String(error) }]
       }
     })
+  }
+
+  /** Names in the directory that nobody made who writes checkpoints, or leaves the hidden there. */
+  async strangers(): Promise<string[]> {
+    const names = await namesIn(this.#directory)
+    const isKnown = (name: string): boolean =>
+      isCheckpointFile(name) || name.endsWith('.tmp') || name.startsWith('.')
+    return names.filter((name) => !isKnown(name)).sort()
   }
 
   async has(name: string): Promise<boolean> {
@@ -46,7 +56,9 @@ export class CheckpointFiles {
   }
 
   /** `undefined` when no record in it is whole. */
-  async open(name: string): Promise<{ file: SlotFile; record: Uint8Array } | undefined> {
+  async open(
+    name: string
+  ): Promise<{ file: SlotFile; record: Uint8Array; damaged: number[] } | undefined> {
     return SlotFile.open(this.#path(name), SLOT_BYTES)
   }
 

@@ -5,6 +5,7 @@
  */
 import { ioFailed, isStoreError, type StoreError } from '../../errors.ts'
 import type { TelemetryHub } from '../../telemetry/hub.ts'
+import type { OperationWatch } from '../../telemetry/operation-watch.ts'
 import type { SubscriptionState, SubscriptionStats } from '../../telemetry/types.ts'
 import { STRETCH_MS, turn } from '../../turn.ts'
 import type { BatchHandler, Delivery, EventHandler, StoredEvent } from '../../types.ts'
@@ -15,7 +16,7 @@ import type { CheckpointKeeper } from './keeper.ts'
 import { type SubscriptionSetup, subscriptionStopped } from './options.ts'
 import { Quarantine, type QuarantineHost } from './quarantine.ts'
 import { Teller } from './teller.ts'
-import { asError, delayOf, noteOf, split, type Work, workOf } from './work.ts'
+import { asError, type Call, consumed, delayOf, noteOf, split, type Work, workOf } from './work.ts'
 
 export interface LoopHost extends QuarantineHost {
   source: CursorSource & { head(): number }
@@ -24,6 +25,8 @@ export interface LoopHost extends QuarantineHost {
   /** The head of now, once it is durable. */
   durableNow(): Promise<number>
   hub: TelemetryHub
+  /** Runs a handler for whoever looks on; `undefined`: nobody does. */
+  consume?: OperationWatch['consumer']
 }
 
 export interface LoopSetup {
@@ -44,7 +47,7 @@ export class SubscriptionLoop {
   readonly quarantine: Quarantine
   readonly #host: LoopHost
   readonly #setup: SubscriptionSetup
-  readonly #call: (events: StoredEvent[], delivery: Delivery) => unknown
+  readonly #call: Call
   readonly #keeper: CheckpointKeeper
   readonly #cursor: Cursor
   readonly #teller: Teller
@@ -201,7 +204,7 @@ export class SubscriptionLoop {
     }
     this.#isHandling = true
     try {
-      await this.#call(events, delivery)
+      await consumed(this.#host.consume, this.#setup, events, delivery, this.#call)
       this.#counts.delivered += events.length
     } finally {
       this.#isHandling = false

@@ -134,10 +134,22 @@ export class Subscriptions {
     const loops = [...this.#entries.values()].flatMap((entry) => entry?.loop ?? [])
     for (const loop of loops) loop.endSoon()
     const ends = [...this.#entries.values()].map((entry) => entry?.subscription.done)
-    await within(CLOSE_WAIT_MS, Promise.allSettled([...this.#beginning, ...ends]))
+    const isDone = await within(CLOSE_WAIT_MS, Promise.allSettled([...this.#beginning, ...ends]))
+    if (!isDone) this.#tellGivenUp()
     const ended = await Promise.allSettled(loops.map((loop) => loop.end()))
     const failed = ended.find((one) => one.status === 'rejected')
     if (failed !== undefined) throw failed.reason
+  }
+
+  #tellGivenUp(): void {
+    const { hub } = this.#host
+    if (!hub.active) return
+    for (const [name, entry] of this.#entries) {
+      if (entry === undefined || entry.loop.isOver) continue
+      const part = `subscription ${name}`
+      const { position } = entry.loop
+      hub.emit({ type: 'close-gave-up', time: Date.now(), part, position, ms: CLOSE_WAIT_MS })
+    }
   }
 
   /** One name, one handler. */
@@ -210,7 +222,10 @@ export class Subscriptions {
     const opened = await this.#files.open(name)
     if (opened === undefined) throw subscriptionDamaged(name, 'no record in it is whole')
     try {
-      const checkpoint = this.#decode(name, opened.record)
+      const decoded = this.#decode(name, opened.record)
+      // A newer one may have stood in a slot that is damaged: more was handled than this one knows.
+      const isClean = decoded.isClean && opened.damaged.length === 0
+      const checkpoint = { ...decoded, isClean }
       await this.#checkHistory(checkpoint)
       const { file } = opened
       const { position: seen } = checkpoint
@@ -300,11 +315,13 @@ export class Subscriptions {
   }
 }
 
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
+/** Whether it was done in time. */
+async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, ms, false)
   })
-  await Promise.race([work, late])
+  const isDone = await Promise.race([work.then(() => true), late])
   clearTimeout(timer)
+  return isDone
 }

@@ -1,4 +1,6 @@
 /** What a subscription has in hand: read, but not handled yet. */
+import type { OperationWatch } from '../../telemetry/operation-watch.ts'
+import type { Delivery, StoredEvent } from '../../types.ts'
 import type { Batch } from './cursor.ts'
 import type { RetryPolicy } from './options.ts'
 
@@ -29,6 +31,28 @@ export function delayOf(policy: RetryPolicy, attempts: number): number {
   const { firstMs, maxMs, jitter } = policy
   const full = Math.min(maxMs, firstMs * 2 ** (attempts - 1))
   return full * (1 - jitter * Math.random())
+}
+
+export type Call = (events: StoredEvent[], delivery: Delivery) => unknown
+
+/** Calls the handler, in the eyes of whoever looks on. */
+export async function consumed(
+  consume: OperationWatch['consumer'],
+  { batch }: { batch: number | undefined },
+  events: StoredEvent[],
+  delivery: Delivery,
+  call: Call
+): Promise<void> {
+  if (consume === undefined) {
+    await call(events, delivery)
+    return
+  }
+  const { subscription, attempt, redelivered } = delivery
+  const { position = 0, type = '' } = events[0] ?? {}
+  const count = batch === undefined ? undefined : events.length
+  await consume({ subscription, position, type, count, attempt, redelivered }, async () => {
+    await call(events, delivery)
+  })
 }
 
 export function asError(thrown: unknown): Error {

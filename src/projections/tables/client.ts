@@ -3,7 +3,13 @@ import { findDamagedFile } from '../../storage/database-files.ts'
 import { Level } from '../../storage/level.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { BatchApplied, Projection } from '../projection.ts'
-import { generationPath, readWriterState, tablesDamaged, tablesTuning } from './generation.ts'
+import {
+  checkTablesOwner,
+  generationPath,
+  readWriterState,
+  tablesDamaged,
+  tablesTuning
+} from './generation.ts'
 import { declaredBy, type Indexes, type IndexState, isBuilt } from './index-states.ts'
 import { TablesPool } from './pool.ts'
 import type { TablesSessionLink } from './pool-session.ts'
@@ -77,7 +83,10 @@ export class Tables implements Projection {
     }
     const level = await Level.open(path, tablesTuning(options.cacheBytes))
     try {
-      return new Tables(level, await readWriterState(level), options)
+      // First what tells older tables, which may not say whose they are.
+      const state = await readWriterState(level)
+      checkTablesOwner(level, options.storeId)
+      return new Tables(level, state, options)
     } catch (error) {
       await level.close()
       throw error

@@ -12,7 +12,7 @@ import type { VectorsDeclared } from '../../log/event.ts'
 import { findDamagedFile } from '../../storage/database-files.ts'
 import { isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
 import { Level, type LevelTuning } from '../../storage/level.ts'
-import { decodeIndexStates } from './index-states.ts'
+import { declaredBy, decodeIndexStates, type Indexes } from './index-states.ts'
 import { deadKey, endOf, META, ordinalOf, PREFIX } from './keys.ts'
 import {
   type ContinuityRecord,
@@ -25,7 +25,8 @@ import {
   encodeRecord,
   LAYOUT,
   NO_COUNTS,
-  readRow
+  readRow,
+  sealRow
 } from './rows.ts'
 import type { WriterState } from './tables-writer.ts'
 
@@ -60,13 +61,17 @@ export function generationPath(directory: string, generation: number): string {
 }
 
 /** Makes an empty generation with a number that was not used before; not live yet. */
-export async function createGeneration(directory: string): Promise<number> {
+export async function createGeneration(directory: string, storeId: Uint8Array): Promise<number> {
   const parent = join(directory, TABLES_DIRECTORY)
   await mkdir(parent, { recursive: true })
   const used = (await namesIn(parent)).filter((name) => NAME.test(name)).map(Number)
   const generation = Math.max(0, ...used) + 1
   const level = await Level.create(generationPath(directory, generation), tablesTuning(0))
-  await level.close()
+  try {
+    await level.put(META.store, sealRow(META.store, Buffer.from(storeId)), { sync: true })
+  } finally {
+    await level.close()
+  }
   await syncDirectory(generationPath(directory, generation))
   return generation
 }
@@ -111,19 +116,45 @@ export async function readWriterState(level: Level): Promise<WriterState> {
 }
 
 /**
- * The checkpoint of the live tables: everything up to there was durable once. 0 if there are none
- * or they cannot be read, which says nothing about the log.
+ * Rows of another store are whole and their checkpoints look right, but they answer for another log.
+ *
+ * @throws StoreError `TABLES_DAMAGED`
  */
-export async function promisedByTables(directory: string): Promise<number> {
+export function checkTablesOwner(level: Level, storeId: Uint8Array): void {
+  const owner = readMeta(level, META.store, (payload) => payload)
+  if (owner?.equals(storeId) === true) return
+  throw tablesDamaged('store', 'they were made by another store')
+}
+
+/**
+ * The checkpoint of the live tables: everything up to there was durable once. 0 if there are none,
+ * if they cannot be read or are another store's, which says nothing about the log.
+ */
+export async function promisedByTables(directory: string, storeId: Uint8Array): Promise<number> {
   const checkpoint = await fromLiveTables(directory, async (level) => {
-    return (await readWriterState(level)).checkpoint
+    const state = await readWriterState(level)
+    checkTablesOwner(level, storeId)
+    return state.checkpoint
   })
   return checkpoint ?? 0
 }
 
 /** The declaration of vectors in the live tables, as far as they can be read. */
-export async function declaredByTables(directory: string): Promise<VectorsDeclared | undefined> {
-  return fromLiveTables(directory, async (level) => readMeta(level, META.vectors, decodeVectors))
+export async function declaredByTables(
+  directory: string,
+  storeId: Uint8Array
+): Promise<VectorsDeclared | undefined> {
+  return fromLiveTables(directory, async (level) => {
+    checkTablesOwner(level, storeId)
+    return readMeta(level, META.vectors, decodeVectors)
+  })
+}
+
+/** Which indexes the live tables were told to have, as far as they can be read. */
+export async function indexesOfTables(directory: string): Promise<Indexes | undefined> {
+  return fromLiveTables(directory, async (level) => {
+    return declaredBy(readMeta(level, META.indexes, decodeIndexStates) ?? [])
+  })
 }
 
 async function fromLiveTables<T>(

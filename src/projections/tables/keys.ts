@@ -37,7 +37,7 @@ export const PREFIX = {
 
 export type Side = 'out' | 'in'
 
-type MetaName = 'checkpoint' | 'counts' | 'gap' | 'indexes' | 'layout' | 'vectors'
+type MetaName = 'checkpoint' | 'counts' | 'gap' | 'indexes' | 'layout' | 'store' | 'vectors'
 
 export const META: Readonly<Record<MetaName, Buffer>> = {
   checkpoint: metaKey('checkpoint'),
@@ -45,6 +45,7 @@ export const META: Readonly<Record<MetaName, Buffer>> = {
   gap: metaKey('gap'),
   indexes: metaKey('indexes'),
   layout: metaKey('layout'),
+  store: metaKey('store'),
   vectors: metaKey('vectors')
 }
 

@@ -8,7 +8,7 @@ import { pack, unpack } from '../../storage/codec.ts'
 export const CRC_BYTES = 4
 
 /** How rows are laid out. Tables of another number are made anew when a store is opened. */
-export const LAYOUT = 2
+export const LAYOUT = 3
 
 /** Puts the checksum of key and payload behind the payload (invariant 5). */
 export function sealRow(key: Uint8Array, payload: Uint8Array): Buffer {

@@ -291,7 +291,7 @@ async function projectAnew(
   const tables = await Tables.open({
     directory,
     storeId,
-    generation: await createGeneration(directory),
+    generation: await createGeneration(directory, storeId),
     batchEventsMax: 1,
     cacheBytes: 2 ** 20,
     readOnly: false,

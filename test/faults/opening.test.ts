@@ -1,0 +1,27 @@
+/** A store that cannot be opened for now says why: a full disk is no damage. */
+import { open } from 'sutra-storage'
+import { describe, expect, test } from 'vitest'
+import { run } from '../support/child.ts'
+import { copyStore } from '../support/raw.ts'
+import { temporaryPath } from '../support/temp.ts'
+import { EIO, ENOSPC, faultEnv, shim } from './shim.ts'
+
+const missing = 'missing' in shim ? shim.missing : undefined
+
+describe.skipIf(missing !== undefined)(`opening ${missing ?? ''}`, () => {
+  test.each([ENOSPC, EIO])('tells of errno %i, and works once it is gone', async (errno) => {
+    const directory = await temporaryPath()
+    const store = await open(directory)
+    for (let n = 0; n < 20; n++) await store.learn({ content: `Concept ${n}` })
+    // As after a kill: LevelDB makes a table file of its write-ahead file when it opens.
+    const copy = await copyStore(directory, `killed-${errno}`)
+    await store.close()
+    const fault = { path: `${copy}/log`, end: '.ldb', op: 'any', at: 1, count: 1000, errno }
+
+    const { lines } = await run('faults/opener.mjs', [copy], faultEnv(fault))
+
+    expect(lines).toMatchObject([{ code: 'IO_FAILED', details: { operation: 'open' } }])
+    await using again = await open(copy)
+    expect(again.head).toBe(20)
+  })
+})
