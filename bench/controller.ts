@@ -185,7 +185,7 @@ async function withoutPipeline(
       const prepared = await prepareCommit(context, undefined, commands, valid, undefined)
       return engine.writer.commit(prepared)
     },
-    [Symbol.asyncDispose]: async () => closeEngine(engine, async () => undefined)
+    [Symbol.asyncDispose]: async () => closeEngine(engine, new Set())
   }
 }
 

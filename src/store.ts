@@ -204,12 +204,17 @@ export class LocalStore extends ObservedReader implements Store {
   }
 
   async ready(options: ReadOptions = {}): Promise<void> {
-    this.#assertWritable('ready')
-    checkOptions(options, [])
-    await whenReady(this.#engine, options.signal)
+    return this.operations.task('ready', async () => {
+      this.#assertWritable('ready')
+      await whenReady(this.#engine, options)
+    })
   }
 
   async view(): Promise<View> {
+    return this.operations.task('view', async () => this.#view())
+  }
+
+  #view(): PinnedView {
     const started = nowUs()
     const view = new PinnedView(this.#engine, this.pin(), () => this.#views.delete(view))
     this.#views.add(view)
@@ -312,7 +317,7 @@ export class LocalStore extends ObservedReader implements Store {
   }
 
   async *export(options: ExportOptions = {}): AsyncGenerator<Uint8Array, void> {
-    const view = await this.view()
+    const view = this.#view()
     try {
       yield* view.export(options)
     } catch (error) {
@@ -340,9 +345,7 @@ export class LocalStore extends ObservedReader implements Store {
   /** May be called again: both calls resolve when the store is closed. */
   async close(): Promise<void> {
     this.#telemetry?.stopObserving()
-    this.#closing ??= closeEngine(this.#engine, async () => {
-      for (const view of [...this.#views]) await view.close()
-    })
+    this.#closing ??= this.operations.task('close', () => closeEngine(this.#engine, this.#views))
     await this.#closing
   }
 

@@ -483,7 +483,13 @@ export interface RepairReport {
    * the log. The files of `vectors` name no model. `lost`: found nowhere, declare it at the next open.
    */
   declaration: 'tables' | 'vectors' | 'lost' | undefined
-  /** Where the damaged log, HEAD, tables and vectors were put. */
+  /**
+   * Checkpoints of subscriptions that were damaged, or that a subscription would refuse, by `name`; by
+   * their file where that cannot be read. One that is `kept` goes on from what is whole of it, and
+   * events may be delivered again. The others were put aside: subscribe from where the handler has come.
+   */
+  subscriptions: { name: string; file: string; reason: string; kept: boolean }[]
+  /** Where the damaged log, HEAD, tables, vectors and checkpoints were put. */
   aside: string | undefined
   seconds: number
 }
@@ -719,6 +725,11 @@ export interface Store<S extends Schema = Schema> extends Reader<S>, AsyncDispos
   import(source: ImportSource, options?: ImportOptions): Promise<ImportReport>
   /** Syncs the log, brings every projection up to the head and saves the vector index. */
   checkpoint(): Promise<void>
+  /**
+   * Waits for what is acknowledged, and five seconds at most for each kind of the program's own code:
+   * handlers of subscriptions, then `apply` and queries of projections. What does not end by then is
+   * told as `close-gave-up`; its event counts as not handled, and is given again after the next open.
+   */
   close(): Promise<void>
 }
 

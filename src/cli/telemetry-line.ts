@@ -14,7 +14,7 @@ export function nameOf(event: TelemetryEvent): string {
 }
 
 const BAD = /-(failed|stopped|found|low|dropped|quarantined)$|^poisoned$/
-const GOOD: readonly string[] = ['alert-cleared', 'rebuilt', 'opened']
+const GOOD: readonly string[] = ['alert-cleared', 'rebuilt', 'projection-resumed', 'opened']
 
 export function styleOf(event: TelemetryEvent): Style {
   const { type } = event
@@ -45,7 +45,8 @@ function ofSummary({ count, items, bytes, p50Us, p99Us, maxUs }: Summary): strin
 
 function ofMetrics({ stats }: Metrics): string {
   const { position, pipeline, memory, disk } = stats
-  const bytes = disk.logBytes + disk.tablesBytes + disk.vectorsBytes
+  const { logBytes, tablesBytes, vectorsBytes, projectionsBytes, telemetryBytes } = disk
+  const bytes = logBytes + tablesBytes + vectorsBytes + projectionsBytes + telemetryBytes
   return (
     `at ${formatCount(position)}, queue ${formatCount(pipeline.queueDepth)}, ` +
     `health ${pipeline.healthScore.toFixed(2)}, memory ${formatBytes(memory.rssBytes)}, ` +

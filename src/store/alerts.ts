@@ -72,7 +72,7 @@ export class Alerts {
 
 /** The pipeline is asked once for all rules. */
 function inputOf(
-  { parts, pipeline, writer, diskGuard, scrub }: Engine,
+  { parts, pipeline, subscriptions, writer, diskGuard, scrub }: Engine,
   loop: LoopReading
 ): AlertInput {
   const { log, latency, overlay, ids, vectors } = parts
@@ -83,6 +83,7 @@ function inputOf(
       stats ??= pipeline.stats()
       return stats
     },
+    subscriptions: () => subscriptions.stats(),
     poisoned: () => log.poison !== undefined,
     waiting: () => writer.waiting,
     disk: () => diskGuard.reading,

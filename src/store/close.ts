@@ -8,7 +8,7 @@ import type { Engine } from './engine.ts'
  */
 export async function closeEngine(
   engine: Engine,
-  releaseViews: () => Promise<void>
+  views: ReadonlySet<{ close(): Promise<void> }>
 ): Promise<void> {
   const { log, live, ownership, hub, options } = engine.parts
   const failures: unknown[] = []
@@ -42,7 +42,8 @@ export async function closeEngine(
     if (vectors !== undefined) await step(async () => vectors.saveQuickly(log.durableHead))
   }
   await step(async () => vectors?.close())
-  await step(releaseViews)
+  // Each leaves the set.
+  for (const view of [...views]) await step(async () => view.close())
   await step(async () => live.snapshot.release())
   await step(async () => tables.stop({ flush: isSound }))
   await step(async () => engine.closeRetired())

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isStoreError, type StoreError, throwIfAborted } from '../errors.ts'
+import { isStoreError, StoreError, throwIfAborted } from '../errors.ts'
 import { compareRows, hashRows } from '../projections/custom/compare.ts'
 import { type Definition, isProjectionName } from '../projections/custom/define.ts'
 import { PROJECTIONS_DIRECTORY, ProjectionFiles } from '../projections/custom/generation-files.ts'
@@ -64,7 +64,8 @@ export class CustomProjections {
   }
 
   async finish(): Promise<void> {
-    for (const slot of this.#slots.values()) await slot.finish()
+    // At once: one that is slow takes no time from the others.
+    await Promise.all(this.slots.map(async (slot) => slot.finish()))
   }
 
   async close(options: { flush: boolean }): Promise<void> {
@@ -94,12 +95,16 @@ export class CustomProjections {
       throw queryInvalid('building', building, "'wait' or 'fail'")
     }
     const { slot, declared } = this.#declared(definition)
+    const { operations } = this.#engine
     const bound = Object.keys(declared.queries).map((name) => [
       name,
       async (...args: readonly unknown[]): Promise<unknown> => {
         assertOpen()
         throwIfAborted(options.signal, 'query')
-        return source.pinned(slot, async (pin) => runQuery({ slot, pin, name, options }, args))
+        const work = async (): Promise<unknown> =>
+          source.pinned(slot, async (pin) => runQuery({ slot, pin, name, options }, args))
+        if (!operations.watches('query')) return work()
+        return operations.run({ group: 'query', operation: name, collection: slot.name }, work)
       }
     ])
     // One function for each query that the definition has: its types say what it takes and gives.
@@ -256,11 +261,18 @@ async function runQuery(
   return pin.read(async (layers) => {
     const rows = new LayeredRows(layers)
     try {
-      return await query(rows, ...args)
+      // A query that never ends must not keep its rows, and with them a store that closes.
+      const answer: unknown = query(rows, ...args)
+      if (!(answer instanceof Promise)) return answer
+      return await slot.patience.outlast(answer, storeClosed)
     } finally {
       rows.end()
     }
   }, options.signal)
+}
+
+function storeClosed(): StoreError<'STORE_CLOSED'> {
+  return new StoreError('STORE_CLOSED', 'The store is closed', { operation: 'query' })
 }
 
 /** A query that came with a newer version waits for its rows, one that went with it is gone. */

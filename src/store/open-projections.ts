@@ -10,6 +10,7 @@ import {
   type FoundRows,
   findRows
 } from '../projections/custom/open-generation.ts'
+import { Patience } from '../projections/custom/patience.ts'
 import type { NewTelemetryEvent } from '../telemetry/types.ts'
 import type { StoreFormat } from './format.ts'
 import type { Cleanup } from './open-tables.ts'
@@ -68,6 +69,7 @@ async function openProjection(setting: Setting, definition: Definition): Promise
     files: new ProjectionFiles(directory, definition.name),
     storeId: format.storeId.toString('hex'),
     definition,
+    patience: new Patience(),
     batchEventsMax: Math.min(options.pipeline.batchEventsMax, BATCH_EVENTS_MAX)
   }
   const live = await findLive(setting, setup)

@@ -1,5 +1,6 @@
-import { isStoreError } from '../errors.ts'
+import { isStoreError, StoreError } from '../errors.ts'
 import type { Generation } from '../projections/custom/generation.ts'
+import { CLOSE_WAIT_MS } from '../projections/custom/patience.ts'
 import type { LongOptions, ProjectionBuild, ProjectionStatus } from '../types.ts'
 import type { Engine } from './engine.ts'
 
@@ -114,4 +115,43 @@ export function tellDone({ parts }: Engine, { definition, position, openedAt }: 
   if (!hub.active) return
   const ms = performance.now() - openedAt
   hub.emit({ type: 'rebuilt', time: Date.now(), projection: definition.name, position, ms })
+}
+
+/** It met an error outside of the pipeline, which tells of its own. */
+export function tellStopped(
+  { parts }: Engine,
+  { name, position }: Generation,
+  cause: unknown
+): void {
+  const { hub } = parts
+  if (!hub.active) return
+  const error = cause instanceof Error ? cause.message : String(cause)
+  hub.emit({ type: 'projection-stopped', time: Date.now(), projection: name, position, error })
+}
+
+/** The store closed without waiting any longer for code of the definition. */
+export function tellGivenUp(
+  { parts }: Engine,
+  name: string,
+  answering: Generation | undefined
+): void {
+  const { hub } = parts
+  if (!hub.active) return
+  const where = { part: `projection ${name}`, position: answering?.position ?? 0 }
+  hub.emit({ type: 'close-gave-up', time: Date.now(), ...where, ms: CLOSE_WAIT_MS })
+}
+
+export function notBuilt(
+  projection: string,
+  answering: Generation | undefined,
+  head: number
+): StoreError<'PROJECTION_BUILDING'> {
+  const position = answering?.position ?? 0
+  const message = `Projection '${projection}' is at position ${position} of ${head}`
+  return new StoreError('PROJECTION_BUILDING', message, { projection, position, head })
+}
+
+export function notBuilding(projection: string, operation: string): StoreError<'UNSUPPORTED'> {
+  const reason = `nothing is built beside the rows of '${projection}' that answer`
+  return new StoreError('UNSUPPORTED', `Cannot ${operation}: ${reason}`, { operation, reason })
 }

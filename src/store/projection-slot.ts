@@ -4,6 +4,7 @@ import { projectionStopped } from '../pipeline/catch-up.ts'
 import type { Definition } from '../projections/custom/define.ts'
 import type { Generation, GenerationSetup } from '../projections/custom/generation.ts'
 import { createGeneration } from '../projections/custom/open-generation.ts'
+import type { Patience } from '../projections/custom/patience.ts'
 import { RowsPin } from '../projections/custom/pin.ts'
 import type { LongOptions, ProjectionStatus, ReadOptions } from '../types.ts'
 import type { Engine } from './engine.ts'
@@ -13,10 +14,14 @@ import {
   attend,
   type Build,
   caughtUp,
+  notBuilding,
+  notBuilt,
   quietly,
   statusOf,
   tellDone,
-  tellStarted
+  tellGivenUp,
+  tellStarted,
+  tellStopped
 } from './projection-build.ts'
 
 /** Events that a store that closes still applies; more is left to the next open. */
@@ -33,6 +38,7 @@ const FINISH_EVENTS_MAX = 20_000
  */
 export class ProjectionSlot {
   readonly definition: Definition
+  readonly patience: Patience
   readonly #engine: Engine
   readonly #setup: GenerationSetup
   #answering: Generation | undefined
@@ -50,6 +56,7 @@ export class ProjectionSlot {
     this.#engine = engine
     this.definition = opened.definition
     this.#setup = opened.setup
+    this.patience = opened.setup.patience
     this.#answering = opened.answering
     this.#isPublished = opened.isPublished
     this.#opened = opened.building
@@ -116,11 +123,7 @@ export class ProjectionSlot {
   }
 
   notBuilt(): StoreError<'PROJECTION_BUILDING'> {
-    const { name: projection } = this
-    const { head } = this.#engine.parts.log
-    const position = this.#answering?.position ?? 0
-    const message = `Projection '${projection}' is at position ${position} of ${head}`
-    return new StoreError('PROJECTION_BUILDING', message, { projection, position, head })
+    return notBuilt(this.name, this.#answering, this.#engine.parts.log.head)
   }
 
   /** The pipeline has stopped it, or its build. */
@@ -187,8 +190,9 @@ export class ProjectionSlot {
     return this.#work.inTurn(async () => work(this.#setup))
   }
 
-  /** Ends what runs, at the event at hand, and whoever waits. */
+  /** Ends what runs, at the event at hand or in front of it, and whoever waits. */
   interrupt(): void {
+    this.patience.begin()
     const error = new StoreError('STORE_CLOSED', 'The store is closed', { operation: 'query' })
     for (const one of this.#generations()) {
       one.interrupt()
@@ -198,15 +202,13 @@ export class ProjectionSlot {
 
   /** Brings the rows up to the durable head, if that is near: a read-only open can then answer. */
   async finish(): Promise<void> {
-    const { hub, log } = this.#engine.parts
     if (this.#error !== undefined || this.#answering === undefined) return
+    const { durableHead } = this.#engine.parts.log
     try {
-      await this.#answering.finish(log.durableHead, FINISH_EVENTS_MAX)
+      await this.#answering.finish(durableHead, FINISH_EVENTS_MAX)
     } catch (cause) {
-      // The next open meets it again, and stops there.
-      const error = cause instanceof Error ? cause.message : String(cause)
-      const where = { projection: this.name, position: this.#answering.position }
-      if (hub.active) hub.emit({ type: 'projection-stopped', time: Date.now(), ...where, error })
+      // The next open meets it again, and stops there. One that was given up is told at the end.
+      if (!this.patience.isSpent) tellStopped(this.#engine, this.#answering, cause)
     }
   }
 
@@ -214,6 +216,7 @@ export class ProjectionSlot {
     try {
       await this.#work.settled()
     } finally {
+      if (this.patience.isSpent) tellGivenUp(this.#engine, this.name, this.#answering)
       for (const one of this.#generations()) await one.close({ flush })
     }
   }
@@ -353,9 +356,7 @@ export class ProjectionSlot {
 
   #wanted(operation: string): Build {
     if (this.#build !== undefined) return this.#build
-    const reason = `nothing is built beside the rows of '${this.name}' that answer`
-    const message = `Cannot ${operation}: ${reason}`
-    throw new StoreError('UNSUPPORTED', message, { operation, reason })
+    throw notBuilding(this.name, operation)
   }
 
   #watch(generation: Generation): void {

@@ -1,13 +1,17 @@
 import { StoreError } from '../errors.ts'
 import { poisoned } from '../log/level-log.ts'
+import { checkOptions } from '../query/read-options.ts'
+import type { ReadOptions } from '../types.ts'
 import type { Engine } from './engine.ts'
 
 /**
  * Resolves when a commit, whatever it brings, would not have to wait.
  *
- * @throws StoreError `PROJECTION_STOPPED`, `STORE_POISONED`, `DISK_LOW`, `STORE_CLOSED`, `ABORTED`.
+ * @throws StoreError `QUERY_INVALID`, `PROJECTION_STOPPED`, `STORE_POISONED`, `DISK_LOW`, `STORE_CLOSED`, `ABORTED`.
  */
-export async function whenReady(engine: Engine, signal: AbortSignal | undefined): Promise<void> {
+export async function whenReady(engine: Engine, options: ReadOptions): Promise<void> {
+  checkOptions(options, [])
+  const { signal } = options
   let vectorRoom: Promise<void> | undefined
   do {
     await engine.pipeline.flow.ready(signal)

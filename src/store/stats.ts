@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isStoreError } from '../errors.ts'
 import { LOG_DIRECTORY } from '../log/level-log.ts'
+import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
 import type { Tables } from '../projections/tables/client.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { type IndexState, isBuilt, progressOf } from '../projections/tables/index-states.ts'
@@ -9,18 +10,23 @@ import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import { isMissing } from '../storage/files.ts'
 import type { Stats, VectorStats } from '../telemetry/types.ts'
 import type { Engine } from './engine.ts'
+import { VECTORS_DIRECTORY } from './format.ts'
 
 /** Looking at every file takes a moment: asked more often, the last look is told again. */
 const DISK_EVERY_MS = 1000
 
-type DiskBytes = Pick<Stats['disk'], 'logBytes' | 'tablesBytes' | 'vectorsBytes'>
+type DiskBytes = Pick<
+  Stats['disk'],
+  'logBytes' | 'tablesBytes' | 'vectorsBytes' | 'projectionsBytes'
+>
 
 export class StatsReader {
   readonly #engine: Engine
   #disk: DiskBytes = {
     logBytes: 0,
     tablesBytes: 0,
-    vectorsBytes: 0
+    vectorsBytes: 0,
+    projectionsBytes: 0
   }
   #lookedAt = Number.NEGATIVE_INFINITY
 
@@ -55,7 +61,11 @@ export class StatsReader {
       vectors: { ...(vectors?.stats() ?? noVectors), ...this.#lastRecall() },
       indexes: indexStats(parts.tables, parts.live.snapshot),
       caches: parts.cache.stats,
-      disk: { ...this.#readDisk(), ...diskGuard.reading },
+      disk: {
+        ...this.#readDisk(),
+        telemetryBytes: this.#engine.recorder?.stats.bytes ?? 0,
+        ...diskGuard.reading
+      },
       scrub: scrub.stats,
       memory: {
         rssBytes: process.memoryUsage.rss(),
@@ -89,7 +99,8 @@ export class StatsReader {
     this.#disk = {
       logBytes: bytesBelow(join(directory, LOG_DIRECTORY)),
       tablesBytes: bytesBelow(join(directory, TABLES_DIRECTORY)),
-      vectorsBytes: bytesBelow(join(directory, 'vectors'))
+      vectorsBytes: bytesBelow(join(directory, VECTORS_DIRECTORY)),
+      projectionsBytes: bytesBelow(join(directory, PROJECTIONS_DIRECTORY))
     }
     return this.#disk
   }

@@ -29,6 +29,7 @@ function hostOf(engine: Engine): SubscriptionsHost {
   return {
     source,
     hub,
+    consume: engine.operations.consumer,
     durableBeyond: async (position) => limit.beyond(position),
     async durableNow() {
       const { head } = log

@@ -1,11 +1,21 @@
 import type { AlertMetric, SingleMetric } from './alert-types.ts'
-import type { LatencySummary, Operation, PipelineStats, RecentLatency, Stats } from './types.ts'
+import type {
+  LatencySummary,
+  Operation,
+  PipelineStats,
+  ProjectionStats,
+  RecentLatency,
+  Stats,
+  SubscriptionStats
+} from './types.ts'
 
 /** Where rules read what they watch. Each is asked only by a rule that needs it. */
 export interface AlertInput {
   latency(operation: Operation): RecentLatency
   pipeline(): PipelineStats
   poisoned(): boolean
+  /** By name: those that somebody gave a handler. */
+  subscriptions(): Stats['subscriptions']
   waiting(): number
   disk(): Pick<Stats['disk'], 'freeBytes' | 'reserveBytes' | 'low'>
   memory(): Pick<Stats['memory'], 'rssBytes' | 'overlayEvents' | 'idTableBytes'>
@@ -57,18 +67,33 @@ export const ALERT_METRICS: Readonly<Record<SingleMetric, MetricSource>> = {
   },
   'projection.lagEvents': {
     unit: 'events',
-    about: 'events that the projection does not hold yet',
-    read: (input) => eachProjection(input, ({ lagEvents }) => lagEvents)
+    about: 'events that the projection does not hold yet; nothing while it is made anew',
+    read: (input) => lagOfProjections(input, 'lagEvents')
   },
   'projection.lagMs': {
     unit: 'ms',
-    about: 'age of the oldest event that the projection does not hold yet',
-    read: (input) => eachProjection(input, ({ lagMs }) => lagMs)
+    about: 'age of the oldest event that it does not hold yet; nothing while it is made anew',
+    read: (input) => lagOfProjections(input, 'lagMs')
   },
   'projection.stopped': {
     unit: '0 or 1',
     about: 'whether the projection met an error and stopped',
     read: (input) => eachProjection(input, ({ state }) => Number(state === 'stopped'))
+  },
+  'subscription.lagEvents': {
+    unit: 'events',
+    about: 'events that are not handled yet; nothing while it is paused or stopped',
+    read: (input) => lagOfSubscriptions(input, 'lagEvents')
+  },
+  'subscription.lagMs': {
+    unit: 'ms',
+    about: 'age of the first of them; nothing while it is paused or stopped',
+    read: (input) => lagOfSubscriptions(input, 'lagMs')
+  },
+  'subscription.stopped': {
+    unit: '0 or 1',
+    about: 'whether the subscription stopped by itself; one that its program closed did not',
+    read: (input) => eachSubscription(input, ({ error }) => Number(error !== undefined))
   },
   'commits.waiting': {
     unit: 'commits',
@@ -182,12 +207,28 @@ function latencyOf(metric: AlertMetric): { operation: Operation; field: keyof La
   return { operation: operation as Operation, field: field as keyof LatencySummary }
 }
 
-function eachProjection(
-  input: AlertInput,
-  value: (one: PipelineStats['projections'][string]) => number
-): AlertReading[] {
+type Read<T> = (one: T) => number | undefined
+
+function eachProjection(input: AlertInput, value: Read<ProjectionStats>): AlertReading[] {
   const projections = Object.entries(input.pipeline().projections)
   return projections.map(([of, one]) => ({ of, value: value(one) }))
+}
+
+function eachSubscription(input: AlertInput, value: Read<SubscriptionStats>): AlertReading[] {
+  const subscriptions = Object.entries(input.subscriptions())
+  return subscriptions.map(([of, one]) => ({ of, value: value(one) }))
+}
+
+/** One that is made anew begins at the first event: that it is behind is no news. */
+function lagOfProjections(input: AlertInput, field: 'lagEvents' | 'lagMs'): AlertReading[] {
+  return eachProjection(input, (one) => (one.state === 'rebuilding' ? undefined : one[field]))
+}
+
+/** Paused, it does what the program asked for; that it stopped is told by `subscription.stopped`. */
+function lagOfSubscriptions(input: AlertInput, field: 'lagEvents' | 'lagMs'): AlertReading[] {
+  const isAtWork = ({ state }: SubscriptionStats): boolean =>
+    state === 'running' || state === 'retrying'
+  return eachSubscription(input, (one) => (isAtWork(one) ? one[field] : undefined))
 }
 
 function fillOf({ pending, pendingMax }: Pick<Stats['vectors'], 'pending' | 'pendingMax'>): number {

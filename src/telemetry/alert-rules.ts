@@ -50,6 +50,20 @@ export function defaultRules(warnAt: number): AlertRule[] {
       forMs: 5000
     },
     { name: 'projection-lag', metric: 'projection.lagMs', above: 10_000, clearAt: 5000 },
+    {
+      name: 'subscription-stopped',
+      metric: 'subscription.stopped',
+      above: 0,
+      severity: 'critical'
+    },
+    // A new one may begin with events of years ago: what it needs a while for is no alarm.
+    {
+      name: 'subscription-lag',
+      metric: 'subscription.lagMs',
+      above: 60_000,
+      clearAt: 30_000,
+      forMs: 30_000
+    },
     { name: 'vectors-waiting', metric: 'vectors.fill', above: 0.9, clearAt: 0.7, forMs: 5000 },
     { name: 'fsync-slow', metric: 'latency.fsync.p99Us', above: 100_000, forMs: 5000 },
     { name: 'event-loop-blocked', metric: 'eventLoop.lateMs', above: 1000, clearAt: 100 }

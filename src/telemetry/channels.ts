@@ -16,6 +16,8 @@ export interface OperationMessage {
   readonly operation: string
   /** Absolute path of the store. */
   readonly directory: string
+  /** What of the store it is about: of a query of the program's own, the name of the projection. */
+  readonly collection?: string
   /** Commands of a commit, ids of a `getMany`. */
   readonly batchSize?: number
   /** What it resolved with, at its end. Of what is iterated: nothing. */

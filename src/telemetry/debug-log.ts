@@ -50,7 +50,8 @@ function fieldsOf(event: TelemetryEvent): object {
 function excerptOf({ position, pipeline, commits, memory, disk }: Stats): object {
   const { queueDepth, intervalMs, healthScore, estimatedLagMs } = pipeline
   const { rssBytes } = memory
-  const diskBytes = disk.logBytes + disk.tablesBytes + disk.vectorsBytes
+  const { logBytes, tablesBytes, vectorsBytes, projectionsBytes, telemetryBytes } = disk
+  const diskBytes = logBytes + tablesBytes + vectorsBytes + projectionsBytes + telemetryBytes
   const { waiting } = commits
   const load = { queueDepth, waiting, intervalMs, healthScore, estimatedLagMs }
   return { position, ...load, rssBytes, diskBytes }

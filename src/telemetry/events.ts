@@ -145,6 +145,13 @@ export interface TelemetryFields {
     /** What went wrong. */
     error: string
   }
+  /** A projection that had stopped by itself goes on. */
+  'projection-resumed': {
+    /** Name of the projection. */
+    projection: string
+    /** Position up to which it is complete. */
+    position: number
+  }
   /** Opening dropped frames at the end of the log that were never acknowledged as durable. */
   'torn-tail-dropped': {
     /** Position of the first event that was dropped. */
@@ -228,6 +235,15 @@ export interface TelemetryFields {
   'index-save-failed': {
     /** What went wrong. */
     reason: string
+  }
+  /** Vectors could not be brought into the graph; searches compare them until it is tried again. */
+  'index-build-failed': {
+    /** What went wrong. */
+    reason: string
+    /** Attempts that failed since one succeeded. */
+    failures: number
+    /** When it is tried again, in milliseconds from now. */
+    retryMs: number
   }
   /** Vectors were brought into the graph. */
   'index-built': {
@@ -416,6 +432,18 @@ export interface TelemetryFields {
     subscription: string
     /** The head, as a position. */
     position: number
+  }
+  /**
+   * Closing went on without code of the program's own that did not end. Nothing is lost: what it was
+   * given is not taken for done, and is given again after the next open.
+   */
+  'close-gave-up': {
+    /** `projection` or `subscription`, a space and its name. */
+    part: string
+    /** Everything up to here is done. */
+    position: number
+    /** How long was waited for it, in milliseconds. */
+    ms: number
   }
   /** What happened too often to be kept one by one. In kept telemetry alone (`telemetry.store`). */
   summary: {

@@ -132,7 +132,9 @@ function diskMetrics(): Metric[] {
       read: ({ disk }) => [
         { labels: { part: 'log' }, value: disk.logBytes },
         { labels: { part: 'tables' }, value: disk.tablesBytes },
-        { labels: { part: 'vectors' }, value: disk.vectorsBytes }
+        { labels: { part: 'vectors' }, value: disk.vectorsBytes },
+        { labels: { part: 'projections' }, value: disk.projectionsBytes },
+        { labels: { part: 'telemetry' }, value: disk.telemetryBytes }
       ]
     },
     {

@@ -7,12 +7,28 @@ export interface OperationCall {
   readonly operation: string
   /** Of how many parts it consists; below two it is no batch. */
   readonly batchSize?: number | undefined
+  /** What of the store it is about, such as a projection of the program's own. */
+  readonly collection?: string
   /** What it starts goes on after it and is no part of it, such as the work of an open store. */
   readonly isDetached?: boolean
 }
 
+/** What the handler of a subscription is given at once. */
+export interface ConsumedEvents {
+  readonly subscription: string
+  /** Of the only event, or of the first one of a batch. */
+  readonly position: number
+  readonly type: string
+  /** `undefined` for a handler that takes one event. */
+  readonly count: number | undefined
+  readonly attempt: number
+  readonly redelivered: boolean
+}
+
 /** Makes a span of every operation. */
 export interface OperationTracer {
+  /** Runs a handler, in a span that is nobody's child. */
+  consume(events: ConsumedEvents, work: () => Promise<void>): Promise<void>
   run<T>(call: OperationCall, work: () => Promise<T>): Promise<T>
   iterate<T>(call: OperationCall, items: AsyncIterable<T>): AsyncGenerator<T, void>
 }
@@ -28,6 +44,12 @@ export class OperationWatch {
   constructor(directory: string, tracer?: OperationTracer) {
     this.#directory = directory
     this.#tracer = tracer
+  }
+
+  /** Who runs handlers of subscriptions; `undefined`: nobody looks on. */
+  get consumer(): OperationTracer['consume'] | undefined {
+    const tracer = this.#tracer
+    return tracer === undefined ? undefined : async (events, work) => tracer.consume(events, work)
   }
 
   watches(group: OperationGroup): boolean {
@@ -78,9 +100,13 @@ export class OperationWatch {
     }
   }
 
-  #messageOf({ operation, batchSize }: OperationCall): OperationMessage {
-    const message = { operation, directory: this.#directory }
-    return batchSize === undefined ? message : { ...message, batchSize }
+  #messageOf({ operation, batchSize, collection }: OperationCall): OperationMessage {
+    return {
+      operation,
+      directory: this.#directory,
+      ...(batchSize === undefined ? {} : { batchSize }),
+      ...(collection === undefined ? {} : { collection })
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** What spans say of calls and of telemetry, under names of OpenTelemetry's database conventions. */
 import type { Attributes } from '@opentelemetry/api'
-import type { OperationCall } from './operation-watch.ts'
+import type { ConsumedEvents, OperationCall } from './operation-watch.ts'
 import type { TelemetryEvent } from './types.ts'
 
 /** Told by the span itself. */
@@ -16,6 +16,27 @@ export function resultAttributes(call: OperationCall, result: unknown): Attribut
   if (typeof result !== 'object' || result === null) return {}
   const part = group === 'commit' ? 'commit' : snakeCase(operation)
   return fieldAttributes(`sutra.${part}`, result)
+}
+
+/**
+ * What a handler is given, by OpenTelemetry's messaging conventions: the log is the destination, the
+ * position the id of a message.
+ */
+export function consumedAttributes(events: ConsumedEvents, namespace: string): Attributes {
+  const { subscription, position, type, count, attempt, redelivered } = events
+  return {
+    'messaging.system': 'sutra-storage',
+    'messaging.operation.type': 'process',
+    'messaging.operation.name': 'process',
+    'messaging.destination.name': namespace,
+    'messaging.destination.subscription.name': subscription,
+    // By the conventions only one of the two is there.
+    ...(count === undefined
+      ? { 'messaging.message.id': String(position), 'sutra.event.type': type }
+      : { 'messaging.batch.message_count': count, 'sutra.delivery.first': position }),
+    'sutra.delivery.attempt': attempt,
+    'sutra.delivery.redelivered': redelivered
+  }
 }
 
 /** Fields of an event, such as `sutra.query.strategy`. */

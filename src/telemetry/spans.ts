@@ -4,8 +4,8 @@
  */
 import type { Attributes, Context, Histogram, Link, Span, Tracer } from '@opentelemetry/api'
 import { isStoreError } from '../errors.ts'
-import type { OperationCall, OperationTracer } from './operation-watch.ts'
-import { eventAttributes, resultAttributes } from './span-attributes.ts'
+import type { ConsumedEvents, OperationCall, OperationTracer } from './operation-watch.ts'
+import { consumedAttributes, eventAttributes, resultAttributes } from './span-attributes.ts'
 import type { TelemetryEvent } from './types.ts'
 
 export type OpenTelemetryApi = typeof import('@opentelemetry/api')
@@ -87,6 +87,26 @@ export class Spans implements OperationTracer {
     }
   }
 
+  /**
+   * A trace of its own: the subscription goes on long after the request in which it began. What the
+   * handler asks of the store is below it.
+   */
+  async consume(events: ConsumedEvents, work: () => Promise<void>): Promise<void> {
+    const { api, tracer, namespace } = this.#options
+    const attributes = consumedAttributes(events, namespace)
+    const options = { kind: api.SpanKind.CONSUMER, attributes, root: true }
+    const span = tracer.startSpan(`process ${namespace}`, options, api.ROOT_CONTEXT)
+    if (span.isRecording()) this.#noteRecording()
+    try {
+      await api.context.with(api.trace.setSpan(api.ROOT_CONTEXT, span), work)
+    } catch (error) {
+      this.#fail(span, error, false)
+      throw error
+    } finally {
+      span.end()
+    }
+  }
+
   /** Called once a span is recorded: without an SDK, or a sampler that wants any, there is none. */
   whenRecording(onRecording: () => void): void {
     if (this.#hasRecorded) onRecording()
@@ -101,9 +121,9 @@ export class Spans implements OperationTracer {
 
   #start(call: OperationCall): { span: Span; context: Context } {
     const { api, tracer, namespace } = this.#options
-    const { operation, batchSize = 1 } = call
-    const name = `${operation} ${namespace}`
-    const known = this.#attributesOf(operation)
+    const { operation, batchSize = 1, collection } = call
+    const name = `${operation} ${collection ?? namespace}`
+    const known = this.#attributesOf(call)
     // By the conventions a batch has at least two parts.
     const attributes = batchSize > 1 ? { ...known, 'db.operation.batch.size': batchSize } : known
     const parent = api.context.active()
@@ -114,6 +134,10 @@ export class Spans implements OperationTracer {
 
   #recorded(span: Span): void {
     this.#open.add(span)
+    this.#noteRecording()
+  }
+
+  #noteRecording(): void {
     if (this.#hasRecorded) return
     this.#hasRecorded = true
     this.#onRecording()
@@ -130,27 +154,35 @@ export class Spans implements OperationTracer {
   }
 
   #measure(call: OperationCall, started: number, context: Context, failure?: Attributes): void {
-    const known = this.#attributesOf(call.operation)
+    const known = this.#attributesOf(call)
     const attributes = failure === undefined ? known : { ...known, ...failure }
     const seconds = (performance.now() - started) / MS_PER_SECOND
     this.#options.duration.record(seconds, attributes, context)
   }
 
   /** The same object for every call of a method: reads are many. */
-  #attributesOf(operation: string): Attributes {
-    const known = this.#attributes.get(operation)
+  #attributesOf({ operation, collection }: OperationCall): Attributes {
+    const key = collection === undefined ? operation : `${operation}\0${collection}`
+    const known = this.#attributes.get(key)
     if (known !== undefined) return known
-    const made = { ...this.#options.common, 'db.operation.name': operation }
-    this.#attributes.set(operation, made)
+    const made = {
+      ...this.#options.common,
+      'db.operation.name': operation,
+      ...(collection === undefined ? {} : { 'db.collection.name': collection })
+    }
+    this.#attributes.set(key, made)
     return made
   }
 
-  /** @returns What a measurement says of it as well. */
-  #fail(span: Span, error: unknown): Attributes {
+  /**
+   * @param isOurs Whether it is the answer of the store, and not of the program's own code.
+   * @returns What a measurement says of it as well.
+   */
+  #fail(span: Span, error: unknown, isOurs = true): Attributes {
     const { api } = this.#options
     const cause = error instanceof Error ? error : new Error(String(error))
     const attributes: Attributes = isStoreError(error)
-      ? { 'error.type': error.code, 'db.response.status_code': error.code }
+      ? { 'error.type': error.code, ...(isOurs ? { 'db.response.status_code': error.code } : {}) }
       : { 'error.type': cause.name }
     span.recordException(cause)
     span.setAttributes(attributes)

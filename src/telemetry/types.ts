@@ -127,6 +127,14 @@ export interface VectorStats {
   /** Threads that answer searches, and those of the process that died and were replaced. */
   readers: number
   workerRestarts: number
+  /** Why no graph grows at present; searches compare what is in none. Absent while all is well. */
+  buildError?: {
+    reason: string
+    /** Attempts that failed since one succeeded. */
+    failures: number
+    /** When it is tried again, in milliseconds since 1970. */
+    retryAt: number
+  }
   /** What `checkVectors` found the last time; absent before. */
   recall?: RecallReport
 }
@@ -162,6 +170,10 @@ export interface Stats {
     logBytes: number
     tablesBytes: number
     vectorsBytes: number
+    /** Of projections of the program's own, those that are not declared included. */
+    projectionsBytes: number
+    /** Telemetry that is kept, wherever its directory is; 0 where none is. */
+    telemetryBytes: number
     /** Of the file system, when a write last asked, and what is kept free of it; 0 before. */
     freeBytes: number
     reserveBytes: number

@@ -49,6 +49,7 @@ export function lookAt(second: number, change: (stats: Stats) => void = () => {}
     },
     disk: {
       ...{ logBytes: 123_456_789, tablesBytes: 45_678_901, vectorsBytes: 5_000_000 },
+      ...{ projectionsBytes: 1_000_000, telemetryBytes: 0 },
       ...{ freeBytes: 64 * 2 ** 30, reserveBytes: 2 ** 26, low: false }
     },
     scrub: { rounds: 0, files: 0, bytes: 0, finishedAt: 0, problems: [] },

@@ -5,7 +5,7 @@ import { ALERT_METRICS, type AlertInput, readMetric } from '#sutra/telemetry/ale
 import { defaultRules, resolveRules } from '#sutra/telemetry/alert-rules.js'
 import type { SingleMetric } from '#sutra/telemetry/alert-types.js'
 import { LatencyRecorder } from '#sutra/telemetry/latency.js'
-import type { PipelineStats } from '#sutra/telemetry/types.js'
+import type { PipelineStats, SubscriptionStats } from '#sutra/telemetry/types.js'
 
 const WARN_AT = 0.7
 
@@ -29,12 +29,24 @@ function pipelineStats(changes: Partial<PipelineStats> = {}): PipelineStats {
   return seen as PipelineStats
 }
 
+const handled: SubscriptionStats = {
+  state: 'running',
+  position: 9,
+  lagEvents: 0,
+  lagMs: 0,
+  attempts: 0,
+  quarantined: 0,
+  delivered: 9,
+  retries: 0
+}
+
 /** A store that is well. */
 function input(changes: Partial<AlertInput> = {}): AlertInput {
   const latency = new LatencyRecorder()
   return {
     latency: (operation) => latency.recent(operation),
     pipeline: () => pipelineStats(),
+    subscriptions: () => ({ mail: handled }),
     poisoned: () => false,
     waiting: () => 0,
     disk: () => ({ freeBytes: 2 ** 36, reserveBytes: 2 ** 26, low: false }),
@@ -70,6 +82,7 @@ describe('The built-in rules', () => {
   const slowSyncs = new LatencyRecorder()
   for (let i = 0; i < 50; i++) slowSyncs.record('fsync', i === 7 ? 150_000 : 3000)
   const behind = { state: 'running', position: 1, lagEvents: 5, lagMs: 11_000 } as const
+  const late = { ...handled, lagEvents: 5, lagMs: 61_000 }
   const CASES: Record<string, Partial<AlertInput>> = {
     poisoned: { poisoned: () => true },
     'disk-low': { disk: () => ({ freeBytes: 2 ** 36, reserveBytes: 2 ** 36, low: true }) },
@@ -79,6 +92,10 @@ describe('The built-in rules', () => {
         pipelineStats({ projections: { tables: { ...behind, state: 'stopped', lagMs: 0 } } })
     },
     'projection-lag': { pipeline: () => pipelineStats({ projections: { mine: behind } }) },
+    'subscription-stopped': {
+      subscriptions: () => ({ mail: { ...late, state: 'stopped', error: 'the handler failed' } })
+    },
+    'subscription-lag': { subscriptions: () => ({ mail: { ...late, state: 'retrying' } }) },
     'files-damaged': { scrubProblems: () => 1 },
     'health-low': { pipeline: () => pipelineStats({ healthScore: 0.49 }) },
     'queue-filling': { pipeline: () => pipelineStats({ queueUtilization: 0.71 }) },
@@ -86,6 +103,15 @@ describe('The built-in rules', () => {
     'fsync-slow': { latency: (operation) => slowSyncs.recent(operation) },
     'event-loop-blocked': { eventLoop: () => ({ lateMs: 1500, utilization: 1 }) }
   }
+
+  test('are silent about what is behind because it was asked to', () => {
+    const anew = { ...behind, state: 'rebuilding' } as const
+    const pipeline = (): PipelineStats => pipelineStats({ projections: { anew } })
+    expect(raisedBy(input({ pipeline }))).toEqual([])
+    const held = { ...late, state: 'paused' } as const
+    const over = { ...late, state: 'stopped' } as const
+    expect(raisedBy(input({ subscriptions: () => ({ held, over }) }))).toEqual([])
+  })
 
   test('are all among these cases', () => {
     const names = defaultRules(WARN_AT).map(({ name }) => name)
@@ -97,11 +123,12 @@ describe('The built-in rules', () => {
   })
 })
 
-test('each metric is a number, or one for each projection, of a store that has everything', () => {
+test('each metric is a number, or one for each projection or subscription, of a store that has everything', () => {
   const given = input({ disk: () => ({ freeBytes: 5, reserveBytes: 1, low: true }) })
   for (const metric of Object.keys(ALERT_METRICS) as SingleMetric[]) {
     const readings = readMetric(metric, 0, given)
-    const of = metric.startsWith('projection.') ? 'tables' : ''
+    const [part = ''] = metric.split('.')
+    const of = { projection: 'tables', subscription: 'mail' }[part] ?? ''
     expect(readings, metric).toEqual([{ of, value: expect.any(Number) }])
   }
 })

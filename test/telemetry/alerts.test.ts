@@ -72,6 +72,26 @@ test('a latency of too few samples is not looked at', async () => {
   expect(store.stats().alerts).toMatchObject([{ name: 'slow' }])
 })
 
+test('a subscription that stopped by itself is told, and none that its program ended', async () => {
+  await using store = await open(await temporaryPath())
+  await store.learn({ content: 'One' })
+  const given = { retry: { times: 0 }, quarantineMax: 0 }
+  const bad = await store.subscribe('bad', given, () => {
+    throw new Error('a bug of the handler')
+  })
+  const good = await store.subscribe('good', {}, () => undefined)
+  await good.caughtUp()
+  await good.close()
+  await expect(bad.done).rejects.toMatchObject({ code: 'SUBSCRIPTION_STOPPED' })
+
+  const raised = store.stats().alerts.filter(({ metric }) => metric.startsWith('subscription.'))
+  expect(raised).toMatchObject([{ name: 'subscription-stopped', of: 'bad', severity: 'critical' }])
+
+  // Somebody saw to it: the alert is over.
+  await store.unsubscribe('bad')
+  expect(store.stats().alerts).toEqual([])
+})
+
 describe('a callback that throws', () => {
   const uncaught: unknown[] = []
   let listeners: NodeJS.UncaughtExceptionListener[] = []

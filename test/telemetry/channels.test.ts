@@ -137,12 +137,22 @@ test('Opening and long work are tasks', async () => {
   const told = listen('task')
   const directory = await temporaryPath()
   const store = await open(directory)
+  await store.ready()
+  const view = await store.view()
+  await view.close()
   await store.verify()
   const chunks: Uint8Array[] = []
   for await (const chunk of store.export({ format: 'jsonl' })) chunks.push(chunk)
   await store.close()
   const ended = told.filter(({ step }) => step === 'asyncEnd')
-  expect(ended.map(({ operation }) => operation)).toEqual(['open', 'verify', 'export'])
+  expect(ended.map(({ operation }) => operation)).toEqual([
+    'open',
+    'ready',
+    'view',
+    'verify',
+    'export',
+    'close'
+  ])
   expect(ended.every((one) => one.directory === resolve(directory))).toBe(true)
 })
 

@@ -55,7 +55,9 @@ function stats(): Stats {
       low: false,
       logBytes: 1,
       tablesBytes: 2,
-      vectorsBytes: 3
+      vectorsBytes: 3,
+      projectionsBytes: 4,
+      telemetryBytes: 5
     },
     memory: { rssBytes: 1e8, overlayEvents: 10, idTableBytes: 2800, idTableComplete: true },
     commits: { commits: 100, events: 1200, frames: 90, waiting: 0 },
@@ -129,6 +131,9 @@ test('Times are in seconds and sizes in bytes', () => {
   expect(lines).toContain('sutra_pipeline_time_to_full_seconds +Inf')
   expect(lines).toContain('sutra_projection_lag_seconds{projection="tables"} 0.004')
   expect(lines).toContain('sutra_disk_bytes{part="tables"} 2')
+  expect(lines).toContain('sutra_disk_bytes{part="projections"} 4')
+  expect(lines).toContain('sutra_disk_bytes{part="telemetry"} 5')
+  expect(lines).toContain('sutra_subscription_lag_seconds{subscription="mail"} 3')
   expect(lines).toContain('sutra_operation_duration_max_seconds{operation="get"} 0.00075')
 })
 

@@ -5,6 +5,7 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace-node'
 import { type Command, open, type Store, type StoreOptions } from 'sutra-storage'
 import { expect, test } from 'vitest'
 import { prometheusText } from '#sutra/telemetry/metrics.js'
+import { tally } from '../projections/tally.ts'
 import { run } from '../support/child.ts'
 import { openTemporaryStore } from '../support/open-store.ts'
 import { temporaryPath } from '../support/temp.ts'
@@ -393,3 +394,121 @@ test('Options that name no provider are refused before anything is done', async 
     await expect(open(directory, options)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
   }
 })
+
+test('Views, waiting to be ready and closing are spans as well', async () => {
+  await using collector = new Collector()
+  await using temporary = await openTemporaryStore(observed(collector))
+  const { store } = temporary
+  const request = await collector.within('request', async () => {
+    await store.ready()
+    const view = await store.view()
+    await view.close()
+    await drain(store.export({ format: 'jsonl' }))
+    await Promise.all([store.close(), store.close()])
+  })
+
+  for (const operation of ['ready', 'view', 'close']) {
+    const span = collector.span(operation)
+    expectChild(span, request)
+    expect(span.kind).toBe(SpanKind.CLIENT)
+    expect(span.status.code).toBe(SpanStatusCode.UNSET)
+  }
+  await expect(store.ready()).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+  await expect(store.view()).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+  const failed = collector.spans.filter(({ status }) => status.code === SpanStatusCode.ERROR)
+  expect(failed.map(({ attributes }) => attributes['error.type'])).toEqual(
+    failed.map(() => 'STORE_CLOSED')
+  )
+  expect(failed).toHaveLength(2)
+})
+
+test('A query of a projection names the projection it is asked of, also in a view', async () => {
+  await using collector = new Collector()
+  const definition = tally(1)
+  const broken = { ...tally(1, { name: 'broken' }), queries: { fail: () => fail() } }
+  const projections = [definition, broken]
+  await using temporary = await openTemporaryStore(observed(collector, { projections }))
+  const { store } = temporary
+  await store.commit(pair)
+  const request = await collector.within('request', async () => {
+    await store.projection(definition).total()
+    await using view = await store.view()
+    await view.projection(definition).all()
+    await expect(store.projection(broken).fail()).rejects.toThrow('no answer')
+  })
+
+  const asked = { total: 'tally', all: 'tally', fail: 'broken' }
+  for (const [operation, collection] of Object.entries(asked)) {
+    const span = collector.span(operation)
+    expectChild(span, request)
+    expect(span.name).toBe(`${operation} ${collection}`)
+    expect(span.attributes).toMatchObject({
+      'db.collection.name': collection,
+      'db.namespace': basename(temporary.directory)
+    })
+  }
+  expect(collector.span('total').attributes['db.response.returned_rows']).toBe(1)
+  expect(collector.span('fail').status).toMatchObject({ code: SpanStatusCode.ERROR })
+  const metrics = await collector.collect()
+  const duration = metrics.get('db.client.operation.duration') as HistogramMetricData | undefined
+  const of = duration?.dataPoints.map(({ attributes }) => attributes['db.collection.name'])
+  expect(new Set(of)).toEqual(new Set([undefined, 'tally', 'broken']))
+})
+
+test('A handler of a subscription runs in a span of a consumer, which is a trace of its own', async () => {
+  await using collector = new Collector()
+  await using temporary = await openTemporaryStore(observed(collector))
+  const { store } = temporary
+  await store.commit(pair)
+  const retry = { times: 1, firstMs: 1, maxMs: 1 }
+  await collector.within('request', async () => {
+    let hasFailed = false
+    const one = await store.subscribe('mailer', { types: ['concept-learned'], retry }, async () => {
+      await store.get(A)
+      if (hasFailed) return
+      hasFailed = true
+      throw new RangeError('not yet')
+    })
+    await one.caughtUp()
+    const many = await store.subscribe('batches', { batch: 10 }, async () => {})
+    await many.caughtUp()
+  })
+
+  const spans = collector.spans.filter(({ kind }) => kind === SpanKind.CONSUMER)
+  const namespace = basename(temporary.directory)
+  for (const span of spans) {
+    expect(span.name).toBe(`process ${namespace}`)
+    expect(span.parentSpanContext).toBeUndefined()
+    expect(span.attributes).toMatchObject({
+      'messaging.system': 'sutra-storage',
+      'messaging.operation.type': 'process',
+      'messaging.operation.name': 'process',
+      'messaging.destination.name': namespace
+    })
+  }
+  const told = spans.map(({ attributes, status }) => [
+    attributes['messaging.destination.subscription.name'],
+    attributes['messaging.message.id'],
+    attributes['messaging.batch.message_count'],
+    attributes['sutra.event.type'],
+    attributes['sutra.delivery.attempt'],
+    attributes['error.type'],
+    status.code
+  ])
+  const [learned, ok, bad] = ['concept-learned', SpanStatusCode.UNSET, SpanStatusCode.ERROR]
+  const [first, second] = [...new Set(told.map(([, id]) => id))]
+  expect(told).toEqual([
+    ['mailer', first, undefined, learned, 1, 'RangeError', bad],
+    ['mailer', first, undefined, learned, 2, undefined, ok],
+    ['mailer', second, undefined, learned, 1, undefined, ok],
+    ['batches', undefined, expect.any(Number), undefined, 1, undefined, ok]
+  ])
+  // What the handler asks of the store is below what it handles.
+  const gets = collector.spans.filter(({ attributes }) => attributes['db.operation.name'] === 'get')
+  const parents = gets.map(({ parentSpanContext }) => parentSpanContext?.spanId)
+  expect(parents).toEqual(spans.slice(0, 3).map((span) => span.spanContext().spanId))
+})
+
+function fail(): never {
+  throw new Error('no answer')
+}

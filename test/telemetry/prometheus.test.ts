@@ -94,7 +94,7 @@ const PLACES: Record<string, Place> = {
 const ELSEWHERE = [
   /^latency\.[^.]+\.(count|meanUs|p\d+Us)$/,
   /^latency\.[^.]+\.recent\./,
-  /^disk\.(log|tables|vectors)Bytes$/,
+  /^disk\.(log|tables|vectors|projections|telemetry)Bytes$/,
   /^alerts\./,
   /^scrub\.(problems|finishedAt)/,
   // Whether vectors are declared is told by their dimensions, what a check did by its recall.

@@ -82,7 +82,9 @@ function state(stats: Stats): [string, string][] {
     [
       'disk',
       `log ${formatBytes(disk.logBytes)}, tables ${formatBytes(disk.tablesBytes)}, ` +
-        `vectors ${formatBytes(disk.vectorsBytes)}`
+        `vectors ${formatBytes(disk.vectorsBytes)}, ` +
+        `projections ${formatBytes(disk.projectionsBytes)}, ` +
+        `telemetry ${formatBytes(disk.telemetryBytes)}`
     ],
     ['memory', `${formatBytes(memory.rssBytes)} resident`],
     ['vectors', vectors.declared ? `${vectors.dimensions} dimensions, ${index}` : 'not declared'],

@@ -7,12 +7,14 @@ import type { Definition } from './define.ts'
 import { type FoldTarget, foldEvents } from './fold-events.ts'
 import { LevelRows, type OnDamaged } from './generation-rows.ts'
 import type { Layers } from './layered-rows.ts'
+import type { Patience } from './patience.ts'
 import type { RowId } from './row-keys.ts'
 
 export interface BaseSetup {
   level: Level
   log: Pick<EventLog, 'read'>
   definition: Definition
+  patience: Patience
   checkpoint: number
   onDamaged: OnDamaged
   onClosed(): void
@@ -99,8 +101,9 @@ export class RowsBase {
   }
 
   async #foldTo(position: number): Promise<Error | undefined> {
-    const { log, definition } = this.#setup
+    const { log, definition, patience } = this.#setup
     const target: FoldTarget = {
+      patience,
       layers: { projection: definition.name, source: this.#source, changes: this.#newest() },
       put: (id, payload) => this.#staged.set(id, payload),
       applied: (at) => this.#keep(at),

@@ -1,4 +1,4 @@
-import { isStoreError } from '../../errors.ts'
+import { isStoreError, StoreError } from '../../errors.ts'
 import type { Frame, LogCommit } from '../../log/frame.ts'
 import type { EventLog } from '../../log/log.ts'
 import { toStoredEvent } from '../../log/stored-event.ts'
@@ -7,10 +7,13 @@ import type { StoredEvent } from '../../types.ts'
 import type { Payload } from './changes.ts'
 import type { Definition } from './define.ts'
 import { LayeredRows, type Layers } from './layered-rows.ts'
+import type { Patience } from './patience.ts'
 import type { RowId } from './row-keys.ts'
 
 /** Where the changes of events go. */
 export interface FoldTarget {
+  /** How long `apply` may take. */
+  readonly patience: Patience
   readonly layers: Layers
   put(id: RowId, payload: Payload): void
   /** The event at this position has made all its changes. */
@@ -94,15 +97,29 @@ function applyEvent(
   }
   try {
     const doing: unknown = apply(event, rows)
-    return doing instanceof Promise ? doing.then(done, failed) : done()
+    if (!(doing instanceof Promise)) return done()
+    // One that is given up finds that its rows are gone: nothing of it is in any batch.
+    const { patience, layers } = target
+    return patience.outlast(doing, () => gaveUp(layers.projection, event)).then(done, failed)
   } catch (cause) {
     return failed(cause)
   }
 }
 
+/** The event is applied after the next open, with its own rows and its own time. */
+function gaveUp(projection: string, { position, type }: StoredEvent): ApplyGivenUp {
+  const what = `apply of projection '${projection}' at position ${position} (${type})`
+  return new ApplyGivenUp('STORE_CLOSED', `The store was closed before ${what} ended`, {
+    operation: 'apply'
+  })
+}
+
+/** Told apart from what `apply` throws, which may be an error of the store as well. */
+class ApplyGivenUp extends StoreError<'STORE_CLOSED'> {}
+
 function asFailure({ position, type }: StoredEvent, cause: unknown): Error {
   // Damage heals; what `apply` itself throws does not.
-  if (isStoreError(cause, 'PROJECTION_DAMAGED')) return cause
+  if (isStoreError(cause, 'PROJECTION_DAMAGED') || cause instanceof ApplyGivenUp) return cause
   const reason = cause instanceof Error ? cause.message : String(cause)
   return new Error(`apply failed at position ${position} (${type}): ${reason}`, { cause })
 }

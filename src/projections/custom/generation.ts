@@ -17,6 +17,7 @@ import type { Definition } from './define.ts'
 import { type FoldTarget, foldEvents } from './fold-events.ts'
 import type { ProjectionFiles } from './generation-files.ts'
 import { LevelRows, META, type OnDamaged, recordKey } from './generation-rows.ts'
+import { CLOSE_WAIT_MS, type Patience } from './patience.ts'
 import { keyOfRowId } from './row-keys.ts'
 
 export interface GenerationSetup {
@@ -26,6 +27,8 @@ export interface GenerationSetup {
   definition: Definition
   /** Events of a batch, at most. */
   batchEventsMax: number
+  /** With the definition's own code, that of other versions included. */
+  patience: Patience
 }
 
 /** What a database holds: see `open-generation.ts`. */
@@ -62,6 +65,8 @@ export class Generation implements Projection {
   #base: RowsBase
   #bases = 0
   #isStopping = false
+  /** By the monotonic clock, in milliseconds: when the last stretch ends, done or not. */
+  #finishBy = Number.POSITIVE_INFINITY
   #closing: (() => void) | undefined
   #onDamaged: OnDamaged = () => {}
 
@@ -130,11 +135,16 @@ export class Generation implements Projection {
     this.#isStopping = true
   }
 
-  /** The last stretch of a store that closes, if it is a short one. */
+  /**
+   * The last stretch of a store that closes, if it is a short one. What is left of it is applied after
+   * the next open, and so is an event whose `apply` was given up.
+   */
   async finish(to: number, eventsMax: number): Promise<void> {
+    const { patience } = this.#setup
+    if (to - this.position > eventsMax || patience.isSpent) return
     this.#isStopping = false
-    if (to - this.position > eventsMax) return
-    while (this.position < to) await this.project(to)
+    this.#finishBy = performance.now() + CLOSE_WAIT_MS
+    while (this.position < to && !patience.isSpent && !this.#isLate()) await this.project(to)
   }
 
   /** What is written survives a power cut. */
@@ -173,6 +183,7 @@ export class Generation implements Projection {
       level: this.#level,
       log: this.#setup.log,
       definition: this.definition,
+      patience: this.#setup.patience,
       checkpoint,
       onDamaged: (error) => this.#onDamaged(error),
       onClosed: () => {
@@ -186,6 +197,7 @@ export class Generation implements Projection {
     const projection = this.definition.name
     const source = new LevelRows(this.#level, projection, (error) => this.#onDamaged(error))
     return {
+      patience: this.#setup.patience,
       layers: { projection, source, changes },
       put: (id, payload) => changes.set(id, payload),
       applied: () => changes.keep(),
@@ -194,8 +206,13 @@ export class Generation implements Projection {
     }
   }
 
+  #isLate(): boolean {
+    return Number.isFinite(this.#finishBy) && performance.now() >= this.#finishBy
+  }
+
   #isFull({ bytes, size, ranges }: BatchChanges, events: number): boolean {
     if (events >= this.#setup.batchEventsMax || bytes >= BATCH_BYTES_MAX) return true
+    if (this.#isLate()) return true
     return ranges > 0 && size >= RANGED_CHANGES_MAX
   }
 

@@ -1,5 +1,6 @@
 /** Opens what a generation holds, and proves that no batch of it is missing. */
 import { crc32 } from 'node:zlib'
+import { StoreError } from '../../errors.ts'
 import type { Level } from '../../storage/level.ts'
 import {
   type ContinuityRecord,
@@ -82,7 +83,7 @@ export async function createGeneration(setup: GenerationSetup): Promise<Generati
 
 async function initialize(
   level: Level,
-  { definition: { name, init } }: GenerationSetup,
+  { definition: { name, init }, patience }: GenerationSetup,
   changes: BatchChanges
 ): Promise<void> {
   if (init === undefined) return
@@ -91,10 +92,16 @@ async function initialize(
     changes.set(id, payload)
   )
   try {
-    await init(rows)
+    const doing: unknown = init(rows)
+    if (doing instanceof Promise) await patience.outlast(doing, () => initGivenUp(name))
   } finally {
     rows.end()
   }
+}
+
+function initGivenUp(name: string): StoreError<'STORE_CLOSED'> {
+  const message = `The store was closed before init of projection '${name}' ended`
+  return new StoreError('STORE_CLOSED', message, { operation: 'init' })
 }
 
 async function readRows(
