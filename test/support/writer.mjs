@@ -2,15 +2,23 @@
 //
 //   node writer.mjs <directory> <plan as JSON>
 //
-// The plan: { options, commits, bytes, durabilities, hold }. Commit n learns the
-// concept with key `k<n>`, with `bytes` of content, in the n-th of `durabilities`, in turn.
+// The plan: { options, commits, bytes, durabilities, hold, beats }. Commit n learns the
+// concept with key `k<n>`, with `bytes` of content, in the n-th of `durabilities`, in turn. With
+// `beats` it tells every few milliseconds what is durable, and for how long at most anything waited for that.
 import { randomBytes } from 'node:crypto'
 import { open } from 'sutra-storage'
 import { tell } from './tell.mjs'
 
 const [directory, json = '{}'] = process.argv.slice(2)
 const plan = JSON.parse(json)
-const { options = {}, commits = 10, bytes = 100, durabilities = ['fsync'], hold = false } = plan
+const {
+  options = {},
+  commits = 10,
+  bytes = 100,
+  durabilities = ['fsync'],
+  hold = false,
+  beats = false
+} = plan
 
 function failure(error) {
   const { name, code, details, outcome, message } = error
@@ -31,6 +39,17 @@ store.telemetry$.subscribe((event) => {
   }
 })
 
+let waiting = []
+let lagMs = 0
+const beat = () => {
+  const { durableHead } = store.stats()
+  const now = performance.now()
+  for (const { at } of waiting) lagMs = Math.max(lagMs, now - at)
+  waiting = waiting.filter(({ last }) => last > durableHead)
+  tell({ durable: durableHead, lagMs })
+}
+const beating = beats ? setInterval(beat, 10) : undefined
+
 // Random, so that neither LevelDB nor a file system makes it smaller.
 const filler = randomBytes(bytes).toString('latin1').replaceAll('\0', ' ')
 
@@ -40,6 +59,7 @@ for (let n = 1; n <= commits && failed < 3; n++) {
   try {
     const content = `${n} ${filler}`
     const { first, last } = await store.learn({ id: { key: `k${n}` }, content }, { durability })
+    if (beats) waiting.push({ last, at: performance.now() })
     tell({ ack: n, first, last, durability })
   } catch (error) {
     failed += 1
@@ -53,6 +73,7 @@ const state = async () => {
   const newest = (await store.get({ key: `k${concepts}` }))?.key
   return { position, durableHead, poisoned, concepts, newest, projections: pipeline.projections }
 }
+clearInterval(beating)
 tell({ done: await state() })
 if (hold) await new Promise((resolve) => process.stdin.once('data', resolve))
 try {
