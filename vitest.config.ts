@@ -12,6 +12,8 @@ export default defineConfig({
     },
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // As Node does it: what CommonJS exports as its default is a member.
+    deps: { interopDefault: false },
     pool: 'forks',
     maxWorkers: 2
   }

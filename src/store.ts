@@ -3,7 +3,6 @@
  * that does the work. To read on: append/writer.ts for writes, query/reader.ts for reads.
  */
 import { resolve } from 'node:path'
-import { Observable } from 'rxjs'
 import { checkCommitOptions } from './append/commit-options.ts'
 import { prepareCommit } from './append/prepare.ts'
 import type { WaitingCommit } from './append/staged-commit.ts'
@@ -14,6 +13,7 @@ import { observeEvents, readEvents } from './pipeline/events.ts'
 import type { Pinned } from './projections/pinned.ts'
 import { checkOptions, checkWhole } from './query/read-options.ts'
 import type { VectorIndexReader } from './query/search.ts'
+import { Observable } from './rxjs.ts'
 import { checkVectors } from './store/check-vectors.ts'
 import { closeEngine } from './store/close.ts'
 import type { Engine } from './store/engine.ts'
@@ -379,11 +379,12 @@ export class LocalStore extends ObservedReader implements Store {
     options: CommitOptions
   ): WaitingCommit | Promise<WaitingCommit> {
     this.#assertWritable('commit')
-    const { limits, parts, embed } = this.#engine
+    const { limits, parts, embed, closing } = this.#engine
     const scope = { command: undefined, limits }
     const valid = checkCommitOptions(scope, options, parts.options.durability)
     const context = { limits, vectors: parts.declaration }
-    return prepareCommit(context, embed, commands, valid, undefined)
+    const embedder = { embed, closing: closing.signal }
+    return prepareCommit(context, embedder, commands, valid, undefined)
   }
 
   #assertOpen(operation: string): void {

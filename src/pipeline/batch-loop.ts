@@ -1,19 +1,18 @@
+import type { Observable, Subscription } from 'rxjs'
+import { assert } from '../assert.ts'
+import type { BatchApplied, Projection } from '../projections/projection.ts'
 import {
   concatMap,
   defer,
   EMPTY,
   exhaustMap,
-  type Observable,
   of,
   repeat,
   Subject,
-  type Subscription,
   startWith,
   switchMap,
   take
-} from 'rxjs'
-import { assert } from '../assert.ts'
-import type { BatchApplied, Projection } from '../projections/projection.ts'
+} from '../rxjs.ts'
 import type { Arrivals } from './arrivals.ts'
 import type { IntervalController } from './controller.ts'
 import type { DurableLimit } from './durable-limit.ts'

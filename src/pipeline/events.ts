@@ -3,12 +3,13 @@
  * was missed is caught up with, then what comes is followed, by the same loop, so that nothing is
  * skipped or told twice where the two meet, and a slow reader costs no memory.
  */
-import { Observable } from 'rxjs'
+
 import { StoreError, throwIfAborted } from '../errors.ts'
 import { ConceptId, idInvalid, isConceptId } from '../ids.ts'
 import type { Frame } from '../log/frame.ts'
 import type { EventLog } from '../log/log.ts'
 import { isAbout, toStoredEvent } from '../log/stored-event.ts'
+import { Observable } from '../rxjs.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { EventsOptions, StoredEvent } from '../types.ts'
 import { Members } from './members.ts'

@@ -1,4 +1,4 @@
-import { Observable } from 'rxjs'
+import { Observable } from '../rxjs.ts'
 
 /**
  * Emits once after so many milliseconds. Does not keep the process alive: what waits for a batch

@@ -1,4 +1,5 @@
-import { Observable, type Subscriber, type Subscription } from 'rxjs'
+import type { Subscriber, Subscription } from 'rxjs'
+import { Observable } from '../rxjs.ts'
 import { TELEMETRY_CHANNEL, type TelemetryMessage } from './channels.ts'
 import { type SlowLimits, slowLimits } from './operations.ts'
 import type { NewTelemetryEvent, Operation, TelemetryEvent } from './types.ts'
