@@ -16,7 +16,8 @@ import type { TablesSnapshot } from './tables/snapshot.ts'
 
 /** Associations of one side, all of them, as of a checkpoint. */
 interface List<T> {
-  readonly items: readonly T[]
+  /** `undefined` where they are many: to know that saves reading it again. */
+  readonly items: readonly T[] | undefined
   readonly checkpoint: number
 }
 
@@ -171,7 +172,7 @@ export class ReadCache {
     const known = cache.get(key)
     if (known !== undefined && known.checkpoint <= snapshot.checkpoint) return known.items
     const items = read()
-    if (items !== undefined && this.#mayKeep(snapshot) && !this.#isLinked(ordinal, side)) {
+    if (this.#mayKeep(snapshot) && !this.#isLinked(ordinal, side)) {
       cache.set(key, { items, checkpoint: snapshot.checkpoint })
     }
     return items
@@ -223,12 +224,12 @@ const MEMBERS_BYTES = 56
 
 const FIELD_BYTES = 120
 
-function associationsBytes({ items }: List<AssociationState>): number {
+function associationsBytes({ items = [] }: List<AssociationState>): number {
   let bytes = LIST_BYTES
   for (const { metadata } of items) bytes += ASSOCIATION_BYTES + metadataBytes(metadata)
   return bytes
 }
 
-function linksBytes({ items }: List<Link>): number {
+function linksBytes({ items = [] }: List<Link>): number {
   return LIST_BYTES + items.length * LINK_BYTES
 }

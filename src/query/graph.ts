@@ -95,16 +95,23 @@ function storedGraph(pinned: Pinned): PathGraph<Link> {
   }
 }
 
-function stateOf(pinned: Pinned, { source, target, name, key }: Link): AssociationState {
+function stateOf(pinned: Pinned, edge: Link): AssociationState {
+  const { source, target, name, key } = edge
   const [from, to] = [pinned.concept(source), pinned.concept(target)]
-  // Where there are few, they are in the cache when the next path leads here.
-  const few = from && pinned.fewAssociations(from, 'out')
+  // Where there are few at either end, they are in the cache when the next path leads here.
+  const few =
+    (from && pinned.fewAssociations(from, 'out')) ?? (to && pinned.fewAssociations(to, 'in'))
   const state =
     few === undefined
       ? from && to && pinned.association(from, to, name, key ?? '')
-      : few.find((one) => one.target.ordinal === target && one.name === name && one.key === key)
+      : few.find((one) => isOf(one, edge))
   assert(state !== undefined, 'an association that was walked is there')
   return state
+}
+
+function isOf({ source, target, name, key }: AssociationState, edge: Link): boolean {
+  const isBetween = source.ordinal === edge.source && target.ordinal === edge.target
+  return isBetween && name === edge.name && key === edge.key
 }
 
 function toPath(pinned: Pinned, path: FoundPath<Link>): Path {

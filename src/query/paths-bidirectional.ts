@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../errors.ts'
 import type { PathEdge } from './paths.ts'
-import { type Exploration, farEnd, isClosedStep, type Leg, STEPS_PER_TURN } from './paths-search.ts'
+import { type Exploration, isClosedStep, type Leg, STEPS_PER_TURN } from './paths-search.ts'
 
 /**
  * Finds the path of fewest hops and, among those, of greatest confidence.
@@ -29,19 +29,23 @@ export async function fewestHops<E extends PathEdge>(
 const FETCHED_MIN = 2048
 const FETCHED_MAX = 4096
 
+/** A concept as one of the sides has reached it. */
 interface Reached<E> {
+  readonly ordinal: number
+  readonly side: Side<E>
   readonly hops: number
   confidence: number
-  /** The edge it was reached by; `undefined` at the end where the side began. */
+  /** The edge it was reached by, and where that began; `undefined` where the side began. */
   edge: E | undefined
+  from: Reached<E> | undefined
+  /** As the opposite side has reached it, if it has. */
+  twin: Reached<E> | undefined
 }
 
 interface Side<E> {
-  readonly start: number
   readonly ways: readonly ('out' | 'in')[]
-  readonly reached: Map<number, Reached<E>>
   /** Concepts `done` hops away. Everything up to there is reached, with its final confidence. */
-  frontier: number[]
+  frontier: Reached<E>[]
   done: number
   /** The greatest confidence in the frontier: no path through it can be more confident. */
   peak: number
@@ -54,10 +58,12 @@ class HopSearch<E extends PathEdge> {
   readonly #leg: Leg<E>
   readonly #forward: Side<E>
   readonly #backward: Side<E>
+  /** Of both sides: most concepts are met by one alone, so one look-up tells of both. */
+  readonly #reached = new Map<number, Reached<E>>()
   /** Hops of the shortest path seen, then its confidence and the concept where its halves met. */
   #shortest = Number.POSITIVE_INFINITY
   #confidence = 0
-  #middle = -1
+  #middle: Reached<E> | undefined
   /** Hops beyond which a path is of no use. */
   #maxHops: number
   #unbeatable = false
@@ -89,35 +95,38 @@ class HopSearch<E extends PathEdge> {
       forwardWalk.return()
       backwardWalk.return()
     }
-    return this.#shortest === Number.POSITIVE_INFINITY ? undefined : this.#path()
+    return this.#middle === undefined ? undefined : this.#path(this.#middle)
   }
 
   /** A frontier is read whole, as far as it makes sense to hold it. */
   async #fetch({ frontier, ways }: Side<E>): Promise<void> {
     const { graph } = this.#exploration
-    const ordinals = frontier.slice(0, FETCHED_MAX)
+    const ordinals = frontier.slice(0, FETCHED_MAX).map(({ ordinal }) => ordinal)
     for (const way of ways) await graph.fetch?.(ordinals, way)
     throwIfAborted(this.#exploration.query.signal, 'path search')
   }
 
   #begin(start: number, ways: Side<E>['ways']): Side<E> {
     this.#exploration.reach()
-    const reached = new Map([[start, { hops: 0, confidence: 1, edge: undefined }]])
-    return { start, ways, reached, frontier: [start], done: 0, peak: 1, steps: 0 }
+    const side: Side<E> = { ways, frontier: [], done: 0, peak: 1, steps: 0 }
+    const first = { ordinal: start, side, hops: 0, confidence: 1 }
+    const reached = { ...first, edge: undefined, from: undefined, twin: undefined }
+    this.#reached.set(start, reached)
+    side.frontier.push(reached)
+    return side
   }
 
   /** Expands one side level by level; stops for breath after each grain and each level. */
   *#walk(side: Side<E>, opposite: Side<E>): Generator<void, void, void> {
     const { graph } = this.#exploration
     while (side.frontier.length > 0) {
-      const next: number[] = []
-      for (const ordinal of side.frontier) {
-        const confidence = side.reached.get(ordinal)?.confidence ?? 0
+      const next: Reached<E>[] = []
+      for (const from of side.frontier) {
         for (const way of side.ways) {
           if (++side.steps % STEPS_PER_TURN === 0) yield
-          for (const edge of graph.edges(ordinal, way)) {
+          for (const edge of graph.edges(from.ordinal, way)) {
             if (++side.steps % STEPS_PER_TURN === 0) yield
-            this.#follow(edge, ordinal, confidence, side, opposite, next)
+            this.#follow(edge, from, side, opposite, next)
             if (this.#unbeatable) return
           }
         }
@@ -127,53 +136,49 @@ class HopSearch<E extends PathEdge> {
     }
   }
 
-  #advance(side: Side<E>, next: number[]): void {
+  #advance(side: Side<E>, next: Reached<E>[]): void {
     side.frontier = next
     side.steps = 0
     side.done = next.length > 0 ? side.done + 1 : Number.POSITIVE_INFINITY
     side.peak = 0
-    for (const ordinal of next) {
-      side.peak = Math.max(side.peak, side.reached.get(ordinal)?.confidence ?? 0)
-    }
+    for (const { confidence } of next) side.peak = Math.max(side.peak, confidence)
   }
 
-  #follow(
-    edge: E,
-    ordinal: number,
-    confidence: number,
-    side: Side<E>,
-    opposite: Side<E>,
-    next: number[]
-  ): void {
+  #follow(edge: E, from: Reached<E>, side: Side<E>, opposite: Side<E>, next: Reached<E>[]): void {
     const { other } = edge
     const hops = side.done + 1
-    const product = confidence * edge.confidence
-    const known = side.reached.get(other)
+    const product = from.confidence * edge.confidence
+    const found = this.#reached.get(other)
+    const known = found?.side === side ? found : found?.twin
     // Reached before by fewer hops (a self-loop always is), or by as many with no less confidence.
     if (known !== undefined && (known.hops < hops || known.confidence >= product)) return
 
-    const met = opposite.reached.get(other)
+    const met = found?.side === side ? found.twin : found
     if (known === undefined) {
       if (this.#leg.closedConcepts.has(other)) return
       // A concept is worth reaching only if the opposite end can be near enough.
       const room = this.#maxHops - hops
       if (met === undefined ? opposite.done >= room : met.hops > room) return
     }
-    if (isClosedStep(this.#leg, ordinal, edge)) return
+    if (isClosedStep(this.#leg, from.ordinal, edge)) return
     if (!this.#exploration.query.accept(edge)) return
 
-    if (known === undefined) {
+    let reached = known
+    if (reached === undefined) {
       this.#exploration.reach()
-      side.reached.set(other, { hops, confidence: product, edge })
-      next.push(other)
+      reached = { ordinal: other, side, hops, confidence: product, edge, from, twin: met }
+      if (met === undefined) this.#reached.set(other, reached)
+      else met.twin = reached
+      next.push(reached)
     } else {
-      known.confidence = product
-      known.edge = edge
+      reached.confidence = product
+      reached.edge = edge
+      reached.from = from
     }
-    if (met !== undefined) this.#meet(other, hops + met.hops, product * met.confidence)
+    if (met !== undefined) this.#meet(reached, hops + met.hops, product * met.confidence)
   }
 
-  #meet(middle: number, hops: number, confidence: number): void {
+  #meet(middle: Reached<E>, hops: number, confidence: number): void {
     if (hops > this.#shortest) return
     if (hops === this.#shortest && confidence <= this.#confidence) return
     this.#shortest = hops
@@ -187,9 +192,10 @@ class HopSearch<E extends PathEdge> {
     this.#unbeatable = last && confidence >= peak * this.#backward.peak
   }
 
-  #path(): E[] {
-    const toMiddle = chain(this.#forward, this.#middle).reverse()
-    return [...toMiddle, ...chain(this.#backward, this.#middle)]
+  #path(middle: Reached<E>): E[] {
+    const isForward = middle.side === this.#forward
+    const [toMiddle, onwards] = [chain(middle), middle.twin === undefined ? [] : chain(middle.twin)]
+    return isForward ? [...toMiddle.reverse(), ...onwards] : [...onwards.reverse(), ...toMiddle]
   }
 }
 
@@ -199,13 +205,9 @@ function cost<E>(side: Side<E>): number {
 }
 
 /** The edges by which a side came to a concept, last first. */
-function chain<E extends PathEdge>(side: Side<E>, from: number): E[] {
+function chain<E extends PathEdge>(to: Reached<E>): E[] {
   const edges: E[] = []
-  let ordinal = from
-  for (;;) {
-    const edge = side.reached.get(ordinal)?.edge
-    if (edge === undefined) return edges
-    edges.push(edge)
-    ordinal = farEnd(edge, ordinal)
-  }
+  for (let at: Reached<E> | undefined = to; at?.edge !== undefined; at = at.from)
+    edges.push(at.edge)
+  return edges
 }
