@@ -177,12 +177,13 @@ async function withoutPipeline(
     new NoWatch(directory)
   )
   const { limits } = engine
+  const embedder = { embed: undefined, closing: engine.closing.signal }
   const valid = checkCommitOptions({ command: undefined, limits }, {}, 'os')
   return {
     commit: async (n) => {
       const commands = [{ do: 'learn' as const, content: contentOf(n) }]
       const context = { limits, vectors: undefined }
-      const prepared = await prepareCommit(context, undefined, commands, valid, undefined)
+      const prepared = await prepareCommit(context, embedder, commands, valid, undefined)
       return engine.writer.commit(prepared)
     },
     [Symbol.asyncDispose]: async () => closeEngine(engine, new Set())

@@ -114,6 +114,7 @@ describe('import directions', () => {
     'errors.ts': [],
     'ids.ts': ['errors.ts'],
     'turn.ts': [],
+    'keep-alive.ts': [],
     'rxjs.ts': [],
     'optional-package.ts': ['errors.ts'],
     telemetry: ['assert.ts', 'errors.ts', 'rxjs.ts', 'optional-package.ts'],
@@ -139,6 +140,7 @@ describe('import directions', () => {
       'options.ts',
       'telemetry',
       'turn.ts',
+      'keep-alive.ts',
       'types.ts',
       'storage',
       'log'
@@ -151,6 +153,7 @@ describe('import directions', () => {
       'options.ts',
       'telemetry',
       'turn.ts',
+      'keep-alive.ts',
       'types.ts',
       'storage',
       'log',
@@ -387,6 +390,37 @@ describe('import directions', () => {
     )
 
     expect(idle).toEqual([])
+  })
+})
+
+describe('what keeps no process alive', () => {
+  /**
+   * Timers, threads and sockets that the process does not live for, and why nobody waits in vain for
+   * them: a program that has nothing else to do would end, in the middle, with code 13. Where callers
+   * wait for such a thing, `keepAlive` or a wake holds the process; see test/vectors/lone-waiter.mjs.
+   */
+  const UNREFERENCED: Readonly<Record<string, string>> = {
+    'attach/server.ts': 'listens for others: what they ask is work of its own',
+    'attach/session.ts': 'hangs up on another process that is late',
+    'pipeline/subscriptions/keeper.ts': 'writes what `keep` and `close` write at once',
+    'pipeline/timers.ts': 'a batch that somebody waits for is due at once, and whoever waits lives',
+    'projections/tables/pool.ts': 'puts idle sessions to sleep',
+    'projections/tables/session.ts': 'rests of a thread, which lives as long as its port',
+    'projections/vectors/index-builder.ts': 'saves of graphs: `save` does that itself',
+    'projections/vectors/index-merger.ts': 'woken when there is anything that somebody waits for',
+    'projections/vectors/retry.ts': 'writers that wait for room keep the process alive',
+    'storage/worker-link.ts': 'a question under way is waited for',
+    'store/projection-build.ts': 'tells of progress',
+    'store/scrub.ts': 'nobody asked for it; `stop` wakes it',
+    'store/watch.ts': 'tells telemetry how it goes',
+    'telemetry-store/recorder.ts': 'writes what `close` writes at once',
+    'telemetry/latency.ts': 'says which slot of the window it is'
+  }
+
+  test('is known, each with the reason why nobody waits for it in vain', () => {
+    const found = sources.filter(({ text }) => /\.unref\(|\bref: false/.test(text))
+
+    expect(found.map(({ path }) => path)).toEqual(Object.keys(UNREFERENCED))
   })
 })
 

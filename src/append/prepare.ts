@@ -1,6 +1,6 @@
 /** From what a caller asked for to a commit that can wait in line. */
 import { assert } from '../assert.ts'
-import { embedTexts } from '../checks/embed.ts'
+import { type EmbedSignals, embedTexts } from '../checks/embed.ts'
 import { limitExceeded, type Scope } from '../checks/values.ts'
 import { checkVector } from '../checks/vector.ts'
 import { StoreError } from '../errors.ts'
@@ -17,14 +17,20 @@ import {
 } from './staged-commit.ts'
 import { type CheckContext, checkAlone, checkCommit, type ValidCommand } from './valid-command.ts'
 
+/** What turns texts into vectors, for as long as the store is open. */
+export interface Embedder {
+  embed: Embed | undefined
+  closing: AbortSignal
+}
+
 /**
  * Checks the commands of a commit. Asynchronous only if texts are to be embedded first.
  *
- * @throws StoreError as `checkCommand`; rejects with `EMBED_FAILED`.
+ * @throws StoreError as `checkCommand`; rejects with `EMBED_FAILED`, `ABORTED`, `STORE_CLOSED`.
  */
 export function prepareCommit(
   context: CheckContext,
-  embed: Embed | undefined,
+  { embed, closing }: Embedder,
   commands: readonly Command[],
   options: ValidCommitOptions,
   lenient: LenientOptions | undefined
@@ -57,7 +63,10 @@ export function prepareCommit(
   if (embed === undefined || context.vectors === undefined) return prepared
   const texts = checked.commands.filter(needsEmbedding)
   if (texts.length === 0) return prepared
-  return embedAll({ context, embed, values: commands, prepared }, texts)
+  return embedAll(
+    { context, embed, signals: { signal, closing }, values: commands, prepared },
+    texts
+  )
 }
 
 /** The writer puts the caller's own in its place. */
@@ -100,6 +109,7 @@ function needsEmbedding(command: ValidCommand): command is Embeddable {
 interface Embedding {
   context: CheckContext
   embed: Embed
+  signals: EmbedSignals
   /** The commands as the caller gave them. */
   values: readonly Command[]
   prepared: WaitingCommit
@@ -138,7 +148,7 @@ async function embedAll(
 
 /** For each command its vector, or why it gets none. What a dry run has embedded is taken from there. */
 async function vectorsOf(
-  { context, embed, values, prepared }: Embedding,
+  { context, embed, signals, values, prepared }: Embedding,
   commands: readonly Embeddable[]
 ): Promise<Map<ValidCommand, Float32Array | Error>> {
   const { lenient } = prepared
@@ -155,7 +165,7 @@ async function vectorsOf(
   }
   if (unknown.length === 0) return vectors
   const texts = unknown.map(({ fields }) => fields.content ?? '')
-  const embedded = await embedTexts(embed, texts, prepared.signal)
+  const embedded = await embedTexts(embed, texts, signals)
   for (const [i, command] of unknown.entries()) {
     const scope = { command: numbers.get(command), limits: context.limits }
     const vector = checked(scope, embedded[i], context.vectors)

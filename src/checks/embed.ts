@@ -6,28 +6,35 @@ import type { Embed } from '../options.ts'
 /** Models take lists of texts, but not of any length. */
 const BATCH_TEXTS = 64
 const BATCH_CHARACTERS = 1024 * 1024
-/** Calls of one function that are under way at once, whoever made them. */
+/** Calls of one function that somebody waits for at once, whoever made them. */
 const CALLS_MAX = 4
+
+/** Who may give up on a call: its caller, or the store, which closes. */
+export interface EmbedSignals {
+  signal: AbortSignal | undefined
+  closing: AbortSignal
+}
 
 /**
  * Turns texts into vectors, in their order. Nothing is kept when any of it fails: the first failure
  * calls off the batches that wait, and its signal tells those under way that nobody needs them.
  *
- * @throws StoreError `EMBED_FAILED` (retryable), `UNSUPPORTED`, `ABORTED`.
+ * @throws StoreError `EMBED_FAILED` (retryable), `UNSUPPORTED`, `ABORTED`, `STORE_CLOSED`.
  */
 export async function embedTexts(
   embed: Embed | undefined,
   texts: readonly string[],
-  signal: AbortSignal | undefined
+  signals: EmbedSignals
 ): Promise<Float32Array[]> {
-  throwIfAborted(signal, 'embed')
+  throwIfAborted(signals.signal, 'embed')
+  if (signals.closing.aborted) throw storeClosed()
   if (embed === undefined) {
     throw new StoreError('UNSUPPORTED', "Text needs the option 'embed' at open", {
       operation: 'embed',
       reason: 'the store was opened without an embed function'
     })
   }
-  const attempt = new Attempt(signal)
+  const attempt = new Attempt(signals)
   try {
     const calls = [...batches(texts)].map(async (batch) => embedBatch(embed, batch, attempt))
     // Each of them ends when the attempt does, so none goes on behind the back of whoever asked.
@@ -35,27 +42,31 @@ export async function embedTexts(
     attempt.throwIfOver()
     return outcomes.flatMap((one) => (one.status === 'fulfilled' ? one.value : []))
   } finally {
-    attempt.end()
+    attempt.dispose()
   }
 }
 
-/** All batches of one call: over when one of them fails, or when the caller gives up. */
+/** All batches of one call: over when one of them fails, or when somebody gives up. */
 class Attempt {
   readonly #controller = new AbortController()
-  readonly #outer: AbortSignal | undefined
+  readonly #signals: EmbedSignals
   readonly #onAbort = (): void => {
-    if (this.#outer !== undefined) this.fail(aborted(this.#outer, 'embed'))
+    const { signal } = this.#signals
+    if (signal !== undefined) this.#end(aborted(signal, 'embed'), signal.reason)
   }
+  readonly #onClosing = (): void => this.fail(storeClosed())
   #failure: { error: unknown } | undefined
   #over: (() => void) | undefined
   readonly over: Promise<void>
 
-  constructor(outer: AbortSignal | undefined) {
-    this.#outer = outer
+  constructor(signals: EmbedSignals) {
+    this.#signals = signals
     this.over = new Promise((resolve) => {
       this.#over = resolve
     })
-    outer?.addEventListener('abort', this.#onAbort, { once: true })
+    const { signal, closing } = signals
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    closing.addEventListener('abort', this.#onClosing, { once: true })
     // Every batch gets this signal, and may listen to it in several places.
     setMaxListeners(0, this.#controller.signal)
   }
@@ -66,18 +77,25 @@ class Attempt {
 
   /** What failed first is what the caller hears of. */
   fail(error: unknown): void {
-    if (this.#failure !== undefined) return
-    this.#failure = { error }
-    this.#over?.()
-    this.#controller.abort(this.#outer?.aborted === true ? this.#outer.reason : error)
+    this.#end(error, error)
   }
 
   throwIfOver(): void {
     if (this.#failure !== undefined) throw this.#failure.error
   }
 
-  end(): void {
-    this.#outer?.removeEventListener('abort', this.#onAbort)
+  /** Both signals may live as long as their store does, with many more calls to come. */
+  dispose(): void {
+    const { signal, closing } = this.#signals
+    signal?.removeEventListener('abort', this.#onAbort)
+    closing.removeEventListener('abort', this.#onClosing)
+  }
+
+  #end(error: unknown, reason: unknown): void {
+    if (this.#failure !== undefined) return
+    this.#failure = { error }
+    this.#over?.()
+    this.#controller.abort(reason)
   }
 }
 
@@ -104,12 +122,14 @@ async function embedBatch(
 ): Promise<Float32Array[]> {
   const line = lineOf(embed)
   await line.enter(attempt)
-  const call = callOnce(embed, texts, attempt)
-  // The place is free when the function is done, which may be long after anybody wanted to know.
-  void call.finally(() => line.leave())
-  // A function that does not listen to its signal must not hold up who has given up.
-  const vectors = await Promise.race([call, attempt.over])
-  return vectors ?? []
+  try {
+    // A function that does not listen to its signal must not hold up who has given up.
+    const vectors = await Promise.race([callOnce(embed, texts, attempt), attempt.over])
+    return vectors ?? []
+  } finally {
+    // Nor anybody else: it was told to stop, and if it hangs, its place would never be free.
+    line.leave()
+  }
 }
 
 /** Never rejects: a failure is the attempt's, which is over before a place is handed on. */
@@ -188,6 +208,11 @@ function lineOf(embed: Embed): Line {
   const line = lines.get(embed) ?? new Line()
   lines.set(embed, line)
   return line
+}
+
+function storeClosed(): StoreError<'STORE_CLOSED'> {
+  const message = 'The store was closed before its texts were embedded'
+  return new StoreError('STORE_CLOSED', message, { operation: 'embed' })
 }
 
 function embedFailed(texts: number, reason: string, cause?: unknown): StoreError<'EMBED_FAILED'> {

@@ -1,4 +1,5 @@
 import { aborted } from '../errors.ts'
+import { keepAlive } from '../keep-alive.ts'
 
 interface Waiting<T> {
   readonly wants: T
@@ -8,7 +9,10 @@ interface Waiting<T> {
   reject(error: Error): void
 }
 
-/** Callers that wait, first come first served. Each leaves by being answered or by its signal. */
+/**
+ * Callers that wait, first come first served. Each leaves by being answered or by its signal. Until
+ * then the process lives, though what will answer them may be a timer that keeps none alive.
+ */
 export class WaitList<T> implements Iterable<Waiting<T>> {
   readonly #operation: string
   readonly #now: () => number
@@ -43,8 +47,11 @@ export class WaitList<T> implements Iterable<Waiting<T>> {
         reject(aborted(signal, this.#operation))
         return
       }
+      const letGo = keepAlive()
       const leave = (): void => {
-        this.#waiting.delete(waiting)
+        // Answered already.
+        if (!this.#waiting.delete(waiting)) return
+        letGo()
         this.#answeredMs += this.#now() - waiting.since
         signal?.removeEventListener('abort', abort)
       }

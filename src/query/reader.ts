@@ -69,6 +69,8 @@ export interface ReaderHost {
   readonly latency: LatencyRecorder
   readonly hub: TelemetryHub
   readonly embed: Embed | undefined
+  /** Fires when the store closes. */
+  readonly closing: Pick<AbortController, 'signal'>
   vectorShape(): VectorShape | undefined
   /** @throws StoreError `VECTORS_NOT_DECLARED`, `VECTORS_UNAVAILABLE`. */
   vectorIndex(operation: string): VectorIndexReader
@@ -269,8 +271,9 @@ export abstract class PinnedReader implements Reader {
     this.host.vectorIndex('search')
     const shape = host.vectorShape()
     if (shape === undefined) throw notDeclared('search')
-    const { limits, embed } = host
-    const query = checkQuery(asked, { limits, embed, shape, signal: request.signal })
+    const { limits, embed, closing } = host
+    const { signal } = request
+    const query = checkQuery(asked, { limits, embed, shape, signal, closing: closing.signal })
     const near = query instanceof Promise ? await this.#embedded(query) : query
     return this.#held(async (pinned) => {
       const index = this.vectorIndex('search', pinned)

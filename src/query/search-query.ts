@@ -15,6 +15,8 @@ export interface QueryContext {
   embed: Embed | undefined
   shape: VectorShape
   signal: AbortSignal | undefined
+  /** Fires when the store closes. */
+  closing: AbortSignal
 }
 
 /**
@@ -22,7 +24,7 @@ export interface QueryContext {
  * time keeps neither tables open nor a store from closing.
  *
  * @throws TypeError, StoreError `QUERY_INVALID`, `VECTOR_INVALID`, `VECTOR_DIMENSION_MISMATCH`;
- *   rejects with `UNSUPPORTED`, `EMBED_FAILED`, `ABORTED`.
+ *   rejects with `UNSUPPORTED`, `EMBED_FAILED`, `ABORTED`, `STORE_CLOSED`.
  */
 export function checkQuery(query: SearchQuery, context: QueryContext): Asked | Promise<Asked> {
   const { shape, limits } = context
@@ -50,10 +52,10 @@ export function checkQuery(query: SearchQuery, context: QueryContext): Asked | P
 }
 
 async function embedQuery(text: unknown, context: QueryContext): Promise<Asked> {
-  const { shape, limits, embed, signal } = context
+  const { shape, limits, embed, signal, closing } = context
   if (typeof text !== 'string') {
     throw new TypeError(`'text' must be a string, received ${show(text)}`)
   }
-  const [embedded] = await embedTexts(embed, [text], signal)
+  const [embedded] = await embedTexts(embed, [text], { signal, closing })
   return { vector: checkQueryVector(embedded, shape, limits) }
 }

@@ -30,7 +30,7 @@ interface CheckRequest extends CheckVectorsOptions {
 
 /**
  * Searches for stored vectors, each time leaving out the concept that it belongs to, with every
- * `ef` and exactly. Waits until the index has caught up: a recall is that of its graphs.
+ * `ef` and exactly. Waits until the index has caught up and is saved: a recall is that of its graphs.
  */
 export async function checkVectors(
   engine: Engine,
@@ -41,6 +41,7 @@ export async function checkVectors(
   const shape = engine.parts.declaration
   if (shape === undefined || engine.recall === undefined) throw nothingDeclared()
   await engine.pipeline.caughtUp(engine.parts.log.head, options.signal, BUILT_IN)
+  await saveGraphs(engine)
   const pinned = engine.pin()
   pinned.snapshot.hold()
   try {
@@ -50,6 +51,16 @@ export async function checkVectors(
     return report
   } finally {
     await pinned.snapshot.release()
+  }
+}
+
+/** Searches use a graph once it is in a file; until then they compare its rows, and miss none. */
+async function saveGraphs(engine: Engine): Promise<void> {
+  try {
+    const vectors = await engine.vectorsClient()
+    await vectors.save(engine.parts.log.durableHead)
+  } catch (error) {
+    throw ioFailed(error, 'checkVectors')
   }
 }
 

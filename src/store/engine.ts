@@ -1,5 +1,6 @@
 /** The parts of one open store and how they hold together. What callers see is in store.ts. */
 
+import { setMaxListeners } from 'node:events'
 import type { WaitingCommit } from '../append/staged-commit.ts'
 import type { ValidCommand } from '../append/valid-command.ts'
 import type { AppendedGroup } from '../append/writer.ts'
@@ -73,6 +74,8 @@ export class Engine implements ReaderHost {
 
   constructor(parts: EngineParts, operations: OperationWatch) {
     const { options, log, tables, vectors, hub, latency, stage } = parts
+    // Every call under way may listen to it, and there may be any number.
+    setMaxListeners(0, this.closing.signal)
     this.parts = parts
     this.operations = operations
     this.#times = new EventTimes(log)

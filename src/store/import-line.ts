@@ -130,7 +130,7 @@ export class ImportLine {
     number: number
   ): WaitingCommit | Promise<WaitingCommit> {
     this.#assertWritable()
-    const { limits, parts, embed } = this.#engine
+    const { limits, parts, embed, closing } = this.#engine
     const { durability, signal, createMissing = false, dryRun = false } = options
     const given: CommitOptions = {
       ...(durability === undefined ? {} : { durability }),
@@ -147,7 +147,8 @@ export class ImportLine {
     const embedded = this.#embedded
     const lenient: LenientOptions = { createMissing, dryRun, series, headersOf, embedded }
     const context = { limits, vectors: parts.declaration }
-    return prepareCommit(context, embed, commands, valid, lenient)
+    const embedder = { embed, closing: closing.signal }
+    return prepareCommit(context, embedder, commands, valid, lenient)
   }
 }
 

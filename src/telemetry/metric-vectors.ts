@@ -24,7 +24,7 @@ export function vectorMetrics(): Metric[] {
     sum('vectors.segments', '{segment}', 'Segments of the vector index.', (s) => {
       return s.vectors.segments
     }),
-    gauge('vectors.position', '', 'Position up to which vectors are searchable.', (s) => {
+    gauge('vectors.position', '', 'Position up to which vectors are in graphs.', (s) => {
       return s.vectors.position
     }),
     gauge('vectors.saved_position', '', 'Checkpoint of the files of vectors.', (s) => {

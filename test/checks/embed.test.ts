@@ -1,6 +1,9 @@
 /** Texts that become vectors on their way into the store, and everything that can go wrong with it. */
+import { getEventListeners, setMaxListeners } from 'node:events'
+import process from 'node:process'
 import type { Embed, ImportRecord, Store, StoreOptions } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
+import { embedTexts } from '#sutra/checks/embed.js'
 import { openTemporaryStore } from '../support/open-store.ts'
 
 const BATCH = 64
@@ -92,6 +95,9 @@ describe('the function that embeds', () => {
   })
 
   test('is called a few times at once, by however many commits and stores', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error): unknown => warnings.push(warning)
+    process.on('warning', onWarning)
     const model = new Model({ ms: 2 })
     await using one = await openTemporaryStore(model.options)
     await using other = await openTemporaryStore(model.options)
@@ -103,6 +109,9 @@ describe('the function that embeds', () => {
 
     expect(model.calls).toHaveLength(40)
     expect(model.mostAtOnce).toBe(AT_ONCE)
+    // As of too many listeners to one signal.
+    process.off('warning', onWarning)
+    expect(warnings).toEqual([])
   })
 })
 
@@ -217,20 +226,94 @@ describe('what goes wrong is typed, and nothing of the commit is there', () => {
     expect(await store.counts()).toMatchObject({ concepts: 0 })
   })
 
-  test('a store that closes meanwhile: it does not wait for the model', async () => {
+  test('a store that closes meanwhile: nobody waits for a model that hangs', async () => {
     const model = new Model()
-    const finish: ((vectors: Float32Array[]) => void)[] = []
-    const embed: Embed = async () => new Promise((resolve) => finish.push(resolve))
+    const signals: AbortSignal[] = []
+    const embed: Embed = async (_, { signal }) => {
+      signals.push(signal)
+      return new Promise(() => undefined)
+    }
     await using temporary = await openTemporaryStore({ ...model.options, embed })
     const { store } = temporary
-    const calls = [store.learn({ content: 'a' }), store.search('a')]
+    const view = await store.view()
+    const { signal } = new AbortController()
+    const calls = [
+      store.learn({ content: 'a' }),
+      store.learn({ content: 'b' }, { signal }),
+      store.search('a'),
+      view.search({ text: 'a' }),
+      // There is no place for these: they wait for one.
+      store.commit(Array.from({ length: 500 }, (_, n) => learn(`t${n}`))),
+      store.import(records(100)),
+      store.import(records(100), { strict: true })
+    ]
+    const outcomes = Promise.allSettled(calls)
+    await expect.poll(() => signals.length).toBe(AT_ONCE)
 
     await store.close()
-    for (const one of finish) one([Float32Array.of(1, 1)])
 
-    expect(finish).toHaveLength(2)
-    for (const call of calls) await expect(call).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'STORE_CLOSED' } })
+    }
+    expect(signals).toHaveLength(AT_ONCE)
+    for (const one of signals) {
+      expect(one).toMatchObject({ aborted: true, reason: { code: 'STORE_CLOSED' } })
+    }
     expect(await (await temporary.reopen()).counts()).toMatchObject({ concepts: 0 })
+  })
+
+  test('what hangs in a store that was closed holds up no other store', async () => {
+    const model = new Model()
+    let isHanging = true
+    const embed: Embed = async (texts, context) =>
+      isHanging ? new Promise(() => undefined) : model.embed(texts, context)
+    await using one = await openTemporaryStore({ ...model.options, embed })
+    const given = new AbortController()
+    const calls = Array.from({ length: AT_ONCE }, async (_, n) =>
+      one.store.learn({ content: 'a' }, n % 2 === 0 ? {} : { signal: given.signal })
+    )
+    const outcomes = Promise.allSettled(calls)
+    await using other = await openTemporaryStore({ ...model.options, embed })
+    const waiting = other.store.learn({ content: 'b' })
+
+    given.abort()
+    await one.store.close()
+    isHanging = false
+    const learning = Array.from({ length: 2 * AT_ONCE }, async () =>
+      other.store.learn({ content: 'c' })
+    )
+
+    expect(await Promise.all(learning)).toHaveLength(2 * AT_ONCE)
+    expect((await outcomes).map(({ status }) => status)).not.toContain('fulfilled')
+    const still = Promise.resolve('waiting')
+    expect(await Promise.race([waiting.catch(() => 'over'), still])).toBe('waiting')
+    await other.store.close()
+    await expect(waiting).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+  })
+
+  test('signals that live long are not listened to for longer than a call takes', async () => {
+    const [caller, closing] = [new AbortController(), new AbortController()]
+    const signals = { signal: caller.signal, closing: closing.signal }
+    const listeners = () =>
+      [caller, closing].map(({ signal }) => getEventListeners(signal, 'abort').length)
+    for (const { signal } of [caller, closing]) setMaxListeners(0, signal)
+    const model = new Model({ ms: 1 })
+    const bad: Embed = async () => {
+      throw new Error('away')
+    }
+
+    const calls = Array.from({ length: 200 }, async (_, n) =>
+      embedTexts(n % 2 === 0 ? model.embed : bad, ['a'], signals)
+    )
+    const many = listeners()
+    await Promise.allSettled(calls)
+
+    expect(many).toEqual([200, 200])
+    expect(listeners()).toEqual([0, 0])
+    closing.abort()
+    await expect(embedTexts(model.embed, ['a'], signals)).rejects.toMatchObject({
+      code: 'STORE_CLOSED'
+    })
   })
 
   test('places that were given up are free again', async () => {
@@ -352,12 +435,18 @@ class Model {
     return { vectors: { dimensions: 2, metric: 'l2sq' }, embed: this.embed }
   }
 
-  readonly embed: Embed = async (texts) => {
+  readonly embed: Embed = async (texts, { signal }) => {
     this.calls.push(texts)
     this.#atOnce += 1
     this.mostAtOnce = Math.max(this.mostAtOnce, this.#atOnce)
+    const over = (): void => {
+      this.#atOnce -= 1
+    }
+    signal.addEventListener('abort', over)
     await new Promise((resolve) => setTimeout(resolve, this.#ms))
-    this.#atOnce -= 1
+    signal.throwIfAborted()
+    signal.removeEventListener('abort', over)
+    over()
     return texts.map((text) => Float32Array.of(text.length, 1))
   }
 }

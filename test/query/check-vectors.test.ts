@@ -56,6 +56,43 @@ describe('a check of the vectors', () => {
     expect(told.at(-1)).toEqual({ phase: 'ef 400', done: 200, total: 200 })
   })
 
+  test('measures graphs: few vectors are left that searches compare anyhow', async () => {
+    await using temporary = await openTemporaryStore({ ...VECTORS, check: false })
+    const { store } = temporary
+    await learn(store, 7000)
+    const scanned: number[] = []
+
+    await store.checkVectors({
+      sample: 5,
+      efs: [4],
+      onProgress: () => scanned.push(store.stats().vectors.scanned)
+    })
+
+    expect(Math.max(...scanned)).toBeLessThan(1500)
+  })
+
+  test.each([1, 2 ** -60])('counts what was found by inner products (times %f)', async (scale) => {
+    await using temporary = await openTemporaryStore({
+      vectors: { ...VECTORS.vectors, metric: 'ip' },
+      check: false
+    })
+    const { store } = temporary
+    await learn(store, 1300, scale)
+
+    const { recalls } = await store.checkVectors({ sample: 1300, efs: [4] })
+
+    let found = 0
+    for (let n = 0; n < 1300; n++) {
+      const like = { key: `c${n}` }
+      const exact = await store.search({ like }, { k: 10, exact: true })
+      const farthest = exact.at(-1)?.similarity ?? 0
+      const matches = await store.search({ like }, { k: 10, ef: 4 })
+      found += matches.filter(({ similarity = 0 }) => similarity >= farthest).length
+    }
+    expect(recalls).toMatchObject([{ ef: 4, recall: found / 13_000 }])
+    expect(found).toBeLessThan(13_000)
+  })
+
   test('is repeatable: the seed decides what is searched for', async () => {
     const { store } = large
     const check = async (seed: number) =>
@@ -282,12 +319,15 @@ test('what is as near as the last exact match is found, whichever of them it is'
   expect(recallOf([Float64Array.of(0.2), Float64Array.of()], exact)).toBe(0.25)
 })
 
-async function learn(store: Store, count: number): Promise<void> {
+async function learn(store: Store, count: number, scale = 1): Promise<void> {
   const random = new Random(3)
   for (let at = 0; at < count; at += 500) {
     const size = Math.min(500, count - at)
     const commands = Array.from({ length: size }, (_, i) => {
-      const embedding = Float32Array.from({ length: DIMENSIONS }, () => random.next() - 0.5)
+      const embedding = Float32Array.from(
+        { length: DIMENSIONS },
+        () => (random.next() - 0.5) * scale
+      )
       return { do: 'learn' as const, id: { key: `c${at + i}` }, content: 'c', embedding }
     })
     await store.commit(commands, { durability: 'os' })

@@ -49,7 +49,7 @@ test('whoever waits for the vectors is told that the store is closed', async () 
 test('closing or waiting while segments are merged ends, though nothing else keeps the process alive', async () => {
   const { code, lines, stderr } = await run('vectors/merge-closer.mjs', [
     await temporaryPath(),
-    '6'
+    '8'
   ])
 
   expect(lines.at(-1), stderr).toEqual({ done: true })

@@ -4,7 +4,7 @@
 //
 // Nothing else keeps this process alive: if what it waits for waited for a timer that does not either,
 // it would end in the middle, and never tell that it is done.
-import { readdirSync } from 'node:fs'
+import { cpSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { open } from 'sutra-storage'
@@ -15,11 +15,12 @@ const FIRST = 4000
 const LATER = 200
 const MORE = 1100
 const FORGOTTEN = 1500
-const MERGE_MS = 240
+const MERGE_MS = 480
 
 const [directory, rounds] = process.argv.slice(2)
 const options = { durability: 'os', limits: { commitCommands: FIRST } }
 
+await storeOfOneSegment(join(directory, 'first'))
 for (let round = 0; round < Number(rounds); round++) {
   const path = join(directory, String(round))
   const store = await storeOfTwoSegments(path)
@@ -38,13 +39,17 @@ for (let round = 0; round < Number(rounds); round++) {
 }
 tell({ done: true })
 
+async function storeOfOneSegment(path) {
+  const store = await open(path, { ...options, vectors: { dimensions: DIMENSIONS } })
+  await store.commit(range(0, FIRST).map(learn))
+  await store.caughtUp()
+  await store.checkpoint()
+  await store.close()
+}
+
 /** Only a segment that nothing is added to any more is merged. */
 async function storeOfTwoSegments(path) {
-  const first = await open(path, { ...options, vectors: { dimensions: DIMENSIONS } })
-  await first.commit(range(0, FIRST).map(learn))
-  await first.caughtUp()
-  await first.checkpoint()
-  await first.close()
+  cpSync(join(directory, 'first'), path, { recursive: true })
   const store = await open(path, options)
   await store.commit(range(FIRST, LATER).map(learn))
   await store.caughtUp()

@@ -63,7 +63,7 @@ export class Retry {
       this.#attempt += 1
       this.#onDue()
     }, retryMs)
-    // What waits for it is in the log: the process may end.
+    // What waits for it is in the log: the process may end, unless writers wait for room.
     this.#timer.unref()
     return { failures, retryMs }
   }

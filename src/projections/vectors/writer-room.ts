@@ -1,4 +1,5 @@
 import { aborted, StoreError } from '../../errors.ts'
+import { keepAlive } from '../../keep-alive.ts'
 import type { IndexBuilder } from './index-builder.ts'
 import type { CancelFlag } from './pace.ts'
 import type { ProgressSignal } from './progress.ts'
@@ -54,6 +55,8 @@ export class WriterRoom {
     signal?.addEventListener('abort', onAbort, { once: true })
     const { builder, progress, cancel } = this.#setup
     const { attempt } = builder
+    // What they wait for may be the end of a rest, or of the time in which events gather.
+    const letGo = keepAlive()
     try {
       while (!this.#has(this.max * LOW_WATER)) {
         if (signal?.aborted === true) throw aborted(signal, 'commit')
@@ -63,6 +66,7 @@ export class WriterRoom {
         await Promise.race([progress.next, abortion])
       }
     } finally {
+      letGo()
       signal?.removeEventListener('abort', onAbort)
     }
   }
