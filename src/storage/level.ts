@@ -8,6 +8,8 @@ export interface LevelTuning {
   /** Bytes of one memtable; up to two are held, and reopening replays at most that much. */
   writeBufferBytes: number
   maxFileBytes: number
+  /** Whether blocks are packed with Snappy: they are, if left out. */
+  isCompressed?: boolean
 }
 
 export interface LevelRange {
@@ -67,7 +69,8 @@ export class Level {
       multithreading: true,
       cacheSize: tuning.cacheBytes,
       writeBufferSize: tuning.writeBufferBytes,
-      maxFileSize: tuning.maxFileBytes
+      maxFileSize: tuning.maxFileBytes,
+      compression: tuning.isCompressed ?? true
     })
     await db.open()
     return new Level(directory, db)

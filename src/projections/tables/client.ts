@@ -26,6 +26,8 @@ export interface TablesOptions {
   generation: number
   batchEventsMax: number
   cacheBytes: number
+  /** They are thrown away soon. */
+  isScratch?: boolean
   /** Without a worker: nothing is projected. For read-only stores. */
   readOnly: boolean
   /** Metadata fields to index; `undefined`: those that this generation indexes. */
@@ -81,7 +83,7 @@ export class Tables implements Projection {
       const { file, offset, reason } = damage
       throw tablesDamaged(basename(file), `${basename(file)}, byte ${offset}: ${reason}`)
     }
-    const level = await Level.open(path, tablesTuning(options.cacheBytes))
+    const level = await Level.open(path, tablesTuning(options.cacheBytes, options.isScratch))
     try {
       // First what tells older tables, which may not say whose they are.
       const state = await readWriterState(level)

@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { isStoreError, StoreError } from '../../errors.ts'
 import type { VectorsDeclared } from '../../log/event.ts'
-import { findDamagedFile } from '../../storage/database-files.ts'
-import { isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
+import { isMisplaced, isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
 import { Level, type LevelTuning } from '../../storage/level.ts'
+import { newestRows } from '../../storage/newest-rows.ts'
 import { declaredBy, decodeIndexStates, type Indexes } from './index-states.ts'
 import { deadKey, endOf, META, ordinalOf, PREFIX } from './keys.ts'
 import {
@@ -36,8 +36,12 @@ const CURRENT = 'CURRENT'
 export const INDEXES_FILE = 'INDEXES'
 const NAME = /^\d+$/
 
-export function tablesTuning(cacheBytes: number): LevelTuning {
-  return { cacheBytes, writeBufferBytes: 32 * MiB, maxFileBytes: 32 * MiB }
+/** @param isScratch They are thrown away soon: what is neither packed nor merged is made sooner. */
+export function tablesTuning(cacheBytes: number, isScratch = false): LevelTuning {
+  const maxFileBytes = 32 * MiB
+  if (isScratch)
+    return { cacheBytes, writeBufferBytes: 64 * MiB, maxFileBytes, isCompressed: false }
+  return { cacheBytes, writeBufferBytes: 32 * MiB, maxFileBytes }
 }
 
 /** The number of the live generation; `undefined` when there is none or CURRENT is unreadable. */
@@ -46,7 +50,7 @@ export async function currentGeneration(directory: string): Promise<number | und
     const text = await readFile(join(directory, TABLES_DIRECTORY, CURRENT), 'utf8')
     return NAME.test(text) ? Number(text) : undefined
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (isMissing(error) || isMisplaced(error)) return undefined
     throw error
   }
 }
@@ -131,12 +135,7 @@ export function checkTablesOwner(level: Level, storeId: Uint8Array): void {
  * if they cannot be read or are another store's, which says nothing about the log.
  */
 export async function promisedByTables(directory: string, storeId: Uint8Array): Promise<number> {
-  const checkpoint = await fromLiveTables(directory, async (level) => {
-    const state = await readWriterState(level)
-    checkTablesOwner(level, storeId)
-    return state.checkpoint
-  })
-  return checkpoint ?? 0
+  return (await fromLiveTables(directory, storeId, META.checkpoint, decodeNumber)) ?? 0
 }
 
 /** The declaration of vectors in the live tables, as far as they can be read. */
@@ -144,40 +143,42 @@ export async function declaredByTables(
   directory: string,
   storeId: Uint8Array
 ): Promise<VectorsDeclared | undefined> {
-  return fromLiveTables(directory, async (level) => {
-    checkTablesOwner(level, storeId)
-    return readMeta(level, META.vectors, decodeVectors)
-  })
+  return fromLiveTables(directory, storeId, META.vectors, decodeVectors)
 }
 
 /** Which indexes the live tables were told to have, as far as they can be read. */
 export async function indexesOfTables(directory: string): Promise<Indexes | undefined> {
-  return fromLiveTables(directory, async (level) => {
-    return declaredBy(readMeta(level, META.indexes, decodeIndexStates) ?? [])
-  })
+  const states = await fromLiveTables(directory, undefined, META.indexes, decodeIndexStates)
+  return states && declaredBy(states)
 }
 
+/**
+ * One row, read without LevelDB: that would change the files, and may end the process at damage. The
+ * row proves itself by its checksum, so that it does not matter what became of the others.
+ *
+ * @param storeId Rows of another store do not count.
+ */
 async function fromLiveTables<T>(
   directory: string,
-  read: (level: Level) => Promise<T>
+  storeId: Uint8Array | undefined,
+  key: Buffer,
+  decode: (payload: Buffer) => T
 ): Promise<T | undefined> {
   const generation = await currentGeneration(directory)
   if (generation === undefined) return undefined
   const path = generationPath(directory, generation)
-  if ((await findDamagedFile(path, Number.POSITIVE_INFINITY)) !== undefined) return undefined
-  let level: Level
-  try {
-    level = await Level.open(path, tablesTuning(0))
-  } catch {
-    return undefined
+  const rows = await newestRows(path, [META.store, key])
+  const read = <R>(name: Buffer, decodeRow: (payload: Buffer) => R): R | undefined => {
+    const value = rows.get(name.toString('hex'))
+    return value && readRow(name, value, decodeRow)
   }
   try {
-    return await read(level)
+    const owner = read(META.store, (payload) => payload)
+    if (storeId !== undefined && owner?.equals(storeId) !== true) return undefined
+    return read(key, decode)
   } catch (error) {
     if (!isStoreError(error, 'TABLES_DAMAGED')) throw error
     return undefined
-  } finally {
-    await level.close()
   }
 }
 
