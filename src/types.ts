@@ -476,7 +476,10 @@ export interface RepairReport {
   eventsLost: number
   /** Positions whose events are lost. A gap frame stands for each in the log. */
   lost: { from: number; to: number; reason: string }[]
-  /** Files of the log with damaged parts. */
+  /**
+   * Files of the log with damaged parts; and derived files and directories that are not what they should
+   * be, with their path, such as a directory in the place of `tables/CURRENT`.
+   */
   files: { file: string; reason: string }[]
   /**
    * Set if the declaration of vectors was lost: where it was found before it was put at the end of

@@ -11,7 +11,7 @@
 import { closeSync, fsync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
-import { isMissing } from '../storage/files.ts'
+import { isMisplaced, isMissing } from '../storage/files.ts'
 
 const SLOT_BYTES = 64
 const SLOT_AT = [0, 512] as const
@@ -32,7 +32,7 @@ export function storeIdOfHead(path: string): Buffer | undefined {
   try {
     bytes = readFileSync(path)
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (isMissing(error) || isMisplaced(error)) return undefined
     throw error
   }
   const slots = SLOT_AT.map((at) => bytes.subarray(at, at + SLOT_BYTES)).filter(isWhole)

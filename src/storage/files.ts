@@ -66,6 +66,15 @@ export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
+/** Whether a directory is where a file should be, or a file where a directory should be. */
+export function isMisplaced(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    (error.code === 'EISDIR' || error.code === 'ENOTDIR')
+  )
+}
+
 /** Names in a directory; none when it is not there. */
 export async function namesIn(directory: string): Promise<string[]> {
   try {

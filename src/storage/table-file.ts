@@ -95,9 +95,13 @@ export class TableFile {
     return undefined
   }
 
-  /** Every entry of every block that is whole, whatever became of the others. */
-  *entries(): Generator<TableEntry> {
-    for (const handle of this.#dataHandles()) {
+  /**
+   * Every entry of every block that is whole, whatever became of the others.
+   *
+   * @param keys Blocks that cannot hold any of them may be left out.
+   */
+  *entries(keys?: readonly Buffer[]): Generator<TableEntry> {
+    for (const handle of this.#dataHandles(keys)) {
       if (!this.#isWhole(handle)) continue
       yield* this.#entriesOf(handle)
     }
@@ -118,7 +122,7 @@ export class TableFile {
   }
 
   /** The data blocks that the index names; without a whole index, those found by walking. */
-  *#dataHandles(): Generator<Handle> {
+  *#dataHandles(keys?: readonly Buffer[]): Generator<Handle> {
     let index: [Buffer, Buffer][]
     try {
       index = [...this.#rowsOf(this.#footer().index)]
@@ -127,7 +131,15 @@ export class TableFile {
       yield* this.#foundHandles()
       return
     }
-    for (const [, value] of index) yield readHandle(value, 0).handle
+    let after: Buffer | undefined
+    for (const [internal, value] of index) {
+      const upTo = internal.subarray(0, Math.max(internal.length - SEQUENCE_BYTES, 0))
+      // Two writes of one key may lie in neighbouring blocks: the bound before is part of the block.
+      const isIn = (key: Buffer): boolean =>
+        key.compare(upTo) <= 0 && (after === undefined || key.compare(after) >= 0)
+      if (keys === undefined || keys.some(isIn)) yield readHandle(value, 0).handle
+      after = upTo
+    }
   }
 
   /** Blocks found from the front, each where the one before ended, as long as they are whole. */

@@ -20,7 +20,18 @@ type Reply =
 interface Failure {
   message: string
   stack: string | undefined
-  store: { code: StoreErrorCode; details: unknown } | undefined
+  store?: { code: StoreErrorCode; details: unknown }
+  system?: SystemFailure
+}
+
+/** What the system or LevelDB says beside the message: whoever asked tells such errors by it. */
+interface SystemFailure {
+  code: string
+  errno?: number
+  syscall?: string
+  path?: string
+  /** LevelDB's own reason is the cause of its error. */
+  cause?: Failure
 }
 
 interface Pending {
@@ -173,20 +184,39 @@ function workerPort(): NonNullable<typeof parentPort> {
 }
 
 function flatten(error: unknown): Failure {
-  if (!(error instanceof Error)) {
-    return { message: String(error), stack: undefined, store: undefined }
+  if (!(error instanceof Error)) return { message: String(error), stack: undefined }
+  const { message, stack } = error
+  if (error instanceof StoreError) {
+    return { message, stack, store: { code: error.code, details: error.details } }
   }
-  const store =
-    error instanceof StoreError ? { code: error.code, details: error.details } : undefined
-  return { message: error.message, stack: error.stack, store }
+  const system = systemFailure(error)
+  return { message, stack, ...(system === undefined ? {} : { system }) }
+}
+
+/** Mistakes of the program have codes in Node as well: they are not the system's. */
+function systemFailure(error: Error): SystemFailure | undefined {
+  if (error instanceof TypeError || error instanceof RangeError) return undefined
+  const { code, errno, syscall, path } = error as NodeJS.ErrnoException
+  if (typeof code !== 'string') return undefined
+  return {
+    code,
+    ...(errno === undefined ? {} : { errno }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(path === undefined ? {} : { path }),
+    ...(error.cause instanceof Error ? { cause: flatten(error.cause) } : {})
+  }
 }
 
 function revive(failure: Failure): Error {
-  const { message, stack, store } = failure
-  const cause = new Error(message)
-  if (stack !== undefined) cause.stack = stack
-  if (store === undefined) return cause
+  const { message, stack, store, system } = failure
+  const error = new Error(message)
+  if (stack !== undefined) error.stack = stack
+  if (system !== undefined) {
+    const { cause, ...said } = system
+    Object.assign(error, said, cause === undefined ? {} : { cause: revive(cause) })
+  }
+  if (store === undefined) return error
   // The details travelled with their code.
   const details = store.details as StoreErrorDetails[StoreErrorCode]
-  return new StoreError(store.code, message, details, { cause })
+  return new StoreError(store.code, message, details, { cause: error })
 }

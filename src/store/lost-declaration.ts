@@ -9,7 +9,7 @@ import type { VectorsDeclared } from '../log/event.ts'
 import type { Survey } from '../log/salvage.ts'
 import { completeVectors } from '../options.ts'
 import { declaredByTables } from '../projections/tables/generation.ts'
-import { isMissing } from '../storage/files.ts'
+import { isMisplaced, isMissing } from '../storage/files.ts'
 import { VECTORS_DIRECTORY } from './format.ts'
 
 export interface FoundDeclaration {
@@ -54,7 +54,7 @@ async function readIfThere(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    if (isMissing(error)) return ''
+    if (isMissing(error) || isMisplaced(error)) return ''
     throw error
   }
 }

@@ -4,10 +4,10 @@
  */
 import { join } from 'node:path'
 import { PROJECTIONS_DIRECTORY, ProjectionFiles } from '../projections/custom/generation-files.ts'
-import { findRows } from '../projections/custom/open-generation.ts'
+import { promisedByRows } from '../projections/custom/open-generation.ts'
 import { promisedByTables } from '../projections/tables/generation.ts'
 import { promisedByManifest } from '../projections/vectors/manifest.ts'
-import { namesIn } from '../storage/files.ts'
+import { isMisplaced, namesIn } from '../storage/files.ts'
 import { VECTORS_DIRECTORY } from './format.ts'
 
 /** 0 where nothing is left; what another store derived does not count. */
@@ -19,15 +19,21 @@ export async function promisedByDerived(directory: string, storeId: Buffer): Pro
 
 async function promisedByProjections(directory: string, storeId: Buffer): Promise<number> {
   let promised = 0
-  for (const name of await namesIn(join(directory, PROJECTIONS_DIRECTORY))) {
+  for (const name of await projectionsIn(directory)) {
     const files = new ProjectionFiles(directory, name)
     const live = await files.current()
     if (live === undefined) continue
-    const found = await findRows(files, live)
-    if (!('level' in found)) continue
-    await found.level.close()
-    const isOurs = found.madeBy.storeId === storeId.toString('hex')
-    if (isOurs) promised = Math.max(promised, found.checkpoint)
+    const checkpoint = await promisedByRows(files.pathOf(live), storeId.toString('hex'))
+    promised = Math.max(promised, checkpoint)
   }
   return promised
+}
+
+async function projectionsIn(directory: string): Promise<string[]> {
+  try {
+    return await namesIn(join(directory, PROJECTIONS_DIRECTORY))
+  } catch (error) {
+    if (!isMisplaced(error)) throw error
+    return []
+  }
 }

@@ -30,7 +30,7 @@ import {
 import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
 import { takeTables } from '../projections/tables/declared-indexes.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
-import { syncDirectory, syncFiles } from '../storage/files.ts'
+import { isMisplaced, isMissing, syncDirectory, syncFiles } from '../storage/files.ts'
 import { Level } from '../storage/level.ts'
 import { Ownership } from '../storage/owner.ts'
 import type { RepairOptions, RepairReport } from '../types.ts'
@@ -44,6 +44,7 @@ import {
 } from './format.ts'
 import { type FoundDeclaration, findLostDeclaration } from './lost-declaration.ts'
 import { findUnsound, mendSubscriptions, reportUnsound } from './mend-subscriptions.ts'
+import { findMisplaced, putAside } from './misplaced.ts'
 import { promisedByDerived } from './promised.ts'
 
 const NEW_LOG = `${LOG_DIRECTORY}.repaired`
@@ -74,12 +75,15 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
     const { position } = made
     const { signal } = options
     const unsound = await findUnsound(found, { directory, log, storeId, position, signal })
-    const report = { ...made, subscriptions: reportUnsound(unsound) }
+    const misplaced = await findMisplaced(directory)
+    const files = [...made.files, ...misplaced]
+    const report = { ...made, files, subscriptions: reportUnsound(unsound) }
     const isSound = isWhole && found.files.length === 0 && !resumed
     if (dryRun) return report
     if (isSound && (await levelDbSees(directory, found))) {
-      if (unsound.length === 0) return report
+      if (unsound.length === 0 && misplaced.length === 0) return report
       const aside = await makeAside(directory)
+      await putAside(directory, misplaced, aside)
       await mendSubscriptions(directory, unsound, aside)
       return { ...report, changed: true, aside, seconds: secondsSince(started) }
     }
@@ -90,7 +94,9 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
       await writeNewLog(directory, format, found.frames, frames, options)
     }
     // From here on the repair goes forward, in this run or the next.
-    const aside = await switchLogs(directory, format)
+    const aside = await makeAside(directory)
+    await putAside(directory, misplaced, aside)
+    await switchLogs(directory, format, aside)
     await mendSubscriptions(directory, unsound, aside)
     return { ...report, changed: true, aside, seconds: secondsSince(started) }
   } finally {
@@ -103,7 +109,7 @@ async function knownFormat(directory: string): Promise<StoreFormat | undefined> 
   try {
     return await readFormat(directory)
   } catch (error) {
-    const isLost = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    const isLost = isMissing(error) || isMisplaced(error)
     if (!isLost && !isStoreError(error, 'STORE_DAMAGED')) throw error
     return undefined
   }
@@ -288,8 +294,7 @@ function gapsFor(
 }
 
 /** Puts the new log in the place of the old one. Every step may be repeated. */
-async function switchLogs(directory: string, format: StoreFormat): Promise<string> {
-  const aside = await makeAside(directory)
+async function switchLogs(directory: string, format: StoreFormat, aside: string): Promise<void> {
   if (existsSync(join(directory, NEW_LOG))) {
     await moveIfThere(join(directory, LOG_DIRECTORY), join(aside, LOG_DIRECTORY))
     // If the process dies here there is no log: FORMAT without one is refused, a repair goes on.
@@ -310,7 +315,6 @@ async function switchLogs(directory: string, format: StoreFormat): Promise<strin
   }
   await rename(join(directory, NEW_HEAD), join(directory, HEAD_FILE))
   await syncDirectory(directory)
-  return aside
 }
 
 async function makeAside(directory: string): Promise<string> {

@@ -262,14 +262,16 @@ describe('repair', () => {
   })
 
   test.skipIf(noShim !== undefined)(
-    `a repair killed at any call is finished by the next one ${noShim ?? ''}`,
+    `a repair killed at any call is finished by the next one, seed ${seed} ${noShim ?? ''}`,
+    { timeout: 120_000 },
     async () => {
       const { directory, events } = await manyCommits(false)
       const [file = ''] = await filesOf(logOf(directory), '.ldb')
       await flipFile(file, 3000)
       const { lost } = await repair(directory, { dryRun: true })
       let killed = 0
-      for (let at = 3; at < 140; at += 9) {
+      // Each run looks at other calls: every one of them is a program, a repair and a whole check.
+      for (let at = 3 + (seed % 17); at < 140; at += 17) {
         const copy = await copyStore(directory, `killed-${at}`)
         const env = faultEnv({ op: 'any', at, kill: true, path: copy })
         const ended = await run('damage/repairer.mjs', [copy], env)
@@ -280,7 +282,7 @@ describe('repair', () => {
         await expectKept(copy, events, lost)
         await rm(copy, { recursive: true })
       }
-      expect(killed).toBeGreaterThan(8)
+      expect(killed).toBeGreaterThan(3)
     }
   )
 })

@@ -7,9 +7,9 @@ import {
   type TelemetryEvent,
   type View
 } from 'sutra-storage'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CLOSE_WAIT_MS } from '#sutra/projections/custom/patience.js'
-import { temporaryPath } from '../support/temp.ts'
+import { lastingPath } from '../support/temp.ts'
 import { type Tally, type TallyDefinition, tally } from './tally.ts'
 
 const EVENTS = 30
@@ -19,20 +19,18 @@ const LIMIT_MS = 4 * CLOSE_WAIT_MS
 
 const rejections: unknown[] = []
 const note = (reason: unknown): unknown => rejections.push(reason)
-beforeEach(() => {
-  rejections.length = 0
-  process.on('unhandledRejection', note)
-})
-afterEach(() => {
+beforeAll(() => process.on('unhandledRejection', note))
+afterAll(() => {
   process.off('unhandledRejection', note)
   expect(rejections).toEqual([])
 })
 
-describe('apply', () => {
+// Each waits as long as `close` does: so they wait together.
+describe.concurrent('apply', () => {
   test.each([1, 2, 17, EVENTS])(
     'that never settles at %i: close goes on, and every event is applied once',
     async (at) => {
-      const directory = await temporaryPath()
+      const directory = await lastingPath()
       const { definition, reached } = hanging(at)
       const store = await open(directory, { projections: [definition] })
       const told = listen(store)
@@ -53,7 +51,7 @@ describe('apply', () => {
   )
 
   test('that settles after it was given up changes nothing any more', async () => {
-    const directory = await temporaryPath()
+    const directory = await lastingPath()
     const { definition, reached, release } = hanging(5)
     const store = await open(directory, { projections: [definition] })
     await learn(store, EVENTS)
@@ -69,7 +67,7 @@ describe('apply', () => {
   })
 
   test('that settles in time is waited for', async () => {
-    const directory = await temporaryPath()
+    const directory = await lastingPath()
     const { definition, reached, release } = hanging(5)
     const store = await open(directory, { projections: [definition] })
     const told = listen(store)
@@ -88,7 +86,7 @@ describe('apply', () => {
   })
 
   test('that hangs in a build, with a verify under way and beside one that does not', async () => {
-    const directory = await temporaryPath()
+    const directory = await lastingPath()
     const before = await open(directory, { projections: [tally(1)] })
     await learn(before, EVENTS)
     await before.close()
@@ -110,8 +108,8 @@ describe('apply', () => {
   })
 })
 
-test('a query that never settles is refused in the end, and keeps nothing open', async () => {
-  const directory = await temporaryPath()
+test.concurrent('a query that never settles is refused in the end, and keeps nothing open', async () => {
+  const directory = await lastingPath()
   const definition = { ...tally(1), queries: { never: async () => new Promise<void>(() => {}) } }
   const store = await open(directory, { projections: [definition] })
   await learn(store, 3)
@@ -131,8 +129,8 @@ test('a query that never settles is refused in the end, and keeps nothing open',
   await again.close()
 })
 
-test('a handler of a subscription that never settles is told of, and gets its event again', async () => {
-  const directory = await temporaryPath()
+test.concurrent('a handler of a subscription that never settles is told of, and gets its event again', async () => {
+  const directory = await lastingPath()
   const store = await open(directory)
   const told = listen(store)
   await learn(store, 5)
@@ -196,9 +194,9 @@ function hanging(
 
 /** What a tally in another directory makes of the same log. */
 async function expected(store: Store): Promise<Tally | undefined> {
-  const copy = await temporaryPath('copy')
+  const copy = await lastingPath('copy')
   await store.backup(copy)
-  const target = await temporaryPath('target')
+  const target = await lastingPath('target')
   await restore(copy, target)
   await using made = await open(target, { projections: [tally(1)] })
   await made.caughtUp()

@@ -8,7 +8,7 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { findDamagedFile } from '../../storage/database-files.ts'
-import { isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
+import { isMisplaced, isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
 import { Level, type LevelTuning } from '../../storage/level.ts'
 
 const MiB = 1024 * 1024
@@ -41,7 +41,7 @@ export class ProjectionFiles {
       const text = await readFile(join(this.directory, CURRENT), 'utf8')
       return NUMBER.test(text) ? Number(text) : undefined
     } catch (error) {
-      if (isMissing(error)) return undefined
+      if (isMissing(error) || isMisplaced(error)) return undefined
       throw error
     }
   }

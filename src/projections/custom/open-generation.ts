@@ -2,6 +2,7 @@
 import { crc32 } from 'node:zlib'
 import { StoreError } from '../../errors.ts'
 import type { Level } from '../../storage/level.ts'
+import { newestRows } from '../../storage/newest-rows.ts'
 import {
   type ContinuityRecord,
   decodeNumber,
@@ -53,6 +54,22 @@ export async function findRows(
     // Whatever LevelDB stumbles over: rows are made anew from the log.
     return { problem: error instanceof Error ? error.message : String(error), isUnfinished: false }
   }
+}
+
+/**
+ * The checkpoint of a generation, as far as it can be read: without LevelDB, which would change the
+ * files. 0 for rows that another store made.
+ */
+export async function promisedByRows(path: string, storeId: string): Promise<number> {
+  const rows = await newestRows(path, [META.definition, META.checkpoint])
+  const read = (key: Buffer): Buffer | undefined => {
+    const value = rows.get(key.toString('hex'))
+    return value && payloadOf(key, value)
+  }
+  const made = read(META.definition)
+  const checkpoint = read(META.checkpoint)
+  if (made === undefined || checkpoint === undefined) return 0
+  return decodeMadeBy(made)?.storeId === storeId ? decodeNumber(checkpoint) : 0
 }
 
 /** An empty generation with the rows of `init`. */

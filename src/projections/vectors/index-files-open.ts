@@ -118,6 +118,7 @@ async function checkLength(path: string, bytes: number): Promise<void> {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new IndexDamage(`${path} cannot be read: ${reason}`, { cause })
   })
+  if (!found.isFile()) throw new IndexDamage(`${path} is no file`)
   if (found.size < bytes) throw new IndexDamage(`${path} is cut short`)
 }
 

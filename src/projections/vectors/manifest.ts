@@ -2,7 +2,7 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { VectorsDeclared } from '../../log/event.ts'
-import { isMissing, namesIn, replaceFile } from '../../storage/files.ts'
+import { isDirectory, isMisplaced, isMissing, namesIn, replaceFile } from '../../storage/files.ts'
 import { type FileSeal, IndexDamage } from './index-files.ts'
 
 /**
@@ -100,9 +100,10 @@ export async function readManifest(
 
 /** The checkpoint of the index in a directory; 0 if it is another store's, or cannot be read. */
 export async function promisedByManifest(directory: string, storeId: Buffer): Promise<number> {
-  const [json = '', sum] = ((await readIfPresent(join(directory, MANIFEST_FILE))) ?? '').split('\n')
-  if (sum !== checksum(json)) return 0
   try {
+    const text = (await readIfPresent(join(directory, MANIFEST_FILE))) ?? ''
+    const [json = '', sum] = text.split('\n')
+    if (sum !== checksum(json)) return 0
     const manifest = parse(json)
     return manifest.storeId === storeId.toString('hex') ? manifest.position : 0
   } catch (error) {
@@ -157,7 +158,7 @@ export async function sweep(directory: string, segments: readonly SegmentSeal[])
 export async function removeFiles(directory: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
     // A system that does not delete mapped files keeps it; the sweep of the next open gets it.
-    await rm(join(directory, name), { force: true }).catch(ignoreBusy)
+    await rm(join(directory, name), { recursive: true, force: true }).catch(ignoreBusy)
   }
 }
 
@@ -174,18 +175,22 @@ export function filesOf(segment: SegmentSeal): { name: string; seal: FileSeal }[
 
 /** The next open finds no index and makes one from the log. */
 export async function discardManifest(directory: string): Promise<void> {
-  await rm(join(directory, MANIFEST_FILE), { force: true })
+  // What is in the place of the directory holds nothing that was derived.
+  if ((await isDirectory(directory)) === false) await rm(directory)
+  await rm(join(directory, MANIFEST_FILE), { recursive: true, force: true })
 }
 
 function ignoreBusy(cause: unknown): void {
   if (!hasCode(cause, 'EBUSY') && !hasCode(cause, 'EPERM')) throw cause
 }
 
+/** @throws IndexDamage */
 async function readIfPresent(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (cause) {
     if (isMissing(cause)) return undefined
+    if (isMisplaced(cause)) throw new IndexDamage(`${path} is out of place`, { cause })
     throw cause
   }
 }
