@@ -11,7 +11,7 @@ import { lookInto } from './support.ts'
 const SCRIPT = 'backup/copier.mjs'
 const missing = 'missing' in shim ? shim.missing : undefined
 /** Calls of each kind that fail, evenly spread; all of them with SUTRA_TEST_FAULTS=1000. */
-const FAULTS = Number(process.env['SUTRA_TEST_FAULTS'] ?? 4)
+const FAULTS = Number(process.env['SUTRA_TEST_FAULTS'] ?? 2)
 const LONG = { timeout: 600_000 }
 const FOR_GOOD = 1_000_000
 

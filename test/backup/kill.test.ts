@@ -10,7 +10,7 @@ import { lookInto } from './support.ts'
 
 const SCRIPT = 'backup/copier.mjs'
 /** Instants of each kind; all of them with SUTRA_TEST_KILLS=1000. */
-const KILLS = Number(process.env['SUTRA_TEST_KILLS'] ?? 5)
+const KILLS = Number(process.env['SUTRA_TEST_KILLS'] ?? 3)
 const LONG = { timeout: 600_000 }
 
 test('a first backup that is killed is none, or whole; the next one makes it', LONG, async () => {

@@ -10,7 +10,7 @@ import { describe, expect, test } from 'vitest'
 import { checkInvariants } from '../support/open-store.ts'
 import { type Line, Oracle } from './oracle.ts'
 
-const KILLS = Number(process.env['SUTRA_KILLS'] ?? 8)
+const KILLS = Number(process.env['SUTRA_KILLS'] ?? 6)
 const SEED = Number(process.env['SUTRA_TEST_SEED'] ?? Date.now() % 1_000_000)
 /** What one death left is what the next one finds. */
 const KILLS_PER_STORE = KILLS > 12 ? 3 : 2

@@ -14,6 +14,7 @@ const SIZES: Readonly<Record<string, string>> = {
   SUTRA_SUBSCRIPTION_RUNS: '60',
   SUTRA_PROJECTION_KILLS: '20',
   SUTRA_TELEMETRY_KILLS: '10',
+  SUTRA_MIGRATION_KILLS: '16',
   SUTRA_MODEL_ROUNDS: '40',
   // Of a backup and a restore.
   SUTRA_TEST_KILLS: '40',
@@ -33,6 +34,7 @@ const FILES = [
   ...['crash', 'faults', 'damage', 'fuzz', 'model', 'backup'].map((folder) => `test/${folder}`),
   'test/pipeline/subscriptions.model.test.ts',
   'test/telemetry-store/kill.test.ts',
+  'test/migrations/migrate.test.ts',
   'test/projections/custom.model.test.ts'
 ]
 

@@ -55,7 +55,8 @@ describe.skipIf(missing !== undefined)(`tables that cannot be written ${missing 
     const when = join(parent, 'failing')
     await writeFile(when, '')
     const path = join(directory, 'tables')
-    const env = faultEnv({ op: 'fwrite', at: 1, count: 100, path, end: '.log', when })
+    // The first two name the store that makes them.
+    const env = faultEnv({ op: 'fwrite', at: 3, count: 100, path, end: '.log', when })
 
     const child = new Child('faults/reopen.mjs', [directory], env)
     expect(await child.line('stopped')).toMatchObject({ stopped: 'stopped', concepts: 20 })
