@@ -8,8 +8,6 @@ export interface LevelTuning {
   /** Bytes of one memtable; up to two are held, and reopening replays at most that much. */
   writeBufferBytes: number
   maxFileBytes: number
-  /** Whether blocks are packed with Snappy: they are, if left out. */
-  isCompressed?: boolean
 }
 
 export interface LevelRange {
@@ -69,8 +67,7 @@ export class Level {
       multithreading: true,
       cacheSize: tuning.cacheBytes,
       writeBufferSize: tuning.writeBufferBytes,
-      maxFileSize: tuning.maxFileBytes,
-      compression: tuning.isCompressed ?? true
+      maxFileSize: tuning.maxFileBytes
     })
     await db.open()
     return new Level(directory, db)

@@ -96,8 +96,6 @@ export async function projectAside(
     generation,
     batchEventsMax: engine.parts.options.pipeline.batchEventsMax,
     cacheBytes: 8 * 1024 * 1024,
-    // What ends somewhere is compared with what there is, and goes.
-    isScratch: upTo !== undefined,
     readOnly: false,
     indexes: engine.parts.tables.indexes,
     onTelemetry: () => {}

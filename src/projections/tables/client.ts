@@ -26,8 +26,6 @@ export interface TablesOptions {
   generation: number
   batchEventsMax: number
   cacheBytes: number
-  /** They are thrown away soon. */
-  isScratch?: boolean
   /** Without a worker: nothing is projected. For read-only stores. */
   readOnly: boolean
   /** Metadata fields to index; `undefined`: those that this generation indexes. */
@@ -83,7 +81,7 @@ export class Tables implements Projection {
       const { file, offset, reason } = damage
       throw tablesDamaged(basename(file), `${basename(file)}, byte ${offset}: ${reason}`)
     }
-    const level = await Level.open(path, tablesTuning(options.cacheBytes, options.isScratch))
+    const level = await Level.open(path, tablesTuning(options.cacheBytes))
     try {
       // First what tells older tables, which may not say whose they are.
       const state = await readWriterState(level)

@@ -36,12 +36,8 @@ const CURRENT = 'CURRENT'
 export const INDEXES_FILE = 'INDEXES'
 const NAME = /^\d+$/
 
-/** @param isScratch They are thrown away soon: what is neither packed nor merged is made sooner. */
-export function tablesTuning(cacheBytes: number, isScratch = false): LevelTuning {
-  const maxFileBytes = 32 * MiB
-  if (isScratch)
-    return { cacheBytes, writeBufferBytes: 64 * MiB, maxFileBytes, isCompressed: false }
-  return { cacheBytes, writeBufferBytes: 32 * MiB, maxFileBytes }
+export function tablesTuning(cacheBytes: number): LevelTuning {
+  return { cacheBytes, writeBufferBytes: 32 * MiB, maxFileBytes: 32 * MiB }
 }
 
 /** The number of the live generation; `undefined` when there is none or CURRENT is unreadable. */
