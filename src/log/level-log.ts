@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { assert } from '../assert.ts'
 import { StoreError } from '../errors.ts'
 import { syncDirectory, syncFiles } from '../storage/files.ts'
-import { Level, type LevelTuning } from '../storage/level.ts'
+import { isRefusal, Level, type LevelTuning } from '../storage/level.ts'
 import {
   encodeFrame,
   type Frame,
@@ -358,15 +358,6 @@ async function openLevel(directory: string): Promise<Level> {
     if (isRefusal(cause)) throw cause
     throw damaged(LOG_DIRECTORY, 'LevelDB cannot open it', cause)
   }
-}
-
-/** LevelDB passes on what the C library says, and nothing else that tells a full disk from damage. */
-const REFUSALS =
-  /No space left|quota exceeded|Input\/output error|Permission denied|Read-only file|Too many open/
-
-function isRefusal(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  return REFUSALS.test(error.message) || isRefusal(error.cause)
 }
 
 function damaged(file: string, reason: string, cause?: unknown): StoreError<'STORE_DAMAGED'> {

@@ -169,3 +169,13 @@ export class LevelBatch {
     await this.#batch.close()
   }
 }
+
+/** LevelDB passes on what the C library says, and nothing else that tells a full disk from damage. */
+const REFUSALS =
+  /No space left|quota exceeded|Input\/output error|Permission denied|Read-only file|Too many open/
+
+/** Whether the system would not do what was asked, which says nothing about the files. */
+export function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return REFUSALS.test(error.message) || isRefusal(error.cause)
+}

@@ -31,7 +31,7 @@ import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts
 import { takeTables } from '../projections/tables/declared-indexes.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { isMisplaced, isMissing, syncDirectory, syncFiles } from '../storage/files.ts'
-import { Level } from '../storage/level.ts'
+import { isRefusal, Level } from '../storage/level.ts'
 import { Ownership } from '../storage/owner.ts'
 import type { RepairOptions, RepairReport } from '../types.ts'
 import {
@@ -160,12 +160,16 @@ function watermarkOf(directory: string, storeId: Buffer): Watermark | undefined 
   }
 }
 
-/** Whether LevelDB finds the same frames: its own MANIFEST may be lost, or leave files out. */
+/**
+ * Whether LevelDB finds the same frames: its own MANIFEST may be lost, or leave files out. A disk that
+ * is full says nothing about them, and a whole log is not made anew for it.
+ */
 async function levelDbSees(directory: string, { frames }: Survey): Promise<boolean> {
   let level: Level
   try {
     level = await Level.open(join(directory, LOG_DIRECTORY), LOG_TUNING)
-  } catch {
+  } catch (error) {
+    if (isRefusal(error)) throw error
     // Whatever it stumbles over: the frames are known, and a new database is made of them.
     return false
   }
@@ -173,7 +177,8 @@ async function levelDbSees(directory: string, { frames }: Survey): Promise<boole
     let count = 0
     for await (const rows of level.blocks({})) count += rows.length
     return count === frames.length
-  } catch {
+  } catch (error) {
+    if (isRefusal(error)) throw error
     // The same: a file may have the name of another one.
     return false
   } finally {

@@ -2,20 +2,12 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { defineProjection, open, type Rows, repair, type Store } from 'sutra-storage'
+import { open, repair, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { deleteRows, logOf, rowsOf } from '../support/raw.ts'
 import { sampleStore, vectorOf } from '../support/sample.ts'
+import { ids } from './ids-projection.ts'
 
-const ids = defineProjection({
-  name: 'ids',
-  version: 1,
-  types: ['concept-learned'],
-  apply({ data, position }, rows: Rows<string, number>) {
-    rows.put(data.id, position)
-  },
-  queries: {}
-})
 const projections = [ids]
 
 const files = ['tables/CURRENT', 'tables/1', 'vectors/MANIFEST', 'vectors/1.f32', 'vectors/RECALL']

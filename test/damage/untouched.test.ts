@@ -2,21 +2,12 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { defineProjection, open, type Rows, repair } from 'sutra-storage'
+import { open, repair } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { copyStore, filesOf, flipFile, logOf, tablesOf } from '../support/raw.ts'
 import { VECTORS, vectorOf } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
-
-const ids = defineProjection({
-  name: 'ids',
-  version: 1,
-  types: ['concept-learned'],
-  apply({ data, position }, rows: Rows<string, number>) {
-    rows.put(data.id, position)
-  },
-  queries: {}
-})
+import { ids } from './ids-projection.ts'
 
 const damages: [string, (directory: string) => Promise<void>][] = [
   ['no damage', async () => {}],

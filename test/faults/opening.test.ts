@@ -1,5 +1,6 @@
 /** A store that cannot be opened for now says why: a full disk is no damage. */
-import { open } from 'sutra-storage'
+import { readdir } from 'node:fs/promises'
+import { open, repair } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { run } from '../support/child.ts'
 import { copyStore } from '../support/raw.ts'
@@ -24,4 +25,24 @@ describe.skipIf(missing !== undefined)(`opening ${missing ?? ''}`, () => {
     await using again = await open(copy)
     expect(again.head).toBe(20)
   })
+
+  test.each([ENOSPC, EIO])(
+    'is told by repair too, which leaves a whole log: errno %i',
+    async (errno) => {
+      const directory = await temporaryPath()
+      const store = await open(directory)
+      for (let n = 0; n < 20; n++) await store.learn({ content: `Concept ${n}` })
+      const copy = await copyStore(directory, `killed-${errno}`)
+      await store.close()
+      const fault = { path: `${copy}/log`, end: '.ldb', op: 'any', at: 1, count: 1000, errno }
+
+      const { lines } = await run('damage/repairer.mjs', [copy], faultEnv(fault))
+
+      expect(lines).toMatchObject([{ code: 'IO_FAILED', details: { operation: 'repair' } }])
+      expect((await readdir(copy)).filter((name) => /damaged|repaired/.test(name))).toEqual([])
+      expect(await repair(copy)).toMatchObject({ changed: false })
+      await using again = await open(copy)
+      expect(again.head).toBe(20)
+    }
+  )
 })
