@@ -12,6 +12,8 @@ import { SHAPES } from './simulation/shapes.ts'
 import { type Simulation, simulate } from './simulation/simulate.ts'
 import { contentOf, scratch } from './support.ts'
 
+/** A third of what the tables take, so that it is the interval that events wait for. */
+const PACE_PER_MS = 40
 const FIXED_MS = [1, 2, 5, 10, 20, 50, 100]
 
 function fixed(ms: number): PipelineOptions {
@@ -78,6 +80,9 @@ export async function controllerInPractice(bench: BenchContext): Promise<void> {
       await burstOf(store, burst, 1, () => n++, side.singles)
       await store.caughtUp()
       await sleep(bench.size(1, 1200))
+      await burstOf(store, burst * 4, 20, () => n++, side.paced, PACE_PER_MS)
+      await store.caughtUp()
+      await sleep(bench.size(1, 1200))
       await burstOf(store, burst * 10, 100, () => n++, side.batched)
       await store.caughtUp()
     })
@@ -87,7 +92,7 @@ export async function controllerInPractice(bench: BenchContext): Promise<void> {
   const floor = median(floorMs)
   bench.figure('trickle without a pipeline, CPU', floor, 'ms')
   let against: Record<string, Figure> = {}
-  for (const [i, { idleCpuMs, batches, singles, batched }] of sides.entries()) {
+  for (const [i, { idleCpuMs, batches, singles, paced, batched }] of sides.entries()) {
     const who = i === 0 ? 'fixed 10 ms' : 'adaptive'
     const tell = (name: string, value: number, unit: string): Figure =>
       bench.figure(`${who}: ${name}`, value, unit, against[name])
@@ -95,7 +100,8 @@ export async function controllerInPractice(bench: BenchContext): Promise<void> {
       'trickle, batches': tell('trickle, batches', batches, 'batches'),
       'trickle, CPU above that': tell('trickle, CPU above that', median(idleCpuMs) - floor, 'ms')
     }
-    for (const [kind, lags] of Object.entries({ 'single commits': singles, batched })) {
+    const kinds = { [`${PACE_PER_MS} events a ms`]: paced, 'single commits': singles, batched }
+    for (const [kind, lags] of Object.entries(kinds)) {
       const facts = { mean: mean(lags.events), p99: p99(lags.events), 'behind it': mean(lags.ends) }
       for (const [fact, value] of Object.entries(facts)) {
         const name = `burst, ${kind}: lag, ${fact}`
@@ -114,17 +120,22 @@ interface Lags {
   readonly ends: number[]
 }
 
-function newLags(): { singles: Lags; batched: Lags } {
-  return { singles: { events: [], ends: [] }, batched: { events: [], ends: [] } }
+function newLags(): Record<'singles' | 'paced' | 'batched', Lags> {
+  const none = (): Lags => ({ events: [], ends: [] })
+  return { singles: none(), paced: none(), batched: none() }
 }
 
-/** Many commits at once, and when each of them was acknowledged and projected. Asks for no hurry. */
+/**
+ * Many commits, all at once or so many events a millisecond, and when each of them was acknowledged
+ * and projected. Asks for no hurry.
+ */
 async function burstOf(
   store: Store,
   events: number,
   each: number,
   next: () => number,
-  lags: Lags
+  lags: Lags,
+  perMs = Number.POSITIVE_INFINITY
 ): Promise<void> {
   const acknowledged: { last: number; at: number }[] = []
   const projected: { to: number; at: number }[] = []
@@ -140,7 +151,14 @@ async function burstOf(
     const { last } = await store.commit(commands)
     acknowledged.push({ last, at: performance.now() })
   }
-  await Promise.all(Array.from({ length: events / each }, commit))
+  const commits: Promise<void>[] = []
+  const began = performance.now()
+  for (let n = 0; n < events; n += each) {
+    const waitMs = began + n / perMs - performance.now()
+    if (waitMs > 0) await sleep(waitMs)
+    commits.push(commit())
+  }
+  await Promise.all(commits)
   const { head } = store
   while ((projected.at(-1)?.to ?? 0) < head) await sleep(1)
   subscription.unsubscribe()

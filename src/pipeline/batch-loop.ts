@@ -58,6 +58,8 @@ export class BatchLoop {
   #dueAt = NEVER
   /** How far the last batch might have gone. Behind it, events wait that no batch had room for. */
   #offered = 0
+  /** The first batch starts a thread: what it takes says nothing about the others. */
+  #isWarm = false
   #appended = 0
   #sampledAt = NOW
 
@@ -220,7 +222,8 @@ export class BatchLoop {
       const { position } = projection
       assert(position <= limit, `projection '${projection.name}' stays within the durable head`)
       assert(position > from, `a batch moves projection '${projection.name}' forward`)
-      this.sample(position - from, ms)
+      this.sample(position - from, this.#isWarm ? ms : 0)
+      this.#isWarm = true
       this.#host.applied(projection, batch, ms)
     } catch (error) {
       // A loop that was stopped may have been cut off: what it did not do is in the log.

@@ -99,11 +99,11 @@ export class Pipeline {
   }
 
   /** Sync and cheap. To be called after every acknowledged frame. */
-  appended(frame: { head: number; events: number; bytes: number }): void {
+  appended(frame: Load & { head: number }): void {
     assert(frame.head >= this.#head, 'the head only moves forward')
     this.#head = frame.head
     this.#arrivals.add(frame.head, this.#now())
-    this.#queue.added(frame.head, frame.bytes)
+    this.#queue.added(frame.head, frame)
     for (const loop of this.#loops.values()) loop.appended(frame.events)
     // A queue can fill up between two readings of the controller.
     if (this.#queue.utilization >= this.#setup.options.warnAt) this.#health.checkNow()

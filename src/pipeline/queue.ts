@@ -16,7 +16,7 @@ interface QueueSetup {
 
 interface Entry {
   last: number
-  bytes: number
+  load: Load
 }
 
 /** Entries dropped from the front before the array behind them is cut. */
@@ -33,6 +33,8 @@ export class BoundedQueue {
   readonly #writers: Gate
   #entries: Entry[] = []
   #first = 0
+  /** Of the entries: what the tables have taken of one that they do not hold whole still counts. */
+  #events = 0
   #bytes = 0
 
   constructor(setup: QueueSetup) {
@@ -80,20 +82,23 @@ export class BoundedQueue {
 
   /** The depth at which it is full, if what comes is as large as what is there. */
   get capacity(): number {
-    const { depth, eventsMax, bytesMax } = this.#setup
-    const bySize = (depth() / this.#bytes) * bytesMax
-    return this.#bytes === 0 || bySize < 1 ? eventsMax : Math.min(eventsMax, bySize)
+    const { eventsMax, bytesMax } = this.#setup
+    return this.#bytes === 0
+      ? eventsMax
+      : Math.min(eventsMax, Math.max((this.#events / this.#bytes) * bytesMax, 1))
   }
 
-  added(last: number, bytes: number): void {
-    this.#entries.push({ last, bytes })
-    this.#bytes += bytes
+  added(last: number, load: Load): void {
+    this.#entries.push({ last, load })
+    this.#events += load.events
+    this.#bytes += load.bytes
   }
 
   /** The tables hold everything up to `position`. */
   removed(position: number): void {
     for (let entry = this.#entries[this.#first]; entry !== undefined && entry.last <= position; ) {
-      this.#bytes -= entry.bytes
+      this.#events -= entry.load.events
+      this.#bytes -= entry.load.bytes
       this.#first += 1
       entry = this.#entries[this.#first]
     }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { BoundedQueue } from '#sutra/pipeline/queue.js'
 import type { TelemetryEvent } from '#sutra/telemetry/types.js'
 import { delay, FakeProjection, type Rig, rig } from './fakes.js'
 
@@ -202,6 +203,23 @@ describe('Back-pressure', () => {
     await room
     await pipeline.caughtUp(log.head())
     expect(pipeline.stats().queueUtilization).toBe(0)
+  })
+
+  test('takes what comes for as large as what is there, also while a batch has just ended', () => {
+    let depth = 500
+    const queue = new BoundedQueue({
+      eventsMax: 100_000,
+      bytesMax: 1_000_000,
+      depth: () => depth,
+      now: () => 0
+    })
+    queue.added(500, { events: 500, bytes: 100_000 })
+    expect(queue.capacity).toBe(5000)
+    // The tables have moved, the queue is told next.
+    depth = 2
+    expect(queue.capacity).toBe(5000)
+    queue.removed(500)
+    expect(queue.capacity).toBe(100_000)
   })
 
   test('does not strand those behind a writer that was let in and wrote nothing', async () => {
@@ -519,7 +537,7 @@ describe('What the pipeline tells', () => {
       queueUtilization: 0,
       predictedQueueDepth: 0,
       intervalMs: 100,
-      batchEvents: 1000,
+      batchEvents: 667,
       load: 0,
       pressure: 0,
       healthScore: 1,

@@ -3,6 +3,7 @@ import { Arrivals } from '#sutra/pipeline/arrivals.js'
 import { BatchCost } from '#sutra/pipeline/batch-cost.js'
 import { MovingAverage } from '#sutra/pipeline/moving-average.js'
 import { Trend } from '#sutra/pipeline/trend.js'
+import { Random } from '../support/random.ts'
 
 test('A trend through points on a line is that line', () => {
   const trend = new Trend(8, 1000)
@@ -58,6 +59,18 @@ test('Batches of one event do not make a large batch look dear', () => {
   const cost = new BatchCost()
   for (let i = 0; i < 1000; i += 1) cost.add(1, 0.8 + (i % 5) / 10)
   expect(cost.of(20_000)).toBeLessThan(150)
+})
+
+test('Small batches that are held up now and then do not make a large one look dear', () => {
+  const random = new Random()
+  const cost = new BatchCost()
+  const seen: number[] = []
+  for (let i = 0; i < 20_000; i += 1) {
+    const ms = random.below(20) === 0 ? random.pick([2, 5, 20]) : 0.2 + 0.4 * random.next()
+    cost.add(1 + random.below(24), ms)
+    seen.push(cost.perEvent)
+  }
+  expect(Math.max(...seen), `seed ${random.seed}`).toBeLessThan(0.008)
 })
 
 test('Arrivals tell when the first event after a position came', () => {
