@@ -168,6 +168,7 @@ async function compareWithLog(
   try {
     const differences = await compareTables(live, rebuilt, {
       digests,
+      helper: async (slice) => aside.compare(slice),
       async pace(rows) {
         await pace(() => options.onProgress?.({ phase: 'compare', done: rows }))
       }

@@ -3,6 +3,7 @@ import { cp } from 'node:fs/promises'
 import { open } from 'sutra-storage'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { compareTables } from '#sutra/projections/tables/compare.js'
+import { differingRanges } from '#sutra/projections/tables/differing-ranges.js'
 import { META, PREFIX, pageKey } from '#sutra/projections/tables/keys.js'
 import {
   childEntry,
@@ -11,13 +12,15 @@ import {
   PageReader
 } from '#sutra/projections/tables/page.js'
 import {
-  differingRanges,
+  type DigestSlice,
+  differingIn,
   digestRanges,
   type RangeDigest
 } from '#sutra/projections/tables/range-digest.js'
 import { openRow, sealRow } from '#sutra/projections/tables/rows.js'
 import { TablesSnapshot } from '#sutra/projections/tables/snapshot.js'
 import { Level } from '#sutra/storage/level.js'
+import { Random } from '../support/random.ts'
 import { flipped, type Row, rowsOf, tablesOf } from '../support/raw.ts'
 import { lastingPath, temporaryPath } from '../support/temp.ts'
 
@@ -139,6 +142,35 @@ describe('what is equal', () => {
 
     expect(inCopy).toEqual([{ gt: at(511)[0], lte: at(1023)[0] }])
     expect(inOriginal).toEqual([])
+  })
+
+  test('is found by two that share the reading, whoever reads what', async () => {
+    const digests = await digestsOf(tables)
+    const random = new Random()
+    for (let round = 0; round < 6; round++) {
+      const numbers = Array.from({ length: round }, () => random.below(rows.length))
+      const copy = await changed(numbers.map(at).map(([key, value]) => [key, resealed(key, value)]))
+      await withTables(copy, async (snapshot) => {
+        const alone = await differingRanges(snapshot, digests, nothing, { sliceRows: 1e9 })
+        const helps = async (slice: DigestSlice) => differingIn(snapshot, slice, nothing)
+        let left = random.below(digests.length)
+        const dies = async (slice: DigestSlice) => (left-- > 0 ? helps(slice) : undefined)
+        for (const helper of [undefined, helps, dies, async () => undefined]) {
+          const shared = differingRanges(snapshot, digests, nothing, { helper, sliceRows: 1 })
+          expect(await shared, `seed ${random.seed}, round ${round}`).toEqual(alone)
+        }
+      })
+    }
+  })
+
+  test('is not looked for any more once one of the two fails', async () => {
+    const digests = await digestsOf(tables)
+    const failed = new Error('the disk')
+    const helper = async (): Promise<never> => Promise.reject(failed)
+    await withTables(tables, async (snapshot) => {
+      const shared = differingRanges(snapshot, digests, nothing, { helper, sliceRows: 1 })
+      await expect(shared).rejects.toBe(failed)
+    })
   })
 
   test('may lie in other pages', async () => {

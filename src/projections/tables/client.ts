@@ -14,6 +14,7 @@ import { declaredBy, type Indexes, type IndexState, isBuilt } from './index-stat
 import { TablesPool } from './pool.ts'
 import type { TablesSessionLink } from './pool-session.ts'
 import type { SessionData, TablesNotice } from './protocol.ts'
+import type { DigestSlice } from './range-digest.ts'
 import { TablesSnapshot } from './snapshot.ts'
 import type { WriterState } from './tables-writer.ts'
 
@@ -138,6 +139,11 @@ export class Tables implements Projection {
     this.#position = snapshot.checkpoint
     await this.#onBatch(snapshot)
     return { from, to: reached, events, ms }
+  }
+
+  /** As `differingIn`, in the thread that projects; `undefined` where there is none now. */
+  async compare(slice: DigestSlice): Promise<readonly number[] | undefined> {
+    return this.#session?.compare(slice)
   }
 
   /** The caller releases it. */

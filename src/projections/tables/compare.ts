@@ -10,10 +10,11 @@ import { isDeepStrictEqual } from 'node:util'
 import type { AssociationEnd } from '../../log/event.ts'
 import { Pinned } from '../pinned.ts'
 import type { AssociationState } from '../state.ts'
+import { differingRanges, type KeyRange, type SliceHelper } from './differing-ranges.ts'
 import { indexOf } from './index-keys.ts'
 import { isBuilt } from './index-states.ts'
 import { ordinalOf, PREFIX, type Side } from './keys.ts'
-import { differingRanges, type KeyRange, mayDiffer, type RangeDigest } from './range-digest.ts'
+import { mayDiffer, type RangeDigest } from './range-digest.ts'
 import { nextRow, type Row } from './row-cursor.ts'
 import { openRow } from './rows.ts'
 import type { TablesSnapshot } from './snapshot.ts'
@@ -26,6 +27,8 @@ export interface CompareOptions {
   digests: readonly RangeDigest[]
   /** Called after some hundred rows; throws to stop. */
   pace(rows: number): Promise<void>
+  /** Takes a part of the reading of the rebuilt tables off this thread. */
+  helper?: SliceHelper
 }
 
 /**
@@ -35,9 +38,9 @@ export interface CompareOptions {
 export async function compareTables(
   live: TablesSnapshot,
   rebuilt: TablesSnapshot,
-  { digests, pace }: CompareOptions
+  { digests, pace, helper }: CompareOptions
 ): Promise<string[]> {
-  const suspects = await differingRanges(rebuilt, digests, pace)
+  const suspects = await differingRanges(rebuilt, digests, pace, { helper })
   if (suspects.length === 0) return []
   const [dead, expectedDead] = [await live.dead(), await rebuilt.dead()]
   const comparison = new Comparison(pinned(live, dead), pinned(rebuilt, expectedDead))

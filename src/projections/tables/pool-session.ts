@@ -1,6 +1,7 @@
 import type { TablesPool } from './pool.ts'
 import type { TablesThread, ThreadGuest } from './pool-thread.ts'
 import type { ProjectedBatch, SessionData, SessionOpened, TablesNotice } from './protocol.ts'
+import type { DigestSlice } from './range-digest.ts'
 
 /** How often a batch is tried: once beside others, once alone. */
 const ATTEMPTS = 2
@@ -66,6 +67,22 @@ export class TablesSessionLink implements ThreadGuest {
           if (!(error instanceof ThreadDied)) throw error
           if (attempt === ATTEMPTS) throw threadsDied(error.cause)
         }
+      }
+    })
+  }
+
+  /** Compares some rows in its thread; `undefined` where it is open in none, or that one died. */
+  async compare(slice: DigestSlice): Promise<readonly number[] | undefined> {
+    return this.#inTurn(async () => {
+      const thread = this.#thread
+      if (thread === undefined || thread.isDead) return undefined
+      try {
+        // The worker answers each question as the protocol says.
+        return (await thread.ask({ do: 'compare', session: this.number, slice })) as number[]
+      } catch (error) {
+        if (!thread.isDead) throw error
+        await this.#bury(thread)
+        return undefined
       }
     })
   }

@@ -1,6 +1,7 @@
 /** What the main thread and the workers of the tables say to each other. */
 import type { BatchApplied } from '../projection.ts'
 import type { Indexes } from './index-states.ts'
+import type { DigestSlice } from './range-digest.ts'
 
 /** One generation of the tables, as a worker needs to know it. */
 export interface SessionData {
@@ -16,6 +17,8 @@ export interface SessionData {
 export type TablesRequest =
   | { do: 'open'; session: number; data: SessionData }
   | { do: 'project'; session: number; to: number }
+  /** Answered with the numbers of ranges that differ: see `differingIn`. */
+  | { do: 'compare'; session: number; slice: DigestSlice }
   | { do: 'close'; session: number }
   /** Ends the thread. */
   | { do: 'end' }

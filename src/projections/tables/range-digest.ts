@@ -2,8 +2,9 @@
  * The rows of the tables in a few bytes: one number for every stretch of keys, so that two
  * generations are compared by reading each of them once, at different times.
  */
+import type { LevelRange } from '../../storage/level.ts'
 import { META, PREFIX } from './keys.ts'
-import { nextRow, type Row } from './row-cursor.ts'
+import { nextRow, type Row, type RowCursor } from './row-cursor.ts'
 import { checksumOf, openRow } from './rows.ts'
 import type { TablesSnapshot } from './snapshot.ts'
 
@@ -67,25 +68,41 @@ export async function digestRanges(
   return ranges
 }
 
-/** Keys behind one, up to and including another, or all that are left. */
-export interface KeyRange {
-  readonly gt: Buffer
-  readonly lte?: Buffer
+/** Some ranges in a row, to be compared in one go. */
+export interface DigestSlice {
+  /** Key of the last row before them; empty before all. */
+  readonly after: string
+  readonly ranges: readonly RangeDigest[]
+  /** Whether nothing stands behind them. */
+  readonly isLast: boolean
 }
 
-/** Where other tables have other rows, neighbours joined. Their checksums are believed. */
-export async function differingRanges(
-  tables: TablesSnapshot,
-  digests: readonly RangeDigest[],
+/** Where rows are read from: a snapshot, or a database that nobody writes meanwhile. */
+export interface RowSource {
+  rows(range: LevelRange): RowCursor
+}
+
+/**
+ * Numbers of the ranges of a slice that have other rows in other tables; their number for rows behind
+ * the last slice. The checksums of the rows are believed.
+ *
+ * @param pace Called after some hundred rows with how many those were; throws to stop.
+ */
+export async function differingIn(
+  tables: RowSource,
+  { after, ranges, isLast }: DigestSlice,
   pace: (rows: number) => Promise<void>
-): Promise<KeyRange[]> {
-  const differing: KeyRange[] = []
-  const cursor = tables.rows()
-  let gt: Buffer = Buffer.alloc(0)
+): Promise<number[]> {
+  const differing: number[] = []
+  const upTo = ranges.at(-1)?.upTo
+  const cursor = tables.rows({
+    gt: Buffer.from(after, 'latin1'),
+    ...(isLast || upTo === undefined ? {} : { lte: Buffer.from(upTo, 'latin1') })
+  })
   let read = 0
   try {
     let row = await nextRow(cursor)
-    for (const range of digests) {
+    for (const [i, range] of ranges.entries()) {
       const lte = Buffer.from(range.upTo, 'latin1')
       let rows = 0
       let digest = 0
@@ -96,30 +113,17 @@ export async function differingRanges(
           rows += 1
         }
         read += 1
-        if (read % RANGE_ROWS === 0) await pace(read)
+        if (read % RANGE_ROWS === 0) await pace(RANGE_ROWS)
         row = cursor.ready() ?? (await nextRow(cursor))
       }
-      if (rows !== range.rows || digest !== range.digest) differing.push({ gt, lte })
-      gt = lte
+      if (rows !== range.rows || digest !== range.digest) differing.push(i)
     }
-    if (row !== undefined) differing.push({ gt })
+    if (row !== undefined) differing.push(ranges.length)
   } finally {
     await cursor.close()
   }
-  return joined(differing)
+  return differing
 }
-
-/** Each row is then read once, and by fewer iterators. */
-function joined(ranges: readonly KeyRange[]): KeyRange[] {
-  const all: KeyRange[] = []
-  for (const range of ranges) {
-    const last = all.at(-1)
-    if (last?.lte?.equals(range.gt) !== true) all.push(range)
-    else all[all.length - 1] = { ...range, gt: last.gt }
-  }
-  return all
-}
-
 /**
  * Folds in a row whose checksum is right, or that was just made. The checksum stands for key and
  * value, and their lengths say where one ends; ranges that differ are taken for equal with a chance

@@ -5,10 +5,13 @@ import { assert } from '../../assert.ts'
 import type { Frame } from '../../log/frame.ts'
 import { LOG_DIRECTORY, LOG_TUNING } from '../../log/level-log.ts'
 import { FrameReader } from '../../log/reader.ts'
-import { Level } from '../../storage/level.ts'
+import { Level, type LevelRange } from '../../storage/level.ts'
+import { turn } from '../../turn.ts'
 import type { Gate } from './gate.ts'
 import { generationPath, readWriterState, tablesTuning } from './generation.ts'
 import type { ProjectedBatch, SessionData, TablesNotice } from './protocol.ts'
+import { type DigestSlice, differingIn } from './range-digest.ts'
+import { RowCursor } from './row-cursor.ts'
 import { TablesWriter } from './tables-writer.ts'
 
 /** Encoded bytes of frames gathered for one batch, at most, unless one frame is larger. */
@@ -83,6 +86,13 @@ export class TablesSession {
     const batch = await this.#inTurn(async () => this.#project(to))
     if (this.#writer.hasDead) void this.#sweepAll()
     return { ...batch, busy: this.busy }
+  }
+
+  /** Compares some of its rows with digests of other tables. Batches of other stores go on beside it. */
+  async compare(slice: DigestSlice): Promise<number[]> {
+    const { tables } = this.#databases
+    const source = { rows: (range: LevelRange) => new RowCursor(tables.blocks(range)) }
+    return this.#inTurn(async () => differingIn(source, slice, async () => turn()))
   }
 
   /** What works in the background ends before its next step. */

@@ -32,6 +32,7 @@ serve(async (body) => {
   const session = sessions.get(number)
   assert(session !== undefined, 'a session is opened before it is asked')
   if (request.do === 'project') return session.project(request.to)
+  if (request.do === 'compare') return session.compare(request.slice)
   sessions.delete(number)
   await session.close()
   return undefined
