@@ -70,12 +70,12 @@ async function attempt(
   try {
     const ownership = await Ownership.take(directory)
     cleanups.push(async () => ownership.release())
-    const threads = warmVectors(directory)
+    const warm = warmVectors(directory)
     try {
-      return await openOwned({ directory, options, ownership, distrust }, cleanups)
+      return await openOwned({ directory, options, ownership, distrust, warm }, cleanups)
     } finally {
-      // The index holds them by now, if there is one.
-      await threads?.release()
+      // The index holds the threads by now, if there is one.
+      await warm?.release()
     }
   } catch (error) {
     // In reverse order, and all of them, whatever one of them says.
@@ -89,10 +89,11 @@ interface Owned {
   options: ResolvedOptions
   ownership: Ownership
   distrust: Error | undefined
+  warm: ReturnType<typeof warmVectors>
 }
 
 async function openOwned(
-  { directory, options, ownership, distrust }: Owned,
+  { directory, options, ownership, distrust, warm }: Owned,
   cleanups: Cleanup[]
 ): Promise<EngineParts> {
   const started = performance.now()
@@ -120,7 +121,13 @@ async function openOwned(
     options
   })
   const findings = findingsOf(live.reason, tornTail)
-  const { vectors, vectorsError } = await openVectors({ ...setting, declaration, log, findings })
+  const { vectors, vectorsError } = await openVectors({
+    ...setting,
+    declaration,
+    log,
+    findings,
+    early: warm?.early
+  })
   if (vectors !== undefined) {
     cleanups.push(async () => vectors.close())
     if (vectors.savedPosition > log.head) throw behind('vectors', vectors.savedPosition, log.head)

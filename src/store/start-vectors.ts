@@ -6,6 +6,7 @@ import type { LevelLog } from '../log/level-log.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { NUMBER_RULES } from '../options.ts'
 import { VectorsClient } from '../projections/vectors/client.ts'
+import { EarlyChecks } from '../projections/vectors/early-checks.ts'
 import { MANIFEST_FILE } from '../projections/vectors/manifest.ts'
 import { VectorPool } from '../projections/vectors/pool.ts'
 import type { TelemetryHub } from '../telemetry/hub.ts'
@@ -21,24 +22,36 @@ interface Setting {
   log: LevelLog
   /** Damage is told to whoever subscribes later, too. */
   findings: NewTelemetryEvent[]
+  /** See `warmVectors`. */
+  early?: EarlyChecks | undefined
   /** Whether the files there may be used. */
   isTrusted: boolean
 }
 
 /**
- * Starts a thread for the vectors, if there is an index, while the other parts open: it takes as long
- * as they do. The caller releases it.
+ * Starts a thread for the vectors, if there is an index, and checks graphs in it while the other parts
+ * open: it takes as long as they do. Whoever got it calls `release`, whether they opened or not.
  */
-export function warmVectors(directory: string): VectorPool | undefined {
-  if (!existsSync(join(directory, VECTORS_DIRECTORY, MANIFEST_FILE))) return undefined
+export function warmVectors(
+  directory: string
+): { early: EarlyChecks; release(): Promise<void> } | undefined {
+  const path = join(directory, VECTORS_DIRECTORY)
+  if (!existsSync(join(path, MANIFEST_FILE))) return undefined
   const pool = VectorPool.hold()
   pool.warm()
-  return pool
+  const early = new EarlyChecks(pool, path)
+  return {
+    early,
+    async release() {
+      await early.stop()
+      await pool.release()
+    }
+  }
 }
 
 /** @throws StoreError `VECTORS_UNAVAILABLE` where the graph engine does not load. */
 export async function startVectors(setting: Setting): Promise<VectorsClient> {
-  const { directory, format, declaration, options, hub, log, findings, isTrusted } = setting
+  const { directory, format, declaration, options, hub, log, findings, isTrusted, early } = setting
   if (declaration === undefined) {
     const operation = 'vectors'
     throw new StoreError('VECTORS_NOT_DECLARED', 'No vectors are declared', { operation })
@@ -50,6 +63,7 @@ export async function startVectors(setting: Setting): Promise<VectorsClient> {
     declaration,
     readOnly: options.readOnly,
     isTrusted,
+    early,
     expansionSearch: asked?.expansionSearch ?? declaration.expansionSearch,
     cacheBytes: asked?.cacheBytes ?? NUMBER_RULES['vectors.cacheBytes'].value,
     head: () => log.head,

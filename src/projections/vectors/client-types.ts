@@ -1,6 +1,7 @@
 /** What the main thread gives to the vector index, and asks of it. */
 import type { VectorsDeclared } from '../../log/event.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
+import type { EarlyChecks } from './early-checks.ts'
 import type { VectorPool } from './pool.ts'
 import type { SharedSet } from './shared-set.ts'
 
@@ -22,6 +23,8 @@ export interface VectorsStart {
   pool?: VectorPool
   /** Rest after a build that failed for the first time; by default a second. */
   retryMs?: number
+  /** Of the graphs there, begun before this. */
+  early?: EarlyChecks | undefined
   /** Whether the files there may be used; else it begins without any. */
   isTrusted: boolean
   onTelemetry(event: NewTelemetryEvent): void

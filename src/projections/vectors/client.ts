@@ -6,7 +6,7 @@ import type { BatchApplied, Projection } from '../projection.ts'
 import type { VectorChoice, VectorSearch, VectorsPin, VectorsStart } from './client-types.ts'
 import { IndexBuilder } from './index-builder.ts'
 import { IndexDamage } from './index-files.ts'
-import { openIndex } from './index-files-open.ts'
+import { OPENING, openIndex } from './index-files-open.ts'
 import type { Liveness } from './index-merger.ts'
 import { amongSet, type Scope, searchSet, vectorsOf } from './index-reader.ts'
 import type { IndexSaver } from './index-saver.ts'
@@ -117,7 +117,7 @@ export class VectorsClient implements Projection {
   static async start(options: VectorsStart): Promise<VectorsClient> {
     const pool = options.pool?.hold() ?? VectorPool.hold()
     try {
-      await pool.run('hello', { shape: options.declaration }, { role: 'read' })
+      await pool.run('hello', { shape: options.declaration }, OPENING)
       return new VectorsClient(options, await openIndex(pool, options))
     } catch (error) {
       await pool.release()

@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path'
 import { syncDirectory } from '../../storage/files.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { VectorsStart } from './client-types.ts'
-import { type BlockRange, type FileSeal, IndexDamage } from './index-files.ts'
+import { checkShared } from './early-checks.ts'
+import { IndexDamage } from './index-files.ts'
 import { IndexSaver } from './index-saver.ts'
 import { IndexState } from './index-state.ts'
 import { ID_BYTES } from './layout.ts'
@@ -15,11 +16,11 @@ import {
   type SegmentSeal,
   sweep
 } from './manifest.ts'
-import type { VectorPool } from './pool.ts'
+import type { RunOptions, VectorPool } from './pool.ts'
 import { nextNumber, type Segment } from './segment.ts'
 
-/** Fewer blocks of a graph are not shared between threads. */
-const BLOCKS_MIN = 8
+/** What is asked while a store opens takes less time than a thread does to start. */
+export const OPENING: RunOptions = { role: 'read', isPatient: true }
 
 /** What an index is made of when it opens. */
 export interface OpenedIndex {
@@ -87,7 +88,7 @@ async function adoptSegments(
     state.segments.map(async (segment) => {
       const seal = segment.saved as SegmentSeal
       const ask = { path: `${segment.path}.ids`, seal: seal.ids, ids: segment.ids.buffer }
-      await pool.run('check', ask, { role: 'read' })
+      await pool.run('check', ask, OPENING)
     })
   )
 }
@@ -127,7 +128,7 @@ async function checkGraphs(
   pool: VectorPool,
   state: IndexState,
   saver: IndexSaver,
-  { directory, onTelemetry }: VectorsStart
+  { directory, declaration: shape, early, onTelemetry }: VectorsStart
 ): Promise<void> {
   const check = async (segment: Segment): Promise<void> => {
     const graph = segment.saved?.graph
@@ -135,8 +136,12 @@ async function checkGraphs(
     const { name, rows, file } = graph
     const path = join(directory, 'vectors', `${name}.usearch`)
     try {
-      await checkShared(pool, path, file)
-      segment.graph = { graph: nextNumber(), path, name, rows, seal: file }
+      const graph = { graph: nextNumber(), path, name, rows, seal: file }
+      if ((await early?.has(path, file)) === true) {
+        // The thread that checked it has nothing else to do until the store is open.
+        await pool.run('view', { shape, graph: { graph: graph.graph, path, rows } }, OPENING)
+      } else await checkShared(pool, path, file)
+      segment.graph = graph
       segment.built = rows
     } catch (error) {
       // All its rows are compared until the graph is there again.
@@ -146,22 +151,6 @@ async function checkGraphs(
   }
   await Promise.all(state.segments.map(check))
   state.changed()
-}
-
-/**
- * A part for each reader that runs, because whoever searches first waits for it: a thread takes
- * longer to start than to check a hundred megabytes.
- */
-async function checkShared(pool: VectorPool, path: string, seal: FileSeal): Promise<void> {
-  const count = seal.blocks.length
-  const share = Math.max(BLOCKS_MIN, Math.ceil(count / pool.running))
-  const ranges: BlockRange[] = []
-  for (let from = 0; from < count; from += share) {
-    ranges.push({ from, to: Math.min(count, from + share) })
-  }
-  await Promise.all(
-    ranges.map(async (blocks) => pool.run('check', { path, seal, blocks }, { role: 'read' }))
-  )
 }
 
 function tellDamage(emit: (event: NewTelemetryEvent) => void, { message: reason }: Error): void {

@@ -112,6 +112,26 @@ export async function promisedByManifest(directory: string, storeId: Buffer): Pr
   }
 }
 
+/** Graphs that the manifest of a directory names; none where it cannot be read: others tell of that. */
+export async function sealedGraphs(directory: string): Promise<{ path: string; seal: FileSeal }[]> {
+  let manifest: Manifest | undefined
+  try {
+    const text = (await readIfPresent(join(directory, MANIFEST_FILE))) ?? ''
+    const [json = '', sum] = text.split('\n')
+    if (sum !== checksum(json)) return []
+    manifest = parse(json)
+  } catch {
+    return []
+  }
+  return manifest.segments
+    .filter(isSeal)
+    .flatMap(({ graph }) =>
+      graph === undefined
+        ? []
+        : [{ path: join(directory, `${graph.name}.usearch`), seal: graph.file }]
+    )
+}
+
 function parse(json: string): Manifest {
   let value: unknown
   try {

@@ -54,6 +54,9 @@ async function perform(task: Task): Promise<Tasks[keyof Tasks]['reply']> {
     case 'hello':
       await factoryFor(task.ask.shape)
       return undefined
+    case 'view':
+      sets.graph(task.ask.graph, await factoryFor(task.ask.shape))
+      return undefined
     case 'search':
       return search(sets, await factoryFor(sets.get(task.ask.set).shape), task.ask)
     case 'among':

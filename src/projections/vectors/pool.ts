@@ -16,6 +16,8 @@ export interface RunOptions {
   role: Role
   /** What the task reads: told to the thread before it. */
   set?: SetDescription
+  /** Waits behind others rather than for a thread to start, which takes longer. */
+  isPatient?: boolean
   signal?: AbortSignal
 }
 
@@ -130,7 +132,7 @@ export class VectorPool {
     const queue = this.#queues[role]
     for (let job = queue[0]; job !== undefined; job = queue[0]) {
       if (!job.done) {
-        const member = this.#freeMember(role)
+        const member = this.#freeMember(role, job.options.isPatient === true)
         if (member === undefined || !member.takes(job)) return
         void this.#give(member, job)
       }
@@ -139,7 +141,7 @@ export class VectorPool {
   }
 
   /** An idle one, a new one, or the one with the least to do. */
-  #freeMember(role: Role): Member | undefined {
+  #freeMember(role: Role, isPatient: boolean): Member | undefined {
     let best: Member | undefined
     let count = 0
     for (const member of this.#members) {
@@ -148,7 +150,8 @@ export class VectorPool {
       if (best === undefined || member.running < best.running) best = member
     }
     const max = role === 'build' ? 1 : this.readers
-    if (count < max && (best === undefined || best.running > 0)) {
+    const isBusy = best !== undefined && best.running > 0
+    if (best === undefined || (isBusy && !isPatient && count < max)) {
       best = this.#start(role)
     }
     return best !== undefined && best.running < AT_ONCE[role] ? best : undefined

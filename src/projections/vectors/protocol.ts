@@ -167,6 +167,8 @@ export interface FilesChecked {
 export interface Tasks {
   /** Loads the graph engine. */
   hello: { ask: { shape: GraphShape }; reply: undefined }
+  /** Maps a graph that was checked, ahead of the first search. */
+  view: { ask: { shape: GraphShape; graph: GraphDescription }; reply: undefined }
   search: { ask: SearchTask; reply: Candidates }
   among: { ask: AmongTask; reply: AmongFound }
   vectors: { ask: VectorsTask; reply: VectorsReply }
