@@ -20,8 +20,11 @@ export class BareUsearch implements AsyncDisposable {
   readonly #asked = new Map<number, Asked>()
   #next = 0
 
-  constructor({ base, queries, dimensions }: VectorData) {
-    const shape = { dimensions, connectivity: CONNECTIVITY, expansionAdd: EXPANSION_ADD }
+  constructor(
+    { base, queries, dimensions }: VectorData,
+    graph = { connectivity: CONNECTIVITY, expansionAdd: EXPANSION_ADD }
+  ) {
+    const shape = { dimensions, ...graph }
     this.#worker = new Worker(new URL('./usearch-worker.mjs', import.meta.url), {
       workerData: { base, queries, ...shape }
     })

@@ -17,6 +17,7 @@ import { telemetryStoreCost } from './telemetry-store.ts'
 import { searchWords } from './vectors.ts'
 import { besideIndexing } from './vectors-beside.ts'
 import { memory } from './vectors-memory.ts'
+import { denserGraph } from './vectors-recall.ts'
 import { searchWhere } from './vectors-where.ts'
 import { exportAll, rebuildTables, replay } from './whole.ts'
 import { wordnetPaths } from './wordnet-paths.ts'
@@ -51,6 +52,7 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   observers: observersCost,
   wordnet: wordnetVectors,
   vectors: searchWords,
+  'vectors-recall': denserGraph,
   'vectors-where': searchWhere,
   'vectors-memory': memory,
   'vectors-384': besideIndexing

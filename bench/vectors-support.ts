@@ -42,15 +42,26 @@ export function queryAt({ queries, dimensions }: VectorData, n: number): Float32
   return queries.subarray(n * dimensions, (n + 1) * dimensions)
 }
 
-export function vectorOptions(data: VectorData, quantization: Quantization): StoreOptions {
+/** How a graph is made: by default, as usearch does by itself. */
+export interface Graph {
+  readonly connectivity: number
+  readonly expansionAdd: number
+}
+
+const USUAL: Graph = { connectivity: CONNECTIVITY, expansionAdd: EXPANSION_ADD }
+
+export function vectorOptions(
+  data: VectorData,
+  quantization: Quantization,
+  graph: Graph = USUAL
+): StoreOptions {
   return {
     durability: 'os',
     vectors: {
       dimensions: data.dimensions,
       metric: 'cosine',
       quantization,
-      connectivity: CONNECTIVITY,
-      expansionAdd: EXPANSION_ADD
+      ...graph
     }
   }
 }
@@ -157,4 +168,37 @@ export function median(values: readonly number[]): number {
 /** Milliseconds as microseconds, for a note. */
 export function us(ms: number): string {
   return `${Math.round(ms * 1000).toLocaleString('en-US')} µs`
+}
+
+/** What searches with one `ef` found, and how long they took. */
+export interface Tried {
+  readonly ef: number
+  readonly recall: number
+  /** Of each search. */
+  readonly ms: readonly number[]
+}
+
+/** Tries one after the other until the recall is reached, and notes what each gave. */
+export async function tryEfs(
+  bench: BenchContext,
+  name: string,
+  efs: readonly number[],
+  tryOne: (ef: number) => Promise<Omit<Tried, 'ef'>>
+): Promise<Tried[]> {
+  const tried: Tried[] = []
+  for (const ef of efs) {
+    const one = { ef, ...(await tryOne(ef)) }
+    tried.push(one)
+    if (one.recall >= RECALL) break
+  }
+  const told = tried.map(({ ef, recall, ms }) => `ef ${ef} ${recall.toFixed(4)} ${us(median(ms))}`)
+  bench.note(`${name}, recall@${K} and p50: ${told.join('; ')}`)
+  return tried
+}
+
+/** The first that reached a recall that one of them did reach. */
+export function firstWith(tried: readonly Tried[], least: number): Tried {
+  const first = tried.find(({ recall }) => recall >= least)
+  if (first === undefined) throw new Error(`none of them has a recall of ${least}`)
+  return first
 }

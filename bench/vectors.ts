@@ -7,6 +7,7 @@ import type { VectorData } from './vector-data.ts'
 import {
   asFound,
   EFS,
+  firstWith,
   K,
   median,
   queriesIn,
@@ -17,6 +18,7 @@ import {
   rowsIn,
   THREADS,
   titleOf,
+  tryEfs,
   untilIndexed,
   us,
   vectorOptions,
@@ -76,19 +78,22 @@ async function build({ bench, data, bare, store, graph }: Compared): Promise<num
   return ms
 }
 
-/** @returns The `ef` with which the store reaches the recall. */
+/** @returns The `ef` with which the store reaches the recall that both reach. */
 async function searchAtEqualRecall(compared: Compared): Promise<number> {
-  const { bench, data, bare, store, truth, graph } = compared
+  const { bench, data, bare, truth, graph } = compared
   const queries = queriesIn(data)
-  const ours = await smallestEf(bench, 'store', async (ef) => {
+  const store = await tryEfs(bench, 'store', EFS, async (ef) => {
     const { found, ms } = await searchStore(compared, 0, queries, ef)
     return { recall: recallOf(found, truth), ms }
   })
-  const theirs = await smallestEf(bench, 'usearch', async (ef) => {
+  const alone = await tryEfs(bench, 'usearch', EFS, async (ef) => {
     await bare.view(graph, 'f16', ef)
     const { found, ms } = await bare.search(0, queries, K)
     return { recall: recallOf(asFound(0, found), truth), ms }
   })
+  // Where one of them does not reach it, what that one reached.
+  const recall = Math.min(RECALL, store.at(-1)?.recall ?? 0, alone.at(-1)?.recall ?? 0)
+  const [ours, theirs] = [firstWith(store, recall), firstWith(alone, recall)]
   await bare.view(graph, 'f16', theirs.ef)
   const usearch = bench.lane(`search: usearch, ef ${theirs.ef}, recall ${theirs.recall.toFixed(4)}`)
   const name = `search: store, ef ${ours.ef}, recall ${ours.recall.toFixed(4)}`
@@ -110,35 +115,13 @@ async function searchAtEqualRecall(compared: Compared): Promise<number> {
     },
     async (round) => {
       for (let n = round * each; n < round * each + bench.size(2, 5); n++) {
-        await exact.measure(() => rowsFor(store, queryAt(data, n), { exact: true }))
+        await exact.measure(() => rowsFor(compared.store, queryAt(data, n), { exact: true }))
       }
     }
   ])
   const [mine, theirP50] = [median(times.store), median(times.bare)]
   bench.note(`p50 ${us(mine)} against ${us(theirP50)}: ${(mine / theirP50).toFixed(2)} times`)
   return ours.ef
-}
-
-interface Tried {
-  recall: number
-  ms: readonly number[]
-}
-
-async function smallestEf(
-  bench: BenchContext,
-  name: string,
-  tryOne: (ef: number) => Promise<Tried>
-): Promise<{ ef: number; recall: number }> {
-  const told: string[] = []
-  let last = { ef: 0, recall: 0 }
-  for (const ef of EFS) {
-    const { recall, ms } = await tryOne(ef)
-    told.push(`ef ${ef} ${recall.toFixed(4)} ${us(median(ms))}`)
-    last = { ef, recall }
-    if (recall >= RECALL) break
-  }
-  bench.note(`${name}, recall@${K} and p50: ${told.join('; ')}`)
-  return last
 }
 
 async function searchStore(
