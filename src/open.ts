@@ -170,11 +170,14 @@ export async function attach(directory: string, options: ReadOptions = {}): Prom
  * anew at the next open, with the same state. A store of the newest format is left as it is.
  *
  * @throws StoreError `LOG_DAMAGED` (repair it first), `FORMAT_UNSUPPORTED`, `STORE_LOCKED`,
- *   `STORE_NOT_FOUND`, `BACKUP_TARGET_REFUSED`, `BACKUP_FAILED`, `ABORTED`: the store is as it was.
+ *   `STORE_NOT_FOUND`, `BACKUP_TARGET_REFUSED`, `BACKUP_FAILED`, `IO_FAILED`, `ABORTED`: the store is as it
+ *   was.
  */
 export async function migrate(path: string, options: MigrateOptions): Promise<MigrationReport> {
   const part = await import('./store/migrate.ts')
-  return part.migrate(path, options)
+  return part.migrate(path, options).catch((error: unknown) => {
+    throw ioFailed(error, 'migrate')
+  })
 }
 
 /**

@@ -15,6 +15,7 @@ import { checkOptions, checkWhole } from './query/read-options.ts'
 import type { VectorIndexReader } from './query/search.ts'
 import { Observable } from './rxjs.ts'
 import { checkVectors } from './store/check-vectors.ts'
+import { checkpoint } from './store/checkpoint.ts'
 import { closeEngine } from './store/close.ts'
 import type { Engine } from './store/engine.ts'
 import { ImportLine } from './store/import-line.ts'
@@ -22,7 +23,7 @@ import { ObservedReader } from './store/observed-reader.ts'
 import { PinnedView } from './store/pinned-view.ts'
 import { projectionsOf } from './store/projections-of.ts'
 import { whenReady } from './store/ready.ts'
-import { BUILT_IN, rebuild } from './store/rebuild.ts'
+import { rebuild } from './store/rebuild.ts'
 import { StatsReader } from './store/stats.ts'
 import { tellCommit, tellFailure, timeEmbed } from './store/tell-commit.ts'
 import type { HeldIndex } from './store/vector-access.ts'
@@ -332,13 +333,7 @@ export class LocalStore extends ObservedReader implements Store {
   async checkpoint(): Promise<void> {
     return this.operations.task('checkpoint', async () => {
       this.#assertWritable('checkpoint')
-      const { log, vectors } = this.#engine.parts
-      await log.checkpoint()
-      const position = log.durableHead
-      await this.#engine.pipeline.caughtUp(position, undefined, BUILT_IN)
-      await vectors?.save(log.durableHead)
-      // Those of the program's own come last: one that has stopped holds up nothing else.
-      await this.#engine.pipeline.caughtUp(position)
+      await checkpoint(this.#engine)
     })
   }
 

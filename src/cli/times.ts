@@ -2,6 +2,7 @@ import { InvalidArgumentError } from 'commander'
 import type { Source } from './source.ts'
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const DATE = /^(\d{4})-(\d\d)-(\d\d)/
 const AGO = /^(\d+(?:\.\d+)?)([smhd])$/
 
 /** A point in time: so long ago (`90s`, `15m`, `2h`, `3d`), or a date as ISO 8601 writes it. */
@@ -9,7 +10,10 @@ export function toTime(text: string, now: number = Date.now()): number {
   const [, amount, unit] = AGO.exec(text) ?? []
   const factor = unit === undefined ? undefined : UNITS[unit]
   if (amount !== undefined && factor !== undefined) return now - Number(amount) * factor
-  const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
+  const [, year, month, day] = DATE.exec(text) ?? []
+  const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate()
+  // `Date.parse` takes the 31st of February for a day in March.
+  const time = Number(day) <= days ? Date.parse(text) : Number.NaN
   if (!Number.isNaN(time)) return time
   throw new InvalidArgumentError('Expected a time: 90s, 15m, 2h or 3d ago, or 2026-01-31T12:00Z.')
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { assert } from '../assert.ts'
 import { StoreError } from '../errors.ts'
-import { syncDirectory, syncFiles } from '../storage/files.ts'
+import { isMisplaced, isMissing, syncDirectory, syncFiles } from '../storage/files.ts'
 import { isRefusal, Level, type LevelTuning } from '../storage/level.ts'
 import {
   encodeFrame,
@@ -346,6 +346,8 @@ function openHead(directory: string, storeId: Buffer): ReturnType<typeof HeadFil
   try {
     return HeadFile.open(join(directory, HEAD_FILE), storeId)
   } catch (cause) {
+    // What the system refused says nothing about the file, and a repair would be the wrong advice.
+    if (!isMissing(cause) && !isMisplaced(cause)) throw cause
     throw damaged(HEAD_FILE, 'it cannot be read', cause)
   }
 }

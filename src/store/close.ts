@@ -1,3 +1,4 @@
+import { ioFailed } from '../errors.ts'
 import type { Engine } from './engine.ts'
 
 /**
@@ -58,7 +59,7 @@ export async function closeEngine(
   hub.complete()
   // Last: it keeps what closing had to tell.
   await engine.recorder?.close()
-  if (failures.length > 0) throw failures[0]
+  if (failures.length > 0) throw ioFailed(failures[0], 'close')
 }
 
 /** Brings the tables up to the head, unless they stopped before: then the log has the rest. */

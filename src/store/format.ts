@@ -1,5 +1,6 @@
 /** FORMAT: the file that makes a directory a store. Written last when one is created. */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StoreError } from '../errors.ts'
@@ -8,7 +9,7 @@ import { HEAD_FILE, LevelLog, LOG_DIRECTORY } from '../log/level-log.ts'
 import { SUBSCRIPTIONS_DIRECTORY } from '../pipeline/subscriptions/checkpoint.ts'
 import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
-import { isMissing, namesIn, replaceFile, syncDirectory } from '../storage/files.ts'
+import { isMisplaced, isMissing, namesIn, replaceFile, syncDirectory } from '../storage/files.ts'
 import { isOwnerFile } from '../storage/owner.ts'
 import { TELEMETRY_DIRECTORY } from '../telemetry-store/layout.ts'
 
@@ -20,6 +21,8 @@ const SUPPORTED: readonly FrameFormat[] = [1, 2]
 export const NEWEST_FORMAT: FrameFormat = 2
 export const FORMAT_FILE = 'FORMAT'
 export const VECTORS_DIRECTORY = 'vectors'
+/** The HEAD of a log that `repair` has made and not yet put in its place. */
+export const REPAIRED_HEAD = 'HEAD.repaired'
 
 export interface StoreFormat {
   format: FrameFormat
@@ -43,6 +46,8 @@ export async function inspectDirectory(directory: string): Promise<Found> {
     names = await readdir(directory)
   } catch (cause) {
     if (isMissing(cause)) throw notFound(directory)
+    // What the system refused says nothing of what is there.
+    if (!isMisplaced(cause)) throw cause
     throw notAStore(directory, [], cause)
   }
   if (names.includes(FORMAT_FILE)) return 'store'
@@ -63,6 +68,19 @@ export async function readFormat(directory: string): Promise<StoreFormat> {
   const format = await readStoredFormat(directory)
   if (format.migration !== undefined) throw migrationUnfinished(format)
   return format
+}
+
+/**
+ * The next repair goes on with a log that was made from this one: what is written meanwhile would not be
+ * in it.
+ *
+ * @throws StoreError `STORE_DAMAGED`
+ */
+export function refuseHalfRepaired(directory: string): void {
+  if (!existsSync(join(directory, REPAIRED_HEAD))) return
+  const reason = 'a repair has begun and not ended: run it again'
+  const message = `${REPAIRED_HEAD}: ${reason}`
+  throw new StoreError('STORE_DAMAGED', message, { file: REPAIRED_HEAD, reason })
 }
 
 /** The same for who goes on with a migration. */

@@ -12,9 +12,9 @@
  * | phase `switch`| between any two steps of the switch  | does the steps that are not done        |
  * | the new one   |                                      | finds nothing to do                     |
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
-import { join, relative, resolve } from 'node:path'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { StoreError } from '../errors.ts'
 import { HeadFile } from '../log/head-file.ts'
 import { HEAD_FILE, LOG_DIRECTORY } from '../log/level-log.ts'
@@ -32,7 +32,9 @@ import {
   migrationUnfinished,
   NEWEST_FORMAT,
   notFound,
+  readFormat,
   readStoredFormat,
+  refuseHalfRepaired,
   type StoreFormat,
   VECTORS_DIRECTORY,
   writeFormat
@@ -55,6 +57,7 @@ export async function migrate(path: string, options: MigrateOptions): Promise<Mi
   if ((await inspectDirectory(directory)) !== 'store') throw notFound(directory)
   // A newer store is refused before even the file of the owner is written.
   await readStoredFormat(directory)
+  refuseHalfRepaired(directory)
   const ownership = await Ownership.take(directory)
   try {
     return await migrateOwned(directory, options)
@@ -78,6 +81,9 @@ async function migrateOwned(directory: string, options: MigrateOptions): Promise
     frames: 0,
     events: 0,
     seconds: 0
+  }
+  if (found.migration !== undefined && options.dryRun !== true) {
+    report.backup = await backedUp(directory, options.backup)
   }
   let format = found
   for (const step of steps) {
@@ -182,7 +188,9 @@ async function switchLogs(
 async function backUp(directory: string, target: string | false): Promise<string | undefined> {
   if (target === false) return undefined
   const to = resolve(target)
-  if (!relative(directory, to).startsWith('..')) throw refused(to, 'it lies within the store')
+  if (isWithin(directory, to)) throw refused(to, 'it lies within the store')
+  if ((await isBackupOf(directory, to)) && sameHead(directory, to)) return to
+  await removeUnfinished(directory, to)
   if ((await namesIn(to)).length > 0) throw refused(to, 'it is not empty')
   try {
     await mkdir(join(to, LOG_DIRECTORY), { recursive: true })
@@ -203,6 +211,47 @@ async function backUp(directory: string, target: string | false): Promise<string
     throw new StoreError('BACKUP_FAILED', message, { directory: to, reason }, { cause })
   }
   return to
+}
+
+/** A migration that died has made its backup before it began to write: there is none to be made now. */
+async function backedUp(directory: string, target: string | false): Promise<string | undefined> {
+  if (target === false) return undefined
+  const to = resolve(target)
+  if (await isBackupOf(directory, to)) return to
+  throw refused(to, 'the migration has begun without it; go on with none')
+}
+
+/** FORMAT comes last there, so it says that the copy is whole. */
+async function isBackupOf(directory: string, to: string): Promise<boolean> {
+  if (!(await namesIn(to)).includes(FORMAT_FILE)) return false
+  try {
+    const [copied, own] = [await readFormat(to), await readStoredFormat(directory)]
+    return copied.storeId.equals(own.storeId) && copied.format === own.format
+  } catch {
+    // Whatever it is, it is no backup that this migration has made.
+    return false
+  }
+}
+
+/** An older copy of a store that went on is no backup of it. During the switch HEAD is another one. */
+function sameHead(directory: string, to: string): boolean {
+  const copied = join(to, HEAD_FILE)
+  return existsSync(copied) && readFileSync(copied).equals(readFileSync(join(directory, HEAD_FILE)))
+}
+
+/** What a migration has copied that died over it: nothing but files of these names. */
+async function removeUnfinished(directory: string, to: string): Promise<void> {
+  const names = await namesIn(to)
+  const copied = new Set([LOG_DIRECTORY, HEAD_FILE, TABLES_DIRECTORY])
+  const own = new Set(await namesIn(join(directory, LOG_DIRECTORY)))
+  if (names.includes(FORMAT_FILE) || !names.every((name) => copied.has(name))) return
+  if (!(await namesIn(join(to, LOG_DIRECTORY))).every((name) => own.has(name))) return
+  for (const name of names) await rm(join(to, name), { recursive: true })
+}
+
+function isWithin(directory: string, path: string): boolean {
+  const way = relative(directory, path)
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
 }
 
 /** Which fields are indexed is in no log. */

@@ -18,7 +18,14 @@ import { TelemetryHub } from '../telemetry/hub.ts'
 import { LatencyRecorder } from '../telemetry/latency.ts'
 import type { NewTelemetryEvent } from '../telemetry/types.ts'
 import type { EngineParts } from './engine-parts.ts'
-import { createStore, inspectDirectory, notFound, readFormat, type StoreFormat } from './format.ts'
+import {
+  createStore,
+  inspectDirectory,
+  notFound,
+  readFormat,
+  refuseHalfRepaired,
+  type StoreFormat
+} from './format.ts'
 import { checkProjections, openProjections } from './open-projections.ts'
 import {
   BLOCK_CACHE_SHARE,
@@ -98,6 +105,7 @@ async function openOwned(
 ): Promise<EngineParts> {
   const started = performance.now()
   const format = await openFormat(directory, options)
+  refuseHalfRepaired(directory)
   const hub = new TelemetryHub(options.telemetry.slowMs, directory)
   const setting = { directory, format, options, hub, distrust }
   // What is wrong with the log is told first, and nothing is done about the tables then.

@@ -37,6 +37,7 @@ import type { RepairOptions, RepairReport } from '../types.ts'
 import {
   FORMAT_FILE,
   NEWEST_FORMAT,
+  REPAIRED_HEAD,
   readFormat,
   type StoreFormat,
   VECTORS_DIRECTORY,
@@ -48,7 +49,6 @@ import { findMisplaced, putAside } from './misplaced.ts'
 import { promisedByDerived } from './promised.ts'
 
 const NEW_LOG = `${LOG_DIRECTORY}.repaired`
-const NEW_HEAD = 'HEAD.repaired'
 const BATCH_BYTES = 8 * 1024 * 1024
 
 /**
@@ -61,7 +61,7 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
   if (!existsSync(directory)) throw nothingLeft(directory)
   const ownership = await Ownership.take(directory)
   try {
-    const resumed = existsSync(join(directory, NEW_HEAD))
+    const resumed = existsSync(join(directory, REPAIRED_HEAD))
     const written = await knownFormat(directory)
     const found = await findFrames(directory, written, resumed, options)
     const { storeId } = found
@@ -93,8 +93,12 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
       const frames = madeFrames(found, declaration?.event, format)
       await writeNewLog(directory, format, found.frames, frames, options)
     }
-    // From here on the repair goes forward, in this run or the next.
-    const aside = await makeAside(directory)
+    // From here on the repair goes forward, in this run or the next: nothing opens the store before.
+    const aside = await makeAside(directory).catch(async (error: unknown) => {
+      // Unless it has done nothing yet: the store is as it was.
+      if (!resumed) await removeRepaired(directory)
+      throw error
+    })
     await putAside(directory, misplaced, aside)
     await switchLogs(directory, format, aside)
     await mendSubscriptions(directory, unsound, aside)
@@ -155,7 +159,8 @@ function watermarkOf(directory: string, storeId: Buffer): Watermark | undefined 
     file.close()
     return watermark
   } catch (error) {
-    if (error instanceof Error && 'code' in error) return undefined
+    // A HEAD that the system would not read may know of more than the frames that are left.
+    if (isMissing(error) || isMisplaced(error)) return undefined
     throw error
   }
 }
@@ -204,8 +209,7 @@ async function writeNewLog(
 ): Promise<void> {
   const path = join(directory, NEW_LOG)
   // A repair that died left one behind; nothing names it yet.
-  await rm(path, { recursive: true, force: true })
-  await rm(join(directory, NEW_HEAD), { force: true })
+  await removeRepaired(directory)
   const level = await Level.create(path, LOG_TUNING)
   try {
     let batch = level.batch()
@@ -239,14 +243,14 @@ async function writeNewLog(
 
 /** Written last and synced: its presence says that the new log is whole. */
 async function writeHead(directory: string, storeId: Buffer, watermark: Watermark): Promise<void> {
-  const head = HeadFile.create(join(directory, `${NEW_HEAD}.tmp`), storeId)
+  const head = HeadFile.create(join(directory, `${REPAIRED_HEAD}.tmp`), storeId)
   try {
     head.write(watermark)
     await head.sync()
   } finally {
     head.close()
   }
-  await rename(join(directory, `${NEW_HEAD}.tmp`), join(directory, NEW_HEAD))
+  await rename(join(directory, `${REPAIRED_HEAD}.tmp`), join(directory, REPAIRED_HEAD))
   await syncDirectory(directory)
 }
 
@@ -318,8 +322,15 @@ async function switchLogs(directory: string, format: StoreFormat, aside: string)
     await moveIfThere(join(directory, FORMAT_FILE), join(aside, FORMAT_FILE))
     await writeFormat(directory, format)
   }
-  await rename(join(directory, NEW_HEAD), join(directory, HEAD_FILE))
+  await rename(join(directory, REPAIRED_HEAD), join(directory, HEAD_FILE))
   await syncDirectory(directory)
+}
+
+async function removeRepaired(directory: string): Promise<void> {
+  // First what says that the log beside it is whole.
+  await rm(join(directory, REPAIRED_HEAD), { force: true })
+  await syncDirectory(directory)
+  await rm(join(directory, NEW_LOG), { recursive: true, force: true })
 }
 
 async function makeAside(directory: string): Promise<string> {

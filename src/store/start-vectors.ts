@@ -69,6 +69,11 @@ export async function startVectors(setting: Setting): Promise<VectorsClient> {
     head: () => log.head,
     onTelemetry: (event) => {
       if (event.type === 'damage-found') findings.push(event)
+      if (event.type === 'index-loaded') {
+        // Only while a store opens, when nobody can have subscribed.
+        findings.push(event)
+        return
+      }
       if (hub.active) hub.emit(event)
     }
   })

@@ -1,6 +1,7 @@
 import { prepareNote } from '../append/note.ts'
 import { toStoredEvent } from '../log/stored-event.ts'
 import { DurableLimit } from '../pipeline/durable-limit.ts'
+import { storeClosed } from '../pipeline/flow-control.ts'
 import { Subscriptions, type SubscriptionsHost } from '../pipeline/subscriptions/subscriptions.ts'
 import type { StoredEvent } from '../types.ts'
 import type { Engine } from './engine.ts'
@@ -48,11 +49,18 @@ function hostOf(engine: Engine): SubscriptionsHost {
 /** `undefined` for a position before the first, and for one that is lost in a gap. */
 async function eventAt(engine: Engine, position: number): Promise<StoredEvent | undefined> {
   if (position < 1) return undefined
-  for await (const { commits } of engine.parts.log.read(position)) {
-    const commit = commits.findLast(({ first }) => first <= position)
-    const event = commit?.events[position - commit.first]
-    if (commit === undefined || event === undefined) return undefined
-    return toStoredEvent(commit, position - commit.first, event)
+  const { signal } = engine.closing
+  try {
+    if (signal.aborted) throw storeClosed('quarantined')
+    for await (const { commits } of engine.parts.log.read(position)) {
+      const commit = commits.findLast(({ first }) => first <= position)
+      const event = commit?.events[position - commit.first]
+      if (commit === undefined || event === undefined) return undefined
+      return toStoredEvent(commit, position - commit.first, event)
+    }
+    return undefined
+  } catch (error) {
+    // The log may be closed under a read: what it says then is no news.
+    throw signal.aborted ? storeClosed('quarantined') : error
   }
-  return undefined
 }

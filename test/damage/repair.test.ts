@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { open, repair, type Store, type StoredEvent } from 'sutra-storage'
+import { migrate, open, repair, type Store, type StoredEvent } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
-import { faultEnv, shim } from '../faults/shim.ts'
+import { ENOSPC, faultEnv, shim } from '../faults/shim.ts'
 import { run } from '../support/child.ts'
 import { Random } from '../support/random.ts'
 import {
@@ -58,6 +58,38 @@ describe('repair', () => {
         if (report.eventsLost > 0) damaged += 1
       }
       expect(damaged).toBeGreaterThan(4)
+    }
+  )
+
+  test('a store is not opened between a repair that died and the next one', async () => {
+    const { directory, before } = await sampleStore()
+    // As if the damage were where opening does not look.
+    await writeFile(join(directory, 'HEAD.repaired'), await readFile(join(directory, 'HEAD')))
+
+    const refused = { code: 'STORE_DAMAGED', details: { file: 'HEAD.repaired' } }
+    await expect(open(directory)).rejects.toMatchObject(refused)
+    await expect(open(directory, { readOnly: true })).rejects.toMatchObject(refused)
+    await expect(migrate(directory, { backup: false })).rejects.toMatchObject(refused)
+
+    await repair(directory)
+    await expectSame(directory, before)
+  })
+
+  test.skipIf(noShim !== undefined)(
+    `a repair that the disk refuses before it switches leaves nothing to go on with ${noShim ?? ''}`,
+    async () => {
+      const { directory, events } = await manyCommits(false)
+      const [file = ''] = await filesOf(logOf(directory), '.ldb')
+      await flipFile(file, 3000)
+      const { lost } = await repair(directory, { dryRun: true })
+      const fault = { op: 'mkdir', path: `${directory}/damaged-`, at: 1, errno: ENOSPC }
+
+      const { lines } = await run('damage/repairer.mjs', [directory], faultEnv(fault))
+
+      expect(lines).toMatchObject([{ code: 'IO_FAILED', details: { operation: 'repair' } }])
+      expect((await readdir(directory)).filter((name) => name.includes('repaired'))).toEqual([])
+      await repair(directory)
+      await expectKept(directory, events, lost)
     }
   )
 

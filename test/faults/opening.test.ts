@@ -26,6 +26,33 @@ describe.skipIf(missing !== undefined)(`opening ${missing ?? ''}`, () => {
     expect(again.head).toBe(20)
   })
 
+  test.each(['opener', 'repairer'])(
+    'is no damage where HEAD cannot be read for now (%s)',
+    async (name) => {
+      const directory = await temporaryPath()
+      {
+        await using store = await open(directory)
+        for (let n = 0; n < 20; n++) await store.learn({ content: `Concept ${n}` })
+      }
+      for (let at = 1; at < 4; at++) {
+        const fault = { path: `${directory}/HEAD`, op: 'pread', at, count: 1, errno: EIO }
+        const child = name === 'opener' ? 'faults/opener.mjs' : 'damage/repairer.mjs'
+
+        const { lines } = await run(child, [directory], faultEnv(fault))
+
+        const operation = name === 'opener' ? 'open' : 'repair'
+        const refused = { code: 'IO_FAILED', details: { operation } }
+        // It may not be read so often.
+        const [line] = lines as { code?: string; changed?: boolean }[]
+        if (line?.code === undefined) expect(line?.changed ?? false).toBe(false)
+        else expect(line).toMatchObject(refused)
+        if (at === 1) expect(line).toMatchObject(refused)
+      }
+      await using again = await open(directory)
+      expect(again.head).toBe(20)
+    }
+  )
+
   test.each([ENOSPC, EIO])(
     'is told by repair too, which leaves a whole log: errno %i',
     async (errno) => {

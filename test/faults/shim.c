@@ -2,7 +2,8 @@
  * Makes one call of the C library fail, wait or be the last one, in a process that it is preloaded into.
  *
  * FAULT_PATH   calls on files whose path contains this text are looked at
- * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, pwrite, rename, link, unlink or any: these calls count
+ * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, pwrite, rename, link, unlink or any: these calls count;
+ *              or pread or mkdir, which any leaves out
  * FAULT_END    if their path ends with this text, where it is given
  * FAULT_WHEN   and while a file of this name exists, where it is given
  * FAULT_AT     number of the first counted call that fails, from 1
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -154,6 +156,25 @@ ssize_t pwrite(int file, const void *data, size_t size, off_t at) {
   if (!fails_for("pwrite", file)) return real(file, data, size, at);
   if (partial && size > 1) return real(file, data, size / 2, at);
   return -1;
+}
+
+static int is_asked_for(const char *name) {
+  return operation != NULL && strcmp(operation, name) == 0;
+}
+
+ssize_t pread64(int file, void *data, size_t size, off64_t at) {
+  REAL(pread64);
+  return is_asked_for("pread") && fails_for("pread", file) ? -1 : real(file, data, size, at);
+}
+
+ssize_t pread(int file, void *data, size_t size, off_t at) {
+  REAL(pread);
+  return is_asked_for("pread") && fails_for("pread", file) ? -1 : real(file, data, size, at);
+}
+
+int mkdir(const char *path, mode_t mode) {
+  REAL(mkdir);
+  return is_asked_for("mkdir") && fails("mkdir", path) ? -1 : real(path, mode);
 }
 
 int rename(const char *from, const char *to) {

@@ -52,6 +52,30 @@ describe('a migrated store', () => {
     await store.learn({ content: 'by this release' })
   })
 
+  test('has its backup also where a migration died over it, or right behind it', async () => {
+    const whole = await oldStore()
+    const made = `${whole}-backup`
+    await migrate(whole, { backup: made })
+    for (const lost of [[], ['FORMAT'], ['FORMAT', 'HEAD'], ['FORMAT', 'HEAD', 'log/CURRENT']]) {
+      const directory = await oldStore()
+      const backup = `${directory}-backup`
+      await cp(made, backup, { recursive: true })
+      for (const name of lost) await rm(join(backup, name))
+
+      const report = await migrate(directory, { backup })
+
+      expect(report).toMatchObject({ changed: true, backup })
+      expect(fingerprint(backup)).toEqual(fingerprint(made))
+    }
+    const directory = await oldStore()
+    const foreign = `${directory}-backup`
+    await mkdir(join(foreign, 'log'), { recursive: true })
+    await writeFile(join(foreign, 'log', 'mine'), 'mine')
+    const refused = migrate(directory, { backup: foreign })
+    await expect(refused).rejects.toMatchObject({ code: 'BACKUP_TARGET_REFUSED' })
+    expect(await readFile(join(foreign, 'log', 'mine'), 'utf8')).toBe('mine')
+  })
+
   test('is left as it is by a second migration', async () => {
     const directory = await oldStore()
     await migrate(directory, { backup: false })

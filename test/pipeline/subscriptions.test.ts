@@ -393,6 +393,66 @@ describe('what its owner asks for', () => {
     expect(subscription.position).toBe(store.head)
   })
 
+  test('to begin again, and what comes again is told as such after a clean end too', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    await learn(store, 0, 10)
+    const first = await store.subscribe('again', {}, () => {})
+    await first.caughtUp()
+    const third = gate()
+    let last = 0
+    await first.close()
+    const second = await store.subscribe('again', {}, ({ position }, { stop }) => {
+      last = position
+      if (position === 3) {
+        stop()
+        third.open()
+      }
+    })
+    await second.reset('start')
+    await third.opened
+    await second.done
+    expect(last).toBe(3)
+
+    const seen: boolean[] = []
+    const other = await store.subscribe('again', {}, (_, { redelivered }) => {
+      seen.push(redelivered)
+    })
+    await other.caughtUp()
+
+    expect(seen).toEqual(Array.from({ length: 7 }, () => true))
+  })
+
+  test('a handler that throws what no text can be made of is tried again', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    await learn(store, 0, 2)
+    const thrown: unknown[] = [
+      Object.create(null),
+      new Proxy({}, { getPrototypeOf: () => raise(), get: () => raise() })
+    ]
+    const seen: number[] = []
+    const subscription = await store.subscribe('odd', { retry: SOON }, ({ position }) => {
+      if (thrown.length > 0) throw thrown.pop()
+      seen.push(position)
+    })
+    await subscription.caughtUp()
+    expect(seen).toEqual([1, 2])
+  })
+
+  test('to tell what is set aside, but not once the store is closed', async () => {
+    const temporary = await openTemporaryStore()
+    const { store } = temporary
+    await learn(store, 0, 3)
+    const subscription = await store.subscribe('late', { retry: SOON }, ({ position }) => {
+      if (position === 2) throw new Error('poison')
+    })
+    await subscription.caughtUp()
+    const list = subscription.quarantined()
+    await temporary[Symbol.asyncDispose]()
+    await expect(gather(list)).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+  })
+
   test('to be closed: the running handler is told, waited for, and done', async () => {
     await using temporary = await openTemporaryStore()
     const { store } = temporary
@@ -821,4 +881,8 @@ async function fileOf(directory: string): Promise<string> {
   const home = join(directory, 'subscriptions')
   const [name = ''] = await readdir(home)
   return join(home, name)
+}
+
+function raise(): never {
+  throw new Error('not to be looked at')
 }

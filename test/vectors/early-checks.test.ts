@@ -66,6 +66,13 @@ describe('a graph that was checked early', () => {
     })
   })
 
+  test('is told of to whoever subscribes behind the opening', async () => {
+    await using store = await open(sample.directory)
+    const types: string[] = []
+    store.telemetry$.subscribe(({ type }) => types.push(type))
+    expect(types.filter((type) => type === 'index-loaded')).toHaveLength(1)
+  })
+
   test('is mapped by nobody who opens the store, if a byte of it has changed', async () => {
     await flipFile(path, 5000)
     await using store = await open(sample.directory)

@@ -1,9 +1,10 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { type RestoreReport, restore } from '../../index.ts'
 import { given, onStore, toInteger } from '../arguments.ts'
 import { formatBytes, formatCount, formatMany, formatSeconds } from '../output.ts'
 import { ProgressLine } from '../progress.ts'
 import { Failed, type Session, type StoreFlags } from '../session.ts'
+import { toTime } from '../times.ts'
 
 interface Flags extends StoreFlags {
   toPosition?: number
@@ -25,7 +26,7 @@ export function addRestore(program: Command, session: Session): void {
     .description('Make a store out of a backup, whole or as it was earlier, and check its state')
     .argument('<backup>', 'directory of the backup')
     .addOption(position.argParser(toInteger).conflicts('toTime'))
-    .option('--to-time <time>', 'the same by time, such as 2026-01-31T12:00:00Z', toDate)
+    .option('--to-time <time>', 'the same by time: 2h ago, or 2026-01-31T12:00Z', toDate)
     .action(async (backup: string, flags: Flags) => {
       const bar = new ProgressLine()
       let outcome: Outcome
@@ -76,7 +77,5 @@ async function print(outcome: Outcome, dir: string, { printer }: Session): Promi
 }
 
 function toDate(text: string): Date {
-  const date = new Date(text)
-  if (!Number.isNaN(date.getTime())) return date
-  throw new InvalidArgumentError('Expected a time in ISO 8601.')
+  return new Date(toTime(text))
 }

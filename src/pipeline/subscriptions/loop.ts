@@ -377,7 +377,9 @@ export class SubscriptionLoop {
     }
     try {
       // What was in the handler's hands may have been done.
-      await this.#keeper.close((this.#work[0]?.attempts ?? 0) === 0)
+      // Behind a reset, events that were delivered before are still to come: whoever goes on must know.
+      const isBehind = this.position < this.#seenBefore
+      await this.#keeper.close(!isBehind && (this.#work[0]?.attempts ?? 0) === 0)
     } catch (error) {
       throw ioFailed(error, 'subscription')
     } finally {

@@ -56,12 +56,23 @@ export async function consumed(
 }
 
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown))
+  try {
+    return thrown instanceof Error ? thrown : new Error(String(thrown))
+  } catch {
+    // A value may refuse even to be told, by its prototype or a proxy.
+    return new Error('a value was thrown that no text can be made of')
+  }
 }
 
 const ERROR_LENGTH_MAX = 1000
 
 /** What the log keeps of an error: enough to know it again, and well-formed. */
 export function noteOf(error: Error): string {
-  return `${error.name}: ${error.message}`.slice(0, ERROR_LENGTH_MAX).toWellFormed()
+  let text: string
+  try {
+    text = `${error.name}: ${error.message}`
+  } catch {
+    text = 'an error that cannot be read'
+  }
+  return text.slice(0, ERROR_LENGTH_MAX).toWellFormed()
 }
