@@ -10,7 +10,7 @@ import { CatchUp, projectionStopped, type WaitsFor } from './catch-up.ts'
 import { IntervalController, type LoadReading } from './controller.ts'
 import { DurableLimit, type PipelineSource } from './durable-limit.ts'
 import { FlowControl, storeClosed } from './flow-control.ts'
-import { type HealthInputs, healthScore, recommend } from './health.ts'
+import { type HealthInputs, healthScore, NO_VECTORS, recommend, type VectorLoad } from './health.ts'
 import { HealthWatch } from './health-watch.ts'
 import type { BoundedQueue, Load } from './queue.ts'
 
@@ -22,6 +22,8 @@ export interface PipelineSetup {
   primary: string
   /** What waits for the writer, beside what waits for the tables. */
   line?: () => Load
+  /** Where writers of vectors wait. */
+  vectors?: () => VectorLoad
   hub: TelemetryHub
   latency: LatencyRecorder
   /** Milliseconds, monotonic. */
@@ -219,7 +221,7 @@ export class Pipeline {
       intervalMs: reading.intervalMs,
       batchEvents: reading.batchEvents,
       load: reading.load,
-      pressure: reading.pressure,
+      pressure: Math.max(reading.pressure, this.#above(health.vectors.fill)),
       healthScore: healthScore(health),
       recommendation: recommend(health),
       arrivalRatePerSec: reading.arrivalRatePerSec,
@@ -227,7 +229,7 @@ export class Pipeline {
       estimatedLagMs: reading.estimatedLagMs,
       timeToFullMs: reading.timeToFullMs,
       batches: this.#batches,
-      backPressureMs: this.#queue.waitedMs,
+      backPressureMs: this.#queue.waitedMs + health.vectors.waitedMs,
       projections: Object.fromEntries(
         Array.from(this.#loops, ([name, loop]) => [name, this.#projectionStats(loop)])
       )
@@ -345,9 +347,16 @@ export class Pipeline {
       utilization: this.#queue.utilization,
       warnAt: this.#setup.options.warnAt,
       waiting: this.#queue.waiting,
+      vectors: this.#setup.vectors?.() ?? NO_VECTORS,
       primary: this.#setup.primary,
       stopped
     }
+  }
+
+  /** How far a share is from the warning, 0, to all there is, 1. */
+  #above(fill: number): number {
+    const { warnAt } = this.#setup.options
+    return Math.min(Math.max((fill - warnAt) / (1 - warnAt), 0), 1)
   }
 
   #projectionStats(loop: BatchLoop): ProjectionStats {

@@ -8,6 +8,7 @@ import { Writer } from '../append/writer.ts'
 import type { VectorShape } from '../checks/vector.ts'
 import { StoreError } from '../errors.ts'
 import type { Embed, Limits } from '../options.ts'
+import { NO_VECTORS } from '../pipeline/health.ts'
 import { Pipeline } from '../pipeline/pipeline.ts'
 import type { Subscriptions } from '../pipeline/subscriptions/subscriptions.ts'
 import { Pinned } from '../projections/pinned.ts'
@@ -98,6 +99,7 @@ export class Engine implements ReaderHost {
       projections: vectors === undefined ? [tables] : [tables, vectors],
       primary: tables.name,
       line: () => this.writer.load,
+      vectors: () => this.parts.vectors?.waiting() ?? NO_VECTORS,
       hub,
       latency,
       onStopped: (name, error) => {

@@ -1,4 +1,5 @@
 import { resolveOptions } from '#sutra/options.js'
+import { NO_VECTORS, type VectorLoad } from '#sutra/pipeline/health.js'
 import type { Pipeline, PipelineSetup } from '#sutra/pipeline/pipeline.js'
 import { Pipeline as RealPipeline } from '#sutra/pipeline/pipeline.js'
 import { TelemetryHub } from '#sutra/telemetry/hub.js'
@@ -87,7 +88,8 @@ export interface Rig {
 export function rig(
   options: NonNullable<Parameters<typeof resolveOptions>[0]>['pipeline'] = {},
   backlog = 0,
-  line = () => ({ events: 0, bytes: 0 })
+  line = () => ({ events: 0, bytes: 0 }),
+  vectorLoad = (): VectorLoad => NO_VECTORS
 ): Rig {
   const log = new FakeLog()
   log.append(backlog)
@@ -101,6 +103,7 @@ export function rig(
     projections: [tables, vectors],
     primary: 'tables',
     line,
+    vectors: vectorLoad,
     hub,
     latency
   }

@@ -168,6 +168,9 @@ export class VectorsClient implements Projection {
     this.#feed.appended(commits, first, last)
   }
 
+  /** Where writers of vectors wait. */
+  readonly waiting: () => WriterRoom['load'] = () => this.#room.load
+
   /** Resolves when writers of vectors need not wait; `undefined` when they need not now. */
   room(signal?: AbortSignal): Promise<void> | undefined {
     return this.#room.wait(signal)

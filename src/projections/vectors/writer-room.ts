@@ -26,10 +26,20 @@ export interface RoomSetup {
 export class WriterRoom {
   readonly max: number
   readonly #setup: RoomSetup
+  #waiting = 0
+  /** Of those that have been let in. */
+  #waitedMs = 0
 
   constructor(setup: RoomSetup) {
     this.#setup = setup
     this.max = Math.max(PENDING_ROWS_MIN, Math.floor(PENDING_BYTES / (4 * setup.dimensions)))
+  }
+
+  /** How full it is, as a share; who waits, and how long all have waited. */
+  get load(): { fill: number; waiting: number; waitedMs: number } {
+    const { builder } = this.#setup
+    const fill = builder.isDamaged ? 0 : builder.pending / this.max
+    return { fill, waiting: this.#waiting, waitedMs: this.#waitedMs }
   }
 
   /**
@@ -57,6 +67,8 @@ export class WriterRoom {
     const { attempt } = builder
     // What they wait for may be the end of a rest, or of the time in which events gather.
     const letGo = keepAlive()
+    const began = performance.now()
+    this.#waiting += 1
     try {
       while (!this.#has(this.max * LOW_WATER)) {
         if (signal?.aborted === true) throw aborted(signal, 'commit')
@@ -67,6 +79,8 @@ export class WriterRoom {
       }
     } finally {
       letGo()
+      this.#waiting -= 1
+      this.#waitedMs += performance.now() - began
       signal?.removeEventListener('abort', onAbort)
     }
   }
