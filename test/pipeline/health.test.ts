@@ -81,7 +81,7 @@ describe('vectors that wait for the index', () => {
     await new Promise((resolve) => setTimeout(resolve, 20))
     builder.pending = 10
     progress.notify()
-    await Promise.all(waits)
+    for (const wait of waits) await wait
 
     expect(room.load).toMatchObject({ waiting: 0, fill: 10 / 1024 })
     expect(room.load.waitedMs).toBeGreaterThan(30)
