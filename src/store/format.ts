@@ -71,8 +71,7 @@ export async function readFormat(directory: string): Promise<StoreFormat> {
 }
 
 /**
- * The next repair goes on with a log that was made from this one: what is written meanwhile would not be
- * in it.
+ * A repair has made a log from this one, and may have begun to put it in its place.
  *
  * @throws StoreError `STORE_DAMAGED`
  */

@@ -13,7 +13,7 @@
  * | the new one   |                                      | finds nothing to do                     |
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
+import { copyFile, mkdir, open as openFile, rename, rm } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { StoreError } from '../errors.ts'
 import { HeadFile } from '../log/head-file.ts'
@@ -42,6 +42,7 @@ import {
 import { checkLog, type Walked, withLog, writeNextLog } from './migrate-log.ts'
 import { type MigrationStep, migrationSteps } from './migration-step.ts'
 
+const COMPARED_BYTES = 1024 * 1024
 const NEXT_LOG = `${LOG_DIRECTORY}.next`
 const OLD_LOG = `${LOG_DIRECTORY}.old`
 const NEXT_HEAD = `${HEAD_FILE}.next`
@@ -239,14 +240,36 @@ function sameHead(directory: string, to: string): boolean {
   return existsSync(copied) && readFileSync(copied).equals(readFileSync(join(directory, HEAD_FILE)))
 }
 
-/** What a migration has copied that died over it: nothing but files of these names. */
+/**
+ * What a migration has copied that died over it: nothing but the beginnings of this store's own files.
+ * Another store that has lost its FORMAT has files of the same names.
+ */
 async function removeUnfinished(directory: string, to: string): Promise<void> {
   const names = await namesIn(to)
-  const copied = new Set([LOG_DIRECTORY, HEAD_FILE, TABLES_DIRECTORY])
-  const own = new Set(await namesIn(join(directory, LOG_DIRECTORY)))
-  if (names.includes(FORMAT_FILE) || !names.every((name) => copied.has(name))) return
-  if (!(await namesIn(join(to, LOG_DIRECTORY))).every((name) => own.has(name))) return
+  const copied = [LOG_DIRECTORY, HEAD_FILE, TABLES_DIRECTORY]
+  if (names.some((name) => !copied.includes(name))) return
+  const inFolder = async (folder: string): Promise<string[]> =>
+    (await namesIn(join(to, folder))).map((name) => join(folder, name))
+  const files = [...(await inFolder(LOG_DIRECTORY)), ...(await inFolder(TABLES_DIRECTORY))]
+  if (names.includes(HEAD_FILE)) files.push(HEAD_FILE)
+  for (const file of files) {
+    if (!(await isBeginningOf(join(to, file), join(directory, file)))) return
+  }
   for (const name of names) await rm(join(to, name), { recursive: true })
+}
+
+async function isBeginningOf(path: string, whole: string): Promise<boolean> {
+  if (!existsSync(whole)) return false
+  await using copy = await openFile(path, 'r')
+  await using own = await openFile(whole, 'r')
+  const [a, b] = [Buffer.alloc(COMPARED_BYTES), Buffer.alloc(COMPARED_BYTES)]
+  for (let at = 0; ; ) {
+    const { bytesRead } = await copy.read(a, 0, COMPARED_BYTES, at)
+    if (bytesRead === 0) return true
+    const found = await own.read(b, 0, bytesRead, at)
+    if (!a.subarray(0, bytesRead).equals(b.subarray(0, found.bytesRead))) return false
+    at += bytesRead
+  }
 }
 
 function isWithin(directory: string, path: string): boolean {

@@ -2,9 +2,9 @@
  * Repairs a store whose log is damaged: keeps every intact frame, puts a gap frame where something is
  * lost, and leaves the damaged files aside. Never done by itself: it settles what is lost for good.
  *
- * The new log is made beside the old one. If the process dies before `HEAD.repaired` is whole, the
- * store is as damaged as before; after that, the next repair goes on with the switch, whose every
- * step may be repeated.
+ * The new log is made beside the old one. If the process dies before the old one is moved away, the
+ * next repair starts over from it; after that, it goes on with the switch, whose every step may be
+ * repeated. Nothing opens the store from when `HEAD.repaired` is there.
  */
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
@@ -61,7 +61,7 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
   if (!existsSync(directory)) throw nothingLeft(directory)
   const ownership = await Ownership.take(directory)
   try {
-    const resumed = existsSync(join(directory, REPAIRED_HEAD))
+    const resumed = hasBegunToSwitch(directory)
     const written = await knownFormat(directory)
     const found = await findFrames(directory, written, resumed, options)
     const { storeId } = found
@@ -80,6 +80,8 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
     const report = { ...made, files, subscriptions: reportUnsound(unsound) }
     const isSound = isWhole && found.files.length === 0 && !resumed
     if (dryRun) return report
+    // A repair that died before it moved anything leaves a log that is as old as that: it is made anew.
+    if (!resumed) await removeRepaired(directory)
     if (isSound && (await levelDbSees(directory, found))) {
       if (unsound.length === 0 && misplaced.length === 0) return report
       const aside = await makeAside(directory)
@@ -106,6 +108,12 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
   } finally {
     await ownership.release()
   }
+}
+
+/** While both logs are in their places the old one may have gone on. */
+function hasBegunToSwitch(directory: string): boolean {
+  const areBoth = [NEW_LOG, LOG_DIRECTORY].every((name) => existsSync(join(directory, name)))
+  return existsSync(join(directory, REPAIRED_HEAD)) && !areBoth
 }
 
 /** FORMAT, or `undefined` if it is lost: its id is in every frame. */

@@ -75,6 +75,24 @@ describe('repair', () => {
     await expectSame(directory, before)
   })
 
+  test('a log made by a repair that died is not taken for one that has gone on since', async () => {
+    const { directory, before } = await sampleStore()
+    // Both logs are in their places: nothing of the switch was done.
+    await cp(logOf(directory), join(directory, 'log.repaired'), { recursive: true })
+    const stale = await readFile(join(directory, 'HEAD'))
+    {
+      await using store = await open(directory)
+      await store.learn({ content: 'Since' })
+    }
+    await writeFile(join(directory, 'HEAD.repaired'), stale)
+
+    const report = await repair(directory)
+
+    expect(report).toMatchObject({ changed: false, position: before.position + 1, eventsLost: 0 })
+    await using store = await open(directory)
+    expect(store.head).toBe(before.position + 1)
+  })
+
   test.skipIf(noShim !== undefined)(
     `a repair that the disk refuses before it switches leaves nothing to go on with ${noShim ?? ''}`,
     async () => {

@@ -30,6 +30,10 @@ async function oldStore(): Promise<string> {
   return directory
 }
 
+function isTable(name: string): boolean {
+  return name.endsWith('.ldb') || name.endsWith('.log')
+}
+
 describe('a migrated store', () => {
   test('says what it said before, and its old log is in the backup', async () => {
     const directory = await oldStore()
@@ -67,13 +71,17 @@ describe('a migrated store', () => {
       expect(report).toMatchObject({ changed: true, backup })
       expect(fingerprint(backup)).toEqual(fingerprint(made))
     }
+    // Another store that has lost its FORMAT is nothing to be cleared away.
     const directory = await oldStore()
     const foreign = `${directory}-backup`
-    await mkdir(join(foreign, 'log'), { recursive: true })
-    await writeFile(join(foreign, 'log', 'mine'), 'mine')
+    await cp(made, foreign, { recursive: true })
+    await rm(join(foreign, 'FORMAT'))
+    const file = join(foreign, 'log', readdirSync(join(foreign, 'log')).find(isTable) ?? '')
+    await writeFile(file, flipped(await readFile(file), 100))
+    const before = fingerprint(foreign)
     const refused = migrate(directory, { backup: foreign })
     await expect(refused).rejects.toMatchObject({ code: 'BACKUP_TARGET_REFUSED' })
-    expect(await readFile(join(foreign, 'log', 'mine'), 'utf8')).toBe('mine')
+    expect(fingerprint(foreign)).toEqual(before)
   })
 
   test('is left as it is by a second migration', async () => {
