@@ -66,8 +66,12 @@ export class HeadFile {
   }
 
   /** Opens the file and reads the newest whole slot; `undefined` when neither slot is whole. */
-  static open(path: string, storeId: Buffer): { file: HeadFile; watermark: Watermark | undefined } {
-    const file = new HeadFile(openSync(path, 'r+'), storeId)
+  static open(
+    path: string,
+    storeId: Buffer,
+    readOnly: boolean = false
+  ): { file: HeadFile; watermark: Watermark | undefined } {
+    const file = new HeadFile(openSync(path, readOnly ? 'r' : 'r+'), storeId)
     return { file, watermark: file.#readNewest() }
   }
 

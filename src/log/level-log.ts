@@ -85,11 +85,12 @@ export class LevelLog implements EventLog {
   static async open(
     directory: string,
     storeId: Buffer,
-    format: FrameFormat = NEWEST
+    format: FrameFormat = NEWEST,
+    readOnly: boolean = false
   ): Promise<LevelLog> {
-    const level = await openLevel(directory)
+    const level = await openLevel(directory, readOnly)
     try {
-      const { file, watermark } = openHead(directory, storeId)
+      const { file, watermark } = openHead(directory, storeId, readOnly)
       const log = new LevelLog(level, file, storeId, format)
       if (watermark === undefined) {
         file.close()
@@ -102,6 +103,11 @@ export class LevelLog implements EventLog {
       await level.close()
       throw error
     }
+  }
+
+  /** Where LevelDB has it open, for other threads of this process. */
+  get databasePath(): string {
+    return this.#level.path
   }
 
   /**
@@ -342,9 +348,13 @@ function isLogDamage(error: unknown): error is StoreError<'LOG_DAMAGED'> {
   return error instanceof StoreError && error.code === 'LOG_DAMAGED'
 }
 
-function openHead(directory: string, storeId: Buffer): ReturnType<typeof HeadFile.open> {
+function openHead(
+  directory: string,
+  storeId: Buffer,
+  readOnly: boolean
+): ReturnType<typeof HeadFile.open> {
   try {
-    return HeadFile.open(join(directory, HEAD_FILE), storeId)
+    return HeadFile.open(join(directory, HEAD_FILE), storeId, readOnly)
   } catch (cause) {
     // What the system refused says nothing about the file, and a repair would be the wrong advice.
     if (!isMissing(cause) && !isMisplaced(cause)) throw cause
@@ -352,12 +362,12 @@ function openHead(directory: string, storeId: Buffer): ReturnType<typeof HeadFil
   }
 }
 
-async function openLevel(directory: string): Promise<Level> {
+async function openLevel(directory: string, readOnly: boolean): Promise<Level> {
   try {
-    return await Level.open(join(directory, LOG_DIRECTORY), LOG_TUNING)
+    return await Level.open(join(directory, LOG_DIRECTORY), LOG_TUNING, { readOnly })
   } catch (cause) {
     // A disk that is full says nothing about the log, and a repair would be the wrong advice.
-    if (isRefusal(cause)) throw cause
+    if (isRefusal(cause) || cause instanceof StoreError) throw cause
     throw damaged(LOG_DIRECTORY, 'LevelDB cannot open it', cause)
   }
 }

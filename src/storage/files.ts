@@ -66,6 +66,12 @@ export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
+/** Whether nothing can be written there, by us at least. */
+export function isUnwritable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && UNWRITABLE.includes(String(error.code))
+}
+const UNWRITABLE: readonly string[] = ['EROFS', 'EACCES', 'EPERM']
+
 /** Whether a directory is where a file should be, or a file where a directory should be. */
 export function isMisplaced(error: unknown): boolean {
   return (

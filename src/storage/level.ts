@@ -1,4 +1,5 @@
 import { ClassicLevel } from 'classic-level'
+import { type LevelMirror, mirrorLevel } from './level-mirror.ts'
 
 export type LevelSnapshot = ReturnType<ClassicLevel<Uint8Array, Uint8Array>['snapshot']>
 
@@ -39,38 +40,46 @@ const READ_BYTES = 1024 * 1024
  */
 export class Level {
   readonly directory: string
+  /** What LevelDB was given: another thread that reads the same database must give it too. */
+  readonly path: string
   readonly #db: ClassicLevel<Buffer, Buffer>
+  readonly #mirror: LevelMirror | undefined
 
-  private constructor(directory: string, db: ClassicLevel<Buffer, Buffer>) {
+  private constructor(
+    directory: string,
+    db: ClassicLevel<Buffer, Buffer>,
+    mirror: LevelMirror | undefined
+  ) {
     this.directory = directory
+    this.path = mirror?.directory ?? directory
     this.#db = db
+    this.#mirror = mirror
   }
 
   /** Makes a new, empty database. Not crash safe by itself: the caller marks it complete. */
   static async create(directory: string, tuning: LevelTuning): Promise<Level> {
-    return Level.#open(directory, tuning, true)
+    return new Level(directory, await openDatabase(directory, tuning, true), undefined)
   }
 
   /**
    * Opens a database that exists. With `createIfMissing`, a database whose CURRENT file was
    * lost would silently start over, empty, so that is never asked of LevelDB here.
+   *
+   * @param options With `readOnly`, nothing in the directory changes, and nothing may be written.
    */
-  static async open(directory: string, tuning: LevelTuning): Promise<Level> {
-    return Level.#open(directory, tuning, false)
-  }
-
-  static async #open(directory: string, tuning: LevelTuning, create: boolean): Promise<Level> {
-    const db = new ClassicLevel<Buffer, Buffer>(directory, {
-      ...BYTES,
-      createIfMissing: create,
-      errorIfExists: create,
-      multithreading: true,
-      cacheSize: tuning.cacheBytes,
-      writeBufferSize: tuning.writeBufferBytes,
-      maxFileSize: tuning.maxFileBytes
-    })
-    await db.open()
-    return new Level(directory, db)
+  static async open(
+    directory: string,
+    tuning: LevelTuning,
+    { readOnly = false }: { readOnly?: boolean } = {}
+  ): Promise<Level> {
+    const mirror = readOnly ? await mirrorLevel(directory) : undefined
+    try {
+      const path = mirror?.directory ?? directory
+      return new Level(directory, await openDatabase(path, tuning, false), mirror)
+    } catch (error) {
+      await mirror?.remove()
+      throw error
+    }
   }
 
   /** Blocks the thread for 2 to 10 µs when the row is in a cache. */
@@ -137,8 +146,30 @@ export class Level {
   }
 
   async close(): Promise<void> {
-    await this.#db.close()
+    try {
+      await this.#db.close()
+    } finally {
+      await this.#mirror?.remove()
+    }
   }
+}
+
+async function openDatabase(
+  directory: string,
+  tuning: LevelTuning,
+  create: boolean
+): Promise<ClassicLevel<Buffer, Buffer>> {
+  const db = new ClassicLevel<Buffer, Buffer>(directory, {
+    ...BYTES,
+    createIfMissing: create,
+    errorIfExists: create,
+    multithreading: true,
+    cacheSize: tuning.cacheBytes,
+    writeBufferSize: tuning.writeBufferBytes,
+    maxFileSize: tuning.maxFileBytes
+  })
+  await db.open()
+  return db
 }
 
 /** Puts and deletes that are written together: all of them or none. */
@@ -177,5 +208,8 @@ const REFUSALS =
 /** Whether the system would not do what was asked, which says nothing about the files. */
 export function isRefusal(error: unknown): boolean {
   if (!(error instanceof Error)) return false
+  if ('code' in error && REFUSED.includes(String(error.code))) return true
   return REFUSALS.test(error.message) || isRefusal(error.cause)
 }
+/** The same, as Node says it. */
+const REFUSED = ['ENOSPC', 'EDQUOT', 'EIO', 'EACCES', 'EPERM', 'EROFS', 'EMFILE', 'ENFILE']

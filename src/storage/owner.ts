@@ -18,7 +18,8 @@ import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { StoreError } from '../errors.ts'
-import { isMissing, namesIn, parseJson } from './files.ts'
+import { isMissing, isUnwritable, namesIn, parseJson } from './files.ts'
+import { processExists } from './processes.ts'
 
 const OWNER = 'OWNER'
 const TOKEN = /^[0-9a-z]+$/
@@ -38,9 +39,10 @@ interface Owner {
 /** A directory that is ours until `release`. */
 export class Ownership {
   readonly #path: string
-  readonly #token: string
+  /** `undefined` where nothing was written. */
+  readonly #token: string | undefined
 
-  private constructor(path: string, token: string) {
+  private constructor(path: string, token: string | undefined) {
     this.#path = path
     this.#token = token
   }
@@ -63,7 +65,26 @@ export class Ownership {
     return new Ownership(path, self.token)
   }
 
+  /**
+   * Takes the directory to read in it. Where nothing can be written, it is enough that nobody has
+   * it: on read-only media nobody will, and a directory of another user is at that one's mercy.
+   *
+   * @throws StoreError `STORE_LOCKED` while its owner lives.
+   */
+  static async takeToRead(directory: string): Promise<Ownership> {
+    try {
+      return await Ownership.take(directory)
+    } catch (error) {
+      if (!isUnwritable(error)) throw error
+    }
+    const path = join(directory, OWNER)
+    const owner = await readOwner(path)
+    if (owner !== undefined && isAlive(owner)) throw locked(owner)
+    return new Ownership(path, undefined)
+  }
+
   async release(): Promise<void> {
+    if (this.#token === undefined) return
     const owner = await readOwner(this.#path)
     if (owner?.token === this.#token) await rm(this.#path, { force: true })
   }
@@ -186,16 +207,6 @@ function isAlive(owner: Owner): boolean {
   // Where the kernel tells nothing, a living process with that number is taken for the owner.
   if (owner.started === null || !hasProc()) return true
   return started === owner.started
-}
-
-function processExists(pid: number): boolean {
-  if (pid <= 0) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
 }
 
 function hasProc(): boolean {

@@ -75,7 +75,7 @@ async function attempt(
 ): Promise<EngineParts> {
   const cleanups: Cleanup[] = []
   try {
-    const ownership = await Ownership.take(directory)
+    const ownership = await takeOwnership(directory, options.readOnly)
     cleanups.push(async () => ownership.release())
     const warm = warmVectors(directory)
     try {
@@ -89,6 +89,11 @@ async function attempt(
     for (const cleanup of cleanups.reverse()) await settle(cleanup)
     throw error
   }
+}
+
+/** Media that cannot be written have no other owner; a directory of somebody else's may get one. */
+async function takeOwnership(directory: string, readOnly: boolean): Promise<Ownership> {
+  return readOnly ? Ownership.takeToRead(directory) : Ownership.take(directory)
 }
 
 interface Owned {
@@ -206,11 +211,11 @@ async function openFormat(directory: string, options: ResolvedOptions): Promise<
 }
 
 async function openLog(
-  { directory, format }: TablesSetting,
+  { directory, format, options }: TablesSetting,
   cleanups: Cleanup[]
 ): Promise<LevelLog> {
   await checkLogFiles(directory)
-  const log = await LevelLog.open(directory, format.storeId, format.format)
+  const log = await LevelLog.open(directory, format.storeId, format.format, options.readOnly)
   cleanups.push(async () => log.close())
   return log
 }

@@ -66,7 +66,7 @@ async function openProjection(setting: Setting, definition: Definition): Promise
   const { directory, format, options, log } = setting
   const setup: GenerationSetup = {
     log,
-    files: new ProjectionFiles(directory, definition.name),
+    files: new ProjectionFiles(directory, definition.name, options),
     storeId: format.storeId.toString('hex'),
     definition,
     patience: new Patience(),

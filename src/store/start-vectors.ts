@@ -59,6 +59,7 @@ export async function startVectors(setting: Setting): Promise<VectorsClient> {
   const asked = options.vectors
   return VectorsClient.start({
     directory,
+    log: log.databasePath,
     storeId: format.storeId,
     declaration,
     readOnly: options.readOnly,

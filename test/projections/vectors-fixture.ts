@@ -143,6 +143,7 @@ export class VectorsFixture implements AsyncDisposable {
   async start(options: Partial<VectorsStart> = {}): Promise<VectorsClient> {
     const client = await VectorsClient.start({
       directory: this.directory,
+      log: join(this.directory, 'log'),
       storeId: this.storeId,
       declaration: DECLARED,
       readOnly: false,

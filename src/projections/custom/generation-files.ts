@@ -26,9 +26,11 @@ const TUNING: LevelTuning = {
 
 export class ProjectionFiles {
   readonly directory: string
+  readonly #readOnly: boolean
 
-  constructor(store: string, name: string) {
+  constructor(store: string, name: string, { readOnly = false }: { readOnly?: boolean } = {}) {
     this.directory = join(store, PROJECTIONS_DIRECTORY, name)
+    this.#readOnly = readOnly
   }
 
   pathOf(generation: number): string {
@@ -78,7 +80,7 @@ export class ProjectionFiles {
       const { file, offset, reason } = damage
       throw new Error(`${basename(file)}, byte ${offset}: ${reason}`)
     }
-    return Level.open(path, TUNING)
+    return Level.open(path, TUNING, { readOnly: this.#readOnly })
   }
 
   /** From here on a crash leaves this generation the one that answers. */

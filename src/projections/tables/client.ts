@@ -82,7 +82,8 @@ export class Tables implements Projection {
       const { file, offset, reason } = damage
       throw tablesDamaged(basename(file), `${basename(file)}, byte ${offset}: ${reason}`)
     }
-    const level = await Level.open(path, tablesTuning(options.cacheBytes))
+    const { readOnly } = options
+    const level = await Level.open(path, tablesTuning(options.cacheBytes), { readOnly })
     try {
       // First what tells older tables, which may not say whose they are.
       const state = await readWriterState(level)

@@ -6,8 +6,10 @@ import type { VectorPool } from './pool.ts'
 import type { SharedSet } from './shared-set.ts'
 
 export interface VectorsStart {
-  /** Of the store, spelled as it was when the log was opened in this process. */
+  /** Of the store. */
   directory: string
+  /** The log's database, spelled as it was when it was opened in this process. */
+  log: string
   storeId: Buffer
   declaration: VectorsDeclared
   readOnly: boolean

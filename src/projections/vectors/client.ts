@@ -60,13 +60,13 @@ export class VectorsClient implements Projection {
     this.#state = state
     this.#saver = saver
     this.#ready = checked
-    const { directory, storeId, declaration, readOnly } = options
+    const { log, storeId, declaration, readOnly } = options
     const { space, dimensions } = declaration
     this.#feed = new LogFeed({
       pool,
       state,
       saver,
-      directory,
+      log,
       storeId,
       space,
       dimensions,

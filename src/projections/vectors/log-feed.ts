@@ -1,6 +1,4 @@
-import { join } from 'node:path'
 import type { LogCommit } from '../../log/frame.ts'
-import { LOG_DIRECTORY } from '../../log/level-log.ts'
 import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
 import { vectorOf } from './ingest-task.ts'
@@ -11,8 +9,8 @@ export interface FeedSetup {
   pool: VectorPool
   state: IndexState
   saver: IndexSaver
-  /** Of the store, spelled as it was when the log was opened in this process. */
-  directory: string
+  /** The log's database, spelled as it was when it was opened in this process. */
+  log: string
   storeId: Buffer
   space: string
   dimensions: number
@@ -71,14 +69,14 @@ export class LogFeed {
   }
 
   async #read(): Promise<void> {
-    const { pool, state, saver, directory, storeId, space, dimensions, readOnly } = this.#setup
+    const { pool, state, saver, log, storeId, space, dimensions, readOnly } = this.#setup
     const segment = state.segmentToFill()
     const { slab, end, isNew } = segment.room()
     if (isNew) state.changed()
     state.filling = segment
     try {
       const ask = {
-        log: join(directory, LOG_DIRECTORY),
+        log,
         storeId: Uint8Array.from(storeId),
         space,
         dimensions,
