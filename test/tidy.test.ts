@@ -30,6 +30,7 @@ const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
 describe('packages', () => {
   // Where a package has one importer, replacing it means editing one file.
   const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+    '@node-rs/crc32': ['storage/crc32c.ts'],
     'ansi-escapes': ['cli/watch/screen.ts'],
     '@opentelemetry/api': ['telemetry/'],
     'apache-arrow': ['import/arrow.ts', 'export/arrow.ts'],

@@ -5,7 +5,7 @@ import { type DamagedFile, findDamagedFile } from '../storage/database-files.ts'
 import { LOG_DIRECTORY } from './level-log.ts'
 import { logDamaged } from './reader.ts'
 
-/** About 25 ms of an open. A log that is larger is checked whole by `verify` and the scrub. */
+/** Some 8 ms of an open. A log that is larger is checked whole by `verify` and the scrub. */
 const OPEN_CHECK_BYTES = 16 * 1024 * 1024
 
 const KEY_BYTES = 8

@@ -18,7 +18,7 @@ import type { DigestSlice } from './range-digest.ts'
 import { TablesSnapshot } from './snapshot.ts'
 import type { WriterState } from './tables-writer.ts'
 
-/** About 25 ms of an open. Larger tables are checked whole by `verify` and the scrub. */
+/** Some 8 ms of an open. Larger tables are checked whole by `verify` and the scrub. */
 const OPEN_CHECK_BYTES = 16 * 1024 * 1024
 
 export interface TablesOptions {
