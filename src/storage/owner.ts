@@ -10,12 +10,12 @@
  * 2. it renames its own OWNER over the dead one; 3. it removes the claim.
  * A contender that comes late creates the claim after step 3, but then finds another token than X
  * and backs off. One that died between 1 and 3 leaves a claim that names it: it is itself a dead
- * owner, whose claim is claimed in the same way.
+ * owner, whose claim is claimed in the same way. Whoever owns the directory removes what the dead left.
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { link, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { StoreError } from '../errors.ts'
 import { isMissing, isUnwritable, namesIn, parseJson } from './files.ts'
@@ -23,6 +23,11 @@ import { processExists } from './processes.ts'
 
 const OWNER = 'OWNER'
 const TOKEN = /^[0-9a-z]+$/
+const TEMPORARY = /^OWNER\.[0-9a-f]{24}\.tmp$/
+/** In the place of a number of the kernel's: no boot has it. */
+const TORN = 'torn'
+/** Nobody takes that long to write a file of a line. */
+const WRITING_MS = 60_000
 
 interface Owner {
   pid: number
@@ -56,13 +61,16 @@ export class Ownership {
     const path = join(directory, OWNER)
     const self = describeSelf()
     const temporary = `${path}.${self.token}.tmp`
-    await writeFile(temporary, JSON.stringify(self), { flag: 'wx' })
     try {
+      await writeFile(temporary, JSON.stringify(self), { flag: 'wx' })
       await takeOver(path, temporary)
-    } finally {
       await rm(temporary, { force: true })
+      await removeLeftovers(path)
+      return new Ownership(path, self.token)
+    } catch (error) {
+      await giveUp(path, temporary, self.token)
+      throw error
     }
-    return new Ownership(path, self.token)
   }
 
   /**
@@ -83,10 +91,44 @@ export class Ownership {
     return new Ownership(path, undefined)
   }
 
+  /** The directory is free again, for this thread at least, also if this fails. */
   async release(): Promise<void> {
     if (this.#token === undefined) return
-    const owner = await readOwner(this.#path)
-    if (owner?.token === this.#token) await rm(this.#path, { force: true })
+    try {
+      await removeOwn(this.#path, this.#token)
+    } catch (error) {
+      abandoned.add(this.#token)
+      throw error
+    }
+  }
+}
+
+/** Of this thread: files with these tokens could not be removed, and say nothing any more. */
+const abandoned = new Set<string>()
+
+/** Removes a file of the protocol, if it is ours and nobody has put another one there. */
+async function removeOwn(path: string, token: string): Promise<void> {
+  const owner = await readOwner(path)
+  if (owner?.token !== token) return
+  try {
+    await rm(path, { force: true })
+  } catch (error) {
+    // An empty one has no owner, which lets other processes in as well.
+    await truncate(path).catch(() => undefined)
+    throw error
+  }
+}
+
+/** Leaves nothing that would keep others out. What made taking the directory fail is told. */
+async function giveUp(path: string, temporary: string, token: string): Promise<void> {
+  try {
+    await rm(temporary, { force: true })
+    const names = await namesIn(dirname(path))
+    const claims = names.filter((name) => name.startsWith(`${OWNER}.claim.`))
+    for (const name of [...claims, OWNER]) await removeOwn(join(dirname(path), name), token)
+  } catch {
+    // Only now: who follows a dead owner must not have its own file removed by this.
+    abandoned.add(token)
   }
 }
 
@@ -110,7 +152,6 @@ async function takeOver(path: string, temporary: string): Promise<void> {
       await rm(claimPath(path, current.token), { force: true })
     }
   }
-  await removeClaims(path)
 }
 
 /** Whether the right to replace the dead owner with this token is ours now. */
@@ -134,10 +175,30 @@ function claimPath(path: string, token: string): string {
   return `${path}.claim.${token}`
 }
 
-async function removeClaims(path: string): Promise<void> {
-  const directory = join(path, '..')
+/** To be called by the owner: every claim is for a file that is not there any more. */
+async function removeLeftovers(path: string): Promise<void> {
+  const directory = dirname(path)
   for (const name of await namesIn(directory)) {
-    if (name.startsWith(`${OWNER}.claim.`)) await rm(join(directory, name), { force: true })
+    const file = join(directory, name)
+    const isClaim = name.startsWith(`${OWNER}.claim.`)
+    if (isClaim || (TEMPORARY.test(name) && (await isLeftOver(file, path)))) {
+      await rm(file, { force: true })
+    }
+  }
+}
+
+/** Whether nobody will link this file any more. One that lives is about to find out who owns. */
+async function isLeftOver(temporary: string, owner: string): Promise<boolean> {
+  const writer = await readOwner(temporary)
+  if (writer === undefined) return false
+  if (writer.boot !== TORN) return !isAlive(writer)
+  // Not written to its end: long ago, by one who died over it, or by one who is at it now. The file
+  // system's own clock tells.
+  try {
+    return (await stat(owner)).mtimeMs - (await stat(temporary)).mtimeMs > WRITING_MS
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
   }
 }
 
@@ -175,7 +236,7 @@ function parseOwner(text: string): Owner | undefined {
 /** A link shows whole content, so a torn OWNER comes from a power cut: no process outlived it. */
 function tornOwner(text: string): Owner {
   const token = `torn${Buffer.from(text).toString('hex').slice(0, 24)}`
-  return { pid: 0, thread: 0, task: null, started: null, boot: 'torn', since: '', token }
+  return { pid: 0, thread: 0, task: null, started: null, boot: TORN, since: '', token }
 }
 
 function locked(owner: Owner): StoreError<'STORE_LOCKED'> {
@@ -200,6 +261,7 @@ function describeSelf(): Owner {
 }
 
 function isAlive(owner: Owner): boolean {
+  if (abandoned.has(owner.token)) return false
   const boot = bootId()
   if (owner.boot !== null && boot !== null && owner.boot !== boot) return false
   if (!processExists(owner.pid)) return false

@@ -1,10 +1,12 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
 import { Ownership } from '#sutra/storage/owner.js'
-import { faultEnv, shim } from '../faults/shim.ts'
+import { lookInto } from '../backup/support.ts'
+import { EIO, faultEnv, shim } from '../faults/shim.ts'
 import { Child } from '../support/child.ts'
+import { sampleStore } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
 
 const noShim = 'missing' in shim ? shim.missing : undefined
@@ -62,6 +64,106 @@ describe('an owner that lives', () => {
 
     await (await Ownership.take(directory)).release()
   })
+})
+
+describe('an owner that cannot remove its file', () => {
+  test.skipIf(noShim !== undefined).each(['unlink', 'any'])(
+    `for good: close says so, and the same process opens again; %s ${noShim ?? ''}`,
+    async (op) => {
+      const { directory, before } = await sampleStore()
+      const fault = { op, path: directory, end: 'OWNER', errno: EIO, at: 1, count: 1_000_000 }
+      // Not before the store is open: taking it over needs the name as well.
+      const armed = `${directory}.armed`
+      const child = new Child(
+        'faults/reopener.mjs',
+        [directory, armed],
+        faultEnv({ ...fault, when: armed })
+      )
+
+      const failed = { name: 'StoreError', code: 'IO_FAILED', cause: 'EIO' }
+      expect(await child.line('closed')).toEqual({ closed: failed })
+      expect(await child.line('again')).toEqual({ again: before.position })
+      // What it left is empty and has no owner, so that others need not wait for its end.
+      if (op === 'unlink') expect((await lookInto(directory)).position).toBe(before.position)
+      await child.kill()
+      expect((await lookInto(directory)).position).toBe(before.position)
+    }
+  )
+
+  test.skipIf(noShim !== undefined)(
+    `or fails at any step of taking it, leaves it free for the next attempt ${noShim ?? ''}`,
+    async () => {
+      let isLate = false
+      for (let at = 1; !isLate; at++) {
+        for (const start of [{}, { OWNER: dead('x'), 'OWNER.claim.x': dead('y') }]) {
+          const directory = await emptyDirectory()
+          for (const [name, text] of Object.entries(start)) {
+            await writeFile(join(directory, name), text)
+          }
+          const fault = faultEnv({ op: 'any', path: directory, errno: EIO, at })
+          const child = new Child('storage/racer.mjs', [directory], fault)
+          await child.line('ready')
+          child.process.stdin?.write('go\n')
+          const first = await child.after(1)
+          isLate = 'won' in first
+          if (!isLate) {
+            expect(first).toEqual({ lost: 'EIO' })
+            child.process.stdin?.write('go\n')
+            expect(await child.after(2), `call ${at}`).toEqual({ won: true })
+          }
+          expect(await readdir(directory)).toEqual(['OWNER'])
+          await child.kill()
+        }
+      }
+    }
+  )
+})
+
+describe('what a process left that died before it took the directory', () => {
+  test('goes with the next owner, but nothing of one that lives', async () => {
+    const directory = await emptyDirectory()
+    const other = await emptyDirectory()
+    const own = await Ownership.take(other)
+    const living = await readFile(join(other, 'OWNER'), 'utf8')
+    const name = (n: number): string => join(directory, `OWNER.${String(n).padStart(24, '0')}.tmp`)
+    const files = [living, dead('a'), '', '{"pid":', dead('b', { boot: 'other' }), '']
+    for (const [n, text] of files.entries()) await writeFile(name(n), text)
+    const longAgo = new Date(Date.now() - 3_600_000)
+    await utimes(name(5), longAgo, longAgo)
+    await utimes(name(0), longAgo, longAgo)
+
+    const ownership = await Ownership.take(directory)
+
+    // Files that are half written may be somebody's who is at it right now.
+    const left = [0, 2, 3].map((n) => basename(name(n)))
+    expect((await readdir(directory)).sort()).toEqual(['OWNER', ...left].sort())
+    await ownership.release()
+    await own.release()
+  })
+
+  test.skipIf(noShim !== undefined)(
+    `also where one dies before it links, and another waits there ${noShim ?? ''}`,
+    async () => {
+      const directory = await emptyDirectory()
+      const link = { op: 'link', at: 1, path: directory, end: 'OWNER' }
+      const dying = new Child('storage/racer.mjs', [directory], faultEnv({ ...link, kill: true }))
+      dying.process.stdin?.write('go\n')
+      await dying.ended
+      const slow = faultEnv({ ...link, errno: 0, delayMs: 500 })
+      const waiting = new Child('storage/racer.mjs', [directory], slow)
+      await waiting.line('ready')
+      expect(await readdir(directory)).toHaveLength(1)
+      waiting.process.stdin?.write('go\n')
+      while ((await readdir(directory)).length < 2) await new Promise((go) => setTimeout(go, 5))
+
+      const ownership = await Ownership.take(directory)
+
+      expect(await waiting.after(1)).toEqual({ lost: 'STORE_LOCKED' })
+      expect(await readdir(directory)).toEqual(['OWNER'])
+      await ownership.release()
+      await waiting.kill()
+    }
+  )
 })
 
 describe('an owner that is dead', () => {
