@@ -3,7 +3,16 @@ export type { StoreErrorCode, StoreErrorDetails } from './errors.ts'
 export { isStoreError, StoreError } from './errors.ts'
 export type { IdInput } from './ids.ts'
 export { ConceptId } from './ids.ts'
-export { attach, defineProjection, migrate, open, readTelemetry, repair, restore } from './open.ts'
+export {
+  attach,
+  defineProjection,
+  migrate,
+  open,
+  readTelemetry,
+  repair,
+  restore,
+  verifyBackup
+} from './open.ts'
 export type {
   DeclaredProjection,
   Embed,

@@ -7,6 +7,7 @@ import { ioFailed } from './errors.ts'
 import { resolveOptions, type StoreOptions } from './options.ts'
 import { checkOptions } from './query/read-options.ts'
 import { Engine } from './store/engine.ts'
+import type { EngineParts } from './store/engine-parts.ts'
 import { healByRebuilding } from './store/healing.ts'
 import { openParts } from './store/open-parts.ts'
 import { LocalStore } from './store.ts'
@@ -18,6 +19,8 @@ import type { keepTelemetry } from './telemetry-store/keep.ts'
 import { checkPlace, readLater } from './telemetry-store/on-demand.ts'
 import type {
   Attached,
+  BackupCheckReport,
+  LongOptions,
   MigrateOptions,
   MigrationReport,
   ReadOptions,
@@ -89,7 +92,16 @@ async function openStore(
 
 /** A store that nobody else hears of: it holds telemetry of another one. */
 async function openSegment(directory: string, options: StoreOptions): Promise<Store> {
-  const parts = await openParts(directory, options)
+  return openQuietly(await openParts(directory, options))
+}
+
+/** One that `restore` has made and not compared yet. */
+async function openUnfinished(directory: string): Promise<Store> {
+  return openQuietly(await openParts(directory, { createIfMissing: false }, true))
+}
+
+function openQuietly(parts: EngineParts): Store {
+  const { directory } = parts
   parts.hub.keepToItself()
   const engine = new Engine(parts, new NoWatch(directory))
   healByRebuilding(engine)
@@ -181,11 +193,27 @@ export async function migrate(path: string, options: MigrateOptions): Promise<Mi
 }
 
 /**
+ * Reads a backup as a restore would, and changes nothing: every frame, the chain, and the files of the
+ * vector index. Damage is told in the report and does not reject.
+ *
+ * @throws StoreError `BACKUP_NOT_FOUND`, `BACKUP_FAILED`, `FORMAT_UNSUPPORTED`, `STORE_LOCKED` while a
+ *   backup is written there, `ABORTED`.
+ */
+export async function verifyBackup(
+  directory: string,
+  options: LongOptions = {}
+): Promise<BackupCheckReport> {
+  const part = await import('./store/backup-check.ts')
+  return part.verifyBackup(directory, options)
+}
+
+/**
  * Restores a backup into a directory that is missing or empty.
  *
  * @throws StoreError `BACKUP_NOT_FOUND`, `BACKUP_DAMAGED`, `BACKUP_TARGET_REFUSED`,
- *   `BACKUP_FAILED`, `FORMAT_UNSUPPORTED`, `QUERY_INVALID`, `STORE_LOCKED`, `ABORTED`. No store is
- *   left behind then, or, where the system lets nothing be removed any more, a whole one.
+ *   `BACKUP_FAILED`, `FORMAT_UNSUPPORTED`, `QUERY_INVALID`, `STORE_LOCKED`, `ABORTED`, and with
+ *   `compare` what opening throws. No store is left behind then, or, where only closing it failed, a
+ *   whole one. What cannot be removed any more does not open; the next `restore` removes it.
  */
 export async function restore(
   backup: string,
@@ -193,5 +221,5 @@ export async function restore(
   options: RestoreOptions = {}
 ): Promise<RestoreReport> {
   const part = await import('./store/restore.ts')
-  return part.restore(backup, directory, options)
+  return part.restore(backup, directory, options, openUnfinished)
 }

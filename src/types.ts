@@ -386,6 +386,12 @@ export interface BackupOptions extends LongOptions {
    * checksums and positions to compare, but no hash. Default `true`.
    */
   stateHash?: boolean
+  /**
+   * `false` does not read what an older backup holds before going on with it: damage of it is then met
+   * by `verifyBackup` or a restore. Default `true`: frames that are damaged refuse the backup with
+   * `BACKUP_DAMAGED`, files of the vector index are copied again.
+   */
+  check?: boolean
 }
 
 export interface BackupReport {
@@ -401,6 +407,20 @@ export interface BackupReport {
   vectors: boolean
   /** Absent where vectors are declared but cannot be read, or where it was not asked for. */
   stateHash?: string
+  seconds: number
+}
+
+export interface BackupCheckReport {
+  /** `false`: a restore would fail, or would have to make the vector index anew. */
+  ok: boolean
+  /** What the backup says it reaches to; 0 where it cannot be read. */
+  position: number
+  /** What was found whole. */
+  frames: number
+  events: number
+  bytes: number
+  /** In the order of the files. */
+  problems: { file: string; reason: string }[]
   seconds: number
 }
 
@@ -433,6 +453,11 @@ export interface RestoreOptions extends LongOptions {
   toPosition?: number
   /** Milliseconds since 1970, or a date: leaves out what was committed later. */
   toTime?: number | Date
+  /**
+   * Also opens the store, which makes its tables, and compares the hash of its state with the one in
+   * the backup. Until that has ended, the directory does not open as a store. Default `false`.
+   */
+  compare?: boolean
 }
 
 export interface RestoreReport {
@@ -446,6 +471,8 @@ export interface RestoreReport {
   vectors: boolean
   /** What `stateHash()` of the restored store gives. Absent when only a part was restored. */
   stateHash?: string
+  /** What it gave, where `compare` was asked for: another one than `stateHash` if something is wrong. */
+  restoredHash?: string
   seconds: number
 }
 
@@ -667,8 +694,8 @@ export interface Store<S extends Schema = Schema> extends Reader<S>, AsyncDispos
   /**
    * Resolves once a commit would not have to wait, so that whoever can pause pauses before it does:
    * at once while the queue, with what waits for the writer, is below its early warning
-   * (`pipeline.warnAt`), vectors that wait for the index are below their limit and the disk is above
-   * its reserve. Who asked first hears of it first. It reserves nothing.
+   * (`pipeline.warnAt`), vectors that wait for the index, with those of commits under way, are below the
+   * same share of their limit, and the disk is above its reserve. Who asked first hears of it first. It reserves nothing.
    *
    * @throws StoreError `PROJECTION_STOPPED` if it never will be, `STORE_POISONED`, `DISK_LOW`,
    *   `STORE_READ_ONLY`, `STORE_CLOSED`, `ABORTED`.

@@ -19,7 +19,8 @@ const NAMES = [
   'open',
   'readTelemetry',
   'repair',
-  'restore'
+  'restore',
+  'verifyBackup'
 ]
 
 describe('the package', () => {

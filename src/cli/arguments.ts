@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { ConceptId, type IdInput } from '../index.ts'
 import { UsageError } from './session.ts'
 
@@ -12,9 +12,17 @@ export function toId(text: string): IdInput {
 
 /** Gives a command what every command on a store has. */
 export function onStore(command: Command): Command {
-  return command
-    .requiredOption('--dir <directory>', 'directory of the store')
-    .option('--json', 'print JSON')
+  return command.addOption(storeOption().makeOptionMandatory()).option('--json', 'print JSON')
+}
+
+export function storeOption(): Option {
+  return new Option('--dir <directory>', 'directory of the store').argParser(toPath)
+}
+
+/** A variable of a script that was never set is no directory. */
+export function toPath(text: string): string {
+  if (text !== '') return text
+  throw new InvalidArgumentError('Expected a path.')
 }
 
 export function toInteger(text: string): number {

@@ -132,11 +132,20 @@ export async function inspectTarget(directory: string): Promise<BackupManifest |
 /** @throws StoreError `BACKUP_DAMAGED` for a file of frames that is lost or cut short. */
 export async function checkSizes(directory: string, { frames }: BackupManifest): Promise<void> {
   const sizes = await dataSizes(directory)
-  for (const { name, bytes } of frames) {
-    const size = sizes.get(name)
-    if (size === undefined) throw backupDamaged(name, 'it is missing')
-    if (size !== bytes) throw backupDamaged(name, `it has ${size} bytes, expected ${bytes}`)
+  for (const file of frames) {
+    const damage = sizeDamage(sizes, file)
+    if (damage !== undefined) throw damage
   }
+}
+
+export function sizeDamage(
+  sizes: ReadonlyMap<string, number>,
+  { name, bytes }: FrameFile
+): StoreError<'BACKUP_DAMAGED'> | undefined {
+  const size = sizes.get(name)
+  if (size === undefined) return backupDamaged(name, 'it is missing')
+  if (size !== bytes) return backupDamaged(name, `it has ${size} bytes, expected ${bytes}`)
+  return undefined
 }
 
 export async function dataSizes(directory: string): Promise<Map<string, number>> {

@@ -16,6 +16,7 @@ import {
 } from '../projections/vectors/manifest.ts'
 import { Pace } from '../projections/vectors/pace.ts'
 import { isMissing, syncDirectory } from '../storage/files.ts'
+import type { LongOptions } from '../types.ts'
 import { type BackupManifest, dataPath, dataSizes } from './backup-directory.ts'
 import { copyFile } from './backup-frames.ts'
 import type { Engine } from './engine.ts'
@@ -75,19 +76,27 @@ interface Copying {
   onCopied(bytes: number): void
 }
 
+interface VectorsTarget {
+  directory: string
+  older: BackedUpVectors | undefined
+  nextName: () => number
+  /** Whether what is there is read; otherwise it counts by its size. */
+  isChecked: boolean
+}
+
 /**
- * Copies the files that the older backup does not hold.
+ * Copies the files that the older backup does not hold, or not whole.
  *
  * @returns `undefined` if the index on the disk is damaged.
  */
 export async function backUpIndex(
   engine: Engine,
   index: SourceIndex,
-  target: { directory: string; older: BackedUpVectors | undefined; nextName: () => number },
+  target: VectorsTarget,
   { signal, onCopied }: Copying
 ): Promise<BackedUpVectors | undefined> {
   const names: Record<string, string> = {}
-  const held = await heldFiles(target.directory, target.older)
+  const held = await heldFiles(target, signal)
   for (const { name, seal, handle } of index.files) {
     throwIfAborted(signal, 'backup')
     const known = held.get(keyOf(name, seal))
@@ -165,18 +174,41 @@ async function damageOf(
 
 /** What a backup holds already. Numbers begin anew when an index is built anew: seals tell. */
 async function heldFiles(
-  directory: string,
-  older: BackedUpVectors | undefined
+  { directory, older, isChecked }: VectorsTarget,
+  signal: AbortSignal | undefined
 ): Promise<Map<string, string>> {
   const held = new Map<string, string>()
   if (older === undefined) return held
   const sizes = await dataSizes(directory)
   for (const { name, seal } of sealedFiles(older.manifest)) {
     const copy = older.names[name]
-    // One that was lost or cut short is copied again.
-    if (copy !== undefined && sizes.get(copy) === seal.bytes) held.set(keyOf(name, seal), copy)
+    // One that was lost, cut short or altered is copied again.
+    if (copy === undefined || sizes.get(copy) !== seal.bytes) continue
+    const isWhole =
+      !isChecked || (await damageOf(dataPath(directory, copy), seal, signal)) === undefined
+    if (isWhole) held.set(keyOf(name, seal), copy)
   }
   return held
+}
+
+/** Files of the index in a backup that are not as they were written. */
+export async function damagedCopies(
+  directory: string,
+  { manifest, names }: BackedUpVectors,
+  { signal, onProgress }: LongOptions
+): Promise<{ name: string; reason: string }[]> {
+  const damaged: { name: string; reason: string }[] = []
+  let done = 0
+  for (const { name, seal } of sealedFiles(manifest)) {
+    throwIfAborted(signal, 'verifyBackup')
+    const copy = names[name] ?? name
+    const damage = await damageOf(dataPath(directory, copy), seal, signal)
+    // The path is in the message; the caller gives the file its own place.
+    if (damage !== undefined) damaged.push({ name: copy, reason: damage.message })
+    done += seal.bytes
+    onProgress?.({ phase: 'vectors', done })
+  }
+  return damaged
 }
 
 function keyOf(name: string, { bytes, blocks }: FileSeal): string {

@@ -18,6 +18,7 @@ import { syncDirectory } from '../storage/files.ts'
 import { Ownership } from '../storage/owner.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { BackupOptions, BackupReport, Progress } from '../types.ts'
+import { checkFrames } from './backup-check.ts'
 import {
   asBackupError,
   assertApart,
@@ -49,6 +50,8 @@ interface Backup {
   onProgress: ((progress: Progress) => void) | undefined
   /** Whether the state is read, beyond what is copied. */
   isHashed: boolean
+  /** Whether the older backup is read. */
+  isChecked: boolean
   /** Number of the next file. */
   nextName: () => number
 }
@@ -62,17 +65,19 @@ export async function backup(
   directory: string,
   options: BackupOptions
 ): Promise<BackupReport> {
-  checkOptions(options, ['stateHash', 'onProgress'])
+  checkOptions(options, ['stateHash', 'check', 'onProgress'])
   if (typeof directory !== 'string' || directory === '') {
     throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
   }
-  const { stateHash: isHashed = true, onProgress, signal } = options
-  if (typeof isHashed !== 'boolean') {
-    throw new TypeError(`'stateHash' must be true or false, received ${String(isHashed)}`)
+  const { stateHash: isHashed = true, check: isChecked = true, onProgress, signal } = options
+  for (const [name, value] of Object.entries({ stateHash: isHashed, check: isChecked })) {
+    if (typeof value === 'boolean') continue
+    throw new TypeError(`'${name}' must be true or false, received ${String(value)}`)
   }
   const closing = engine.closing.signal
   const either = signal === undefined ? closing : AbortSignal.any([signal, closing])
-  const work = backUp({ engine, target: resolve(directory), signal: either, onProgress, isHashed })
+  const target = resolve(directory)
+  const work = backUp({ engine, target, signal: either, onProgress, isHashed, isChecked })
   // A store that closes waits until its log is not read any more. The caller hears of a failure.
   const settled = (): void => undefined
   engine.retire(work.then(settled, settled))
@@ -98,6 +103,10 @@ async function backUp(asked: Omit<Backup, 'older' | 'nextName'>): Promise<Backup
   const ownership = await Ownership.take(target)
   try {
     const older = await olderBackup(engine, target)
+    if (older !== undefined && asked.isChecked) {
+      // Damage is met now, while the store still has what was lost, and before anything is changed.
+      await checkFrames(target, older, { signal, ...progressOf(asked), onDamage: refuse })
+    }
     await sweepBackup(target, older)
     await mkdir(dataPath(target), { recursive: true })
     let next = older?.nextName ?? 1
@@ -105,6 +114,14 @@ async function backUp(asked: Omit<Backup, 'older' | 'nextName'>): Promise<Backup
   } finally {
     await ownership.release()
   }
+}
+
+function progressOf({ onProgress }: Pick<Backup, 'onProgress'>): Pick<BackupOptions, 'onProgress'> {
+  return onProgress === undefined ? {} : { onProgress }
+}
+
+function refuse(damage: StoreError<'BACKUP_DAMAGED'>): never {
+  throw damage
 }
 
 /** The backup that this one goes on with. */
@@ -284,14 +301,14 @@ async function copyVectors(
   backup: Backup,
   index: SourceIndex | undefined
 ): Promise<{ copied: BackedUpVectors | undefined; bytes: number }> {
-  const { engine, target, older, signal, onProgress, nextName } = backup
+  const { engine, target, older, isChecked, signal, onProgress, nextName } = backup
   if (index === undefined) return { copied: undefined, bytes: 0 }
   let bytes = 0
   const onCopied = (more: number): void => {
     bytes += more
     onProgress?.({ phase: 'vectors', done: bytes })
   }
-  const into = { directory: target, older: older?.vectors ?? undefined, nextName }
+  const into = { directory: target, older: older?.vectors ?? undefined, nextName, isChecked }
   const copied = await backUpIndex(engine, index, into, { signal, onCopied })
   return { copied, bytes }
 }

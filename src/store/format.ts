@@ -1,7 +1,7 @@
 /** FORMAT: the file that makes a directory a store. Written last when one is created. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StoreError } from '../errors.ts'
 import type { FrameFormat } from '../log/frame.ts'
@@ -23,6 +23,8 @@ export const FORMAT_FILE = 'FORMAT'
 export const VECTORS_DIRECTORY = 'vectors'
 /** The HEAD of a log that `repair` has made and not yet put in its place. */
 export const REPAIRED_HEAD = 'HEAD.repaired'
+/** Lies in the directory from the first step of a `restore` to the last. */
+export const RESTORING = 'RESTORING'
 
 export interface StoreFormat {
   format: FrameFormat
@@ -80,6 +82,27 @@ export function refuseHalfRepaired(directory: string): void {
   const reason = 'a repair has begun and not ended: run it again'
   const message = `${REPAIRED_HEAD}: ${reason}`
   throw new StoreError('STORE_DAMAGED', message, { file: REPAIRED_HEAD, reason })
+}
+
+/**
+ * What a restore has made is no store before its last step, in which the marker goes.
+ *
+ * @throws StoreError `STORE_DAMAGED`
+ */
+export async function refuseHalfRestored(directory: string): Promise<void> {
+  if (!(await isHalfRestored(directory))) return
+  const reason = 'a restore into this directory has begun and not ended: run it again'
+  throw new StoreError('STORE_DAMAGED', `${RESTORING}: ${reason}`, { file: RESTORING, reason })
+}
+
+/** An empty marker beside FORMAT was left by an older program behind its last step. */
+export async function isHalfRestored(directory: string): Promise<boolean> {
+  try {
+    return (await stat(join(directory, RESTORING))).size > 0
+  } catch (error) {
+    if (isMissing(error) || isMisplaced(error)) return false
+    throw error
+  }
 }
 
 /** The same for who goes on with a migration. */

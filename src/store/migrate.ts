@@ -35,6 +35,7 @@ import {
   readFormat,
   readStoredFormat,
   refuseHalfRepaired,
+  refuseHalfRestored,
   type StoreFormat,
   VECTORS_DIRECTORY,
   writeFormat
@@ -61,6 +62,7 @@ export async function migrate(path: string, options: MigrateOptions): Promise<Mi
   refuseHalfRepaired(directory)
   const ownership = await Ownership.take(directory)
   try {
+    await refuseHalfRestored(directory)
     return await migrateOwned(directory, options)
   } finally {
     await ownership.release()

@@ -24,6 +24,7 @@ import {
   notFound,
   readFormat,
   refuseHalfRepaired,
+  refuseHalfRestored,
   type StoreFormat
 } from './format.ts'
 import { checkProjections, openProjections } from './open-projections.ts'
@@ -43,27 +44,38 @@ const OVERLAY_EVENTS_AT_OPEN = 20_000
 /** Of `cache.bytes`: rows that were read, at least. The id table comes first. */
 const READ_CACHE_SHARE = 1 / 8
 
-/** @throws StoreError as documented at `open`. */
-export async function openParts(path: string, options: StoreOptions = {}): Promise<EngineParts> {
+/**
+ * @param isRestoring Whether the caller is the restore that has not ended yet.
+ * @throws StoreError as documented at `open`.
+ */
+export async function openParts(
+  path: string,
+  options: StoreOptions = {},
+  isRestoring = false
+): Promise<EngineParts> {
   try {
-    return await openChecked(path, options)
+    return await openChecked(path, options, isRestoring)
   } catch (error) {
     throw ioFailed(error, 'open')
   }
 }
 
-async function openChecked(path: string, options: StoreOptions): Promise<EngineParts> {
+async function openChecked(
+  path: string,
+  options: StoreOptions,
+  isRestoring: boolean
+): Promise<EngineParts> {
   const resolved = resolveOptions(options)
   checkProjections(resolved)
   // One spelling: LevelDB shares a database between threads by the text of its path.
   const directory = resolve(path)
   await prepareDirectory(directory, resolved)
   try {
-    return await attempt(directory, resolved)
+    return await attempt(directory, resolved, isRestoring)
   } catch (error) {
     // A row may be met damaged only after the tables seemed whole. They heal by a rebuild.
     if (resolved.readOnly || !isStoreError(error, 'TABLES_DAMAGED')) throw error
-    return attempt(directory, resolved, error)
+    return attempt(directory, resolved, isRestoring, error)
   }
 }
 
@@ -71,6 +83,7 @@ async function openChecked(path: string, options: StoreOptions): Promise<EngineP
 async function attempt(
   directory: string,
   options: ResolvedOptions,
+  isRestoring: boolean,
   distrust?: Error
 ): Promise<EngineParts> {
   const cleanups: Cleanup[] = []
@@ -79,7 +92,8 @@ async function attempt(
     cleanups.push(async () => ownership.release())
     const warm = warmVectors(directory)
     try {
-      return await openOwned({ directory, options, ownership, distrust, warm }, cleanups)
+      const owned = { directory, options, ownership, isRestoring, distrust, warm }
+      return await openOwned(owned, cleanups)
     } finally {
       // The index holds the threads by now, if there is one.
       await warm?.release()
@@ -100,17 +114,19 @@ interface Owned {
   directory: string
   options: ResolvedOptions
   ownership: Ownership
+  isRestoring: boolean
   distrust: Error | undefined
   warm: ReturnType<typeof warmVectors>
 }
 
 async function openOwned(
-  { directory, options, ownership, distrust, warm }: Owned,
+  { directory, options, ownership, isRestoring, distrust, warm }: Owned,
   cleanups: Cleanup[]
 ): Promise<EngineParts> {
   const started = performance.now()
   const format = await openFormat(directory, options)
   refuseHalfRepaired(directory)
+  if (!isRestoring) await refuseHalfRestored(directory)
   const hub = new TelemetryHub(options.telemetry.slowMs, directory)
   const setting = { directory, format, options, hub, distrust }
   // What is wrong with the log is told first, and nothing is done about the tables then.

@@ -39,6 +39,7 @@ import {
   NEWEST_FORMAT,
   REPAIRED_HEAD,
   readFormat,
+  refuseHalfRestored,
   type StoreFormat,
   VECTORS_DIRECTORY,
   writeFormat
@@ -61,6 +62,8 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
   if (!existsSync(directory)) throw nothingLeft(directory)
   const ownership = await Ownership.take(directory)
   try {
+    // Its log may lack frames that the backup has, and nothing in it would tell.
+    await refuseHalfRestored(directory)
     const resumed = hasBegunToSwitch(directory)
     const written = await knownFormat(directory)
     const found = await findFrames(directory, written, resumed, options)

@@ -2,12 +2,9 @@
 import { join } from 'node:path'
 import { throwIfAborted } from '../errors.ts'
 import {
-  checkFrame,
   decodeFrame,
   encodeBody,
-  FrameDamage,
   type FrameHeader,
-  follows,
   frameKey,
   type LogCommit,
   sealFrame
@@ -19,8 +16,9 @@ import { syncDirectory, syncFiles } from '../storage/files.ts'
 import { Level, type LevelBatch } from '../storage/level.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { Progress } from '../types.ts'
-import { type BackupManifest, backupDamaged } from './backup-directory.ts'
-import { type Link, linkOf, readFrameFile } from './backup-frames.ts'
+import { checkedFrames, decoded, endsElsewhere } from './backup-check.ts'
+import type { BackupManifest } from './backup-directory.ts'
+import type { Link } from './backup-frames.ts'
 
 const BATCH_BYTES = 4 * 1024 * 1024
 
@@ -104,36 +102,23 @@ async function* keptFrames({ backup, manifest, cut }: LogRestoration): AsyncGene
   const storeId = Buffer.from(manifest.storeId, 'hex')
   let before: Link | undefined
   for (const file of manifest.frames) {
-    for await (const value of readFrameFile(backup, file)) {
-      const next = (before?.last ?? 0) + 1
-      const read = <T>(decode: Decode<T>): T => {
-        try {
-          return decode(frameKey(next), value, storeId)
-        } catch (cause) {
-          if (!(cause instanceof FrameDamage)) throw cause
-          throw backupDamaged(file.name, `the frame of position ${next}: ${cause.message}`, cause)
-        }
-      }
-      const header = read(checkFrame)
-      if (!follows(before, header)) {
-        throw backupDamaged(file.name, `the chain is broken at position ${next}`)
-      }
-      const kept = isWithin(header, cut) ? undefined : within(read(decodeFrame).commits, cut)
-      if (kept !== undefined && endOf(kept) < header.last) {
-        if (kept.length > 0) yield sealKept(kept, header, storeId)
+    for await (const frame of checkedFrames(backup, file, storeId, before)) {
+      const { first, last, value } = frame
+      const commitsOf = (): LogCommit[] => decodeFrame(frameKey(first), value, storeId).commits
+      const kept = isWithin(frame, cut) ? undefined : within(decoded(file, first, commitsOf), cut)
+      if (kept !== undefined && endOf(kept) < last) {
+        if (kept.length > 0) yield sealKept(kept, frame, storeId)
         return
       }
-      yield { ...header, value }
-      before = read(() => linkOf({ ...header, value }, storeId))
+      yield frame
+      before = frame.link
     }
   }
-  if ((before?.last ?? 0) === manifest.position && (before?.checksum ?? 0) === manifest.checksum) {
-    return
+  const [end, sum] = [before?.last ?? 0, before?.checksum ?? 0]
+  if (end !== manifest.position || sum !== manifest.checksum) {
+    throw endsElsewhere(end, manifest.position)
   }
-  throw backupDamaged('BACKUP', `the frames end at ${before?.last ?? 0}, not ${manifest.position}`)
 }
-
-type Decode<T> = (key: Uint8Array, value: Buffer, storeId: Uint8Array) => T
 
 /** Whether the header alone says that all of a frame is kept. */
 function isWithin({ kind, last, time }: FrameHeader, cut: Cut): boolean {

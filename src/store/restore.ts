@@ -1,20 +1,22 @@
 /**
  * Makes a store out of a backup, whole or up to a position or time.
  *
- * FORMAT is written last, and RESTORING lies in the directory from the first step to the last: a
- * crash leaves a directory that does not open as a store, and that another `restore` clears.
+ * RESTORING lies in the directory from the first step to the last, the comparison of the state
+ * included: a crash leaves a directory that does not open as a store, and that another `restore`
+ * clears. FORMAT is written behind all else, for the program that compares and for older ones.
  */
-import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
+import { mkdir, open, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { StoreError, throwIfAborted } from '../errors.ts'
 import { HEAD_FILE, LOG_DIRECTORY } from '../log/level-log.ts'
 import { SUBSCRIPTIONS_DIRECTORY } from '../pipeline/subscriptions/checkpoint.ts'
+import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
 import { declareIndexes } from '../projections/tables/declared-indexes.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
 import { checkOptions, checkWhole, queryInvalid } from '../query/read-options.ts'
 import { replaceFile, syncDirectory } from '../storage/files.ts'
 import { isOwnerFile, Ownership } from '../storage/owner.ts'
-import type { RestoreOptions, RestoreReport } from '../types.ts'
+import type { RestoreOptions, RestoreReport, Store } from '../types.ts'
 import {
   asBackupError,
   assertApart,
@@ -27,10 +29,11 @@ import {
 } from './backup-directory.ts'
 import { restoreCheckpoints } from './backup-subscriptions.ts'
 import { restoreIndex } from './backup-vectors.ts'
-import { FORMAT_FILE, parseFormat, VECTORS_DIRECTORY } from './format.ts'
+import { FORMAT_FILE, isHalfRestored, parseFormat, RESTORING, VECTORS_DIRECTORY } from './format.ts'
 import { type Cut, restoreLog } from './restore-log.ts'
 
-const MARKER = 'RESTORING'
+/** Told to who looks into the directory. */
+const MARK = 'A restore into this directory has begun and not ended: run it again.\n'
 /** What a restore makes. FORMAT first: without it, the rest is no store when a crash comes. */
 const PARTS = [
   FORMAT_FILE,
@@ -38,7 +41,8 @@ const PARTS = [
   LOG_DIRECTORY,
   TABLES_DIRECTORY,
   VECTORS_DIRECTORY,
-  SUBSCRIPTIONS_DIRECTORY
+  SUBSCRIPTIONS_DIRECTORY,
+  PROJECTIONS_DIRECTORY
 ]
 const TEMPORARY = /^FORMAT\.[0-9a-f]+\.tmp$/
 
@@ -48,15 +52,24 @@ interface Restoration {
   directory: string
   cut: Cut
   options: RestoreOptions
+  openUnfinished: OpenUnfinished
 }
+
+/** Opens a store that nobody else can open yet. */
+type OpenUnfinished = (directory: string) => Promise<Store>
 
 /** @see restore of open.ts */
 export async function restore(
   backup: string,
   directory: string,
-  options: RestoreOptions
+  options: RestoreOptions,
+  openUnfinished: OpenUnfinished
 ): Promise<RestoreReport> {
-  checkOptions(options, ['toPosition', 'toTime', 'onProgress'])
+  checkOptions(options, ['toPosition', 'toTime', 'compare', 'onProgress'])
+  const { compare = false } = options
+  if (typeof compare !== 'boolean') {
+    throw new TypeError(`'compare' must be true or false, received ${String(compare)}`)
+  }
   for (const [name, value] of Object.entries({ backup, directory })) {
     if (typeof value === 'string' && value !== '') continue
     throw new TypeError(`'${name}' must be a non-empty string, received ${String(value)}`)
@@ -75,7 +88,8 @@ export async function restore(
     await checkSizes(source, manifest)
     const target = resolve(directory)
     await assertApart(target, source)
-    return await restoreInto({ backup: source, manifest, directory: target, cut, options })
+    const asked = { backup: source, manifest, directory: target, cut, options, openUnfinished }
+    return await restoreInto(asked)
   } catch (error) {
     throw asBackupError(error, 'restore', directory)
   }
@@ -101,29 +115,86 @@ async function restoreInto(restoration: Restoration): Promise<RestoreReport> {
   await assertEmpty(directory)
   const made = await mkdir(directory, { recursive: true })
   if (made !== undefined) await syncDirectory(dirname(made))
-  const ownership = await Ownership.take(directory)
   try {
-    await assertEmpty(directory)
-    return await attempt(restoration)
+    const report = await owned(directory, async () => {
+      await assertEmpty(directory)
+      return attempt(restoration)
+    })
+    if (options.compare !== true) return report
+    return await compareState(restoration, report)
   } finally {
-    await ownership.release()
     // Only where nothing was restored is it empty.
     if (made !== undefined) await rmdir(directory).catch(() => undefined)
   }
 }
 
-async function attempt(restoration: Restoration): Promise<RestoreReport> {
-  const { directory } = restoration
+async function owned<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  const ownership = await Ownership.take(directory)
   try {
-    await writeFile(join(directory, MARKER), '')
-    await syncDirectory(directory)
+    return await work()
+  } finally {
+    await ownership.release()
+  }
+}
+
+async function attempt(restoration: Restoration): Promise<RestoreReport> {
+  const { directory, options } = restoration
+  try {
     await clear(directory)
+    await mark(directory)
     const report = await makeStore(restoration)
-    // The store is there now. If the process dies before this, a marker is left that says nothing.
-    await rm(join(directory, MARKER))
+    if (options.compare !== true) await unmark(directory)
     return report
   } catch (error) {
     await takeBack(directory)
+    throw error
+  }
+}
+
+/** What a leftover held is gone by now, surely: its marker was the one thing that told of it. */
+async function mark(directory: string): Promise<void> {
+  await syncDirectory(directory)
+  const handle = await open(join(directory, RESTORING), 'w')
+  try {
+    await handle.writeFile(MARK)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await syncDirectory(directory)
+}
+
+/** From here on it is a store. A marker that came back after a power cut would take it away again. */
+async function unmark(directory: string): Promise<void> {
+  await rm(join(directory, RESTORING))
+  await syncDirectory(directory)
+}
+
+/** Opening the store makes its tables; the hash then covers them and the vectors. */
+async function compareState(
+  { directory, options, openUnfinished }: Restoration,
+  report: RestoreReport
+): Promise<RestoreReport> {
+  const { signal, onProgress } = options
+  const started = performance.now()
+  onProgress?.({ phase: 'state hash', done: 0 })
+  try {
+    const store = await openUnfinished(directory)
+    try {
+      throwIfAborted(signal, 'restore')
+      const restoredHash = await store.stateHash({ ...(signal === undefined ? {} : { signal }) })
+      // While the directory is still ours. Closing has nothing to do that the next open could not.
+      await unmark(directory)
+      const seconds = report.seconds + (performance.now() - started) / 1000
+      return { ...report, restoredHash, seconds }
+    } finally {
+      await store.close()
+    }
+  } catch (error) {
+    // Unless the state was compared. Where somebody else restores by now, it is theirs: `owned` fails.
+    await owned(directory, async () => {
+      if (await isHalfRestored(directory)) await takeBack(directory)
+    }).catch(() => undefined)
     throw error
   }
 }
@@ -168,10 +239,11 @@ async function makeStore(restoration: Restoration): Promise<RestoreReport> {
 /** @throws StoreError `BACKUP_TARGET_REFUSED` for anything but the leftovers of a restore that died. */
 async function assertEmpty(directory: string): Promise<void> {
   const names = (await namesOrRefusal(directory)).filter((name) => !isOwnerFile(name))
+  const isUnfinished = !names.includes(FORMAT_FILE) || (await isHalfRestored(directory))
   const isLeftover =
-    names.includes(MARKER) &&
-    !names.includes(FORMAT_FILE) &&
-    names.every((name) => name === MARKER || PARTS.includes(name) || TEMPORARY.test(name))
+    names.includes(RESTORING) &&
+    isUnfinished &&
+    names.every((name) => name === RESTORING || PARTS.includes(name) || TEMPORARY.test(name))
   if (names.length === 0 || isLeftover) return
   throw refused(directory, `it is not empty: it holds ${names.slice(0, 5).join(', ')}`)
 }
@@ -187,7 +259,7 @@ async function clear(directory: string): Promise<void> {
 async function takeBack(directory: string): Promise<void> {
   try {
     await clear(directory)
-    await rm(join(directory, MARKER), { force: true })
+    await rm(join(directory, RESTORING), { force: true })
   } catch {
     // What made the restore fail is what the caller must see.
   }

@@ -3,10 +3,15 @@ import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { open } from 'sutra-storage'
-import { expect, test } from 'vitest'
+import { migrate, open, repair } from 'sutra-storage'
+import { describe, expect, test } from 'vitest'
+import { faultEnv, shim } from '../faults/shim.ts'
+import { flipFile } from '../support/raw.ts'
 import { sampleStore } from '../support/sample.ts'
 import { temporaryPath } from '../support/temp.ts'
+import { lookInto } from './support.ts'
+
+const noShim = 'missing' in shim ? shim.missing : undefined
 
 test('a backup is made, gone on with and restored, its state compared', async () => {
   const { directory, before } = await sampleStore()
@@ -26,6 +31,32 @@ test('a backup is made, gone on with and restored, its state compared', async ()
     position,
     stateHash,
     expectedHash: stateHash
+  })
+})
+
+describe.skipIf(noShim !== undefined)(`killed while it compares ${noShim ?? ''}`, () => {
+  test.each([12, 30])('at call %i: no store; the same command makes one', async (at) => {
+    const { directory, before } = await sampleStore()
+    const [backup, dir] = [await temporaryPath('backup'), await temporaryPath()]
+    await sutra('backup', backup, '--dir', directory)
+    const restoring = ['restore', backup, '--dir', dir]
+    // Tables are made behind all that is copied: little but the comparison writes there.
+    const env = faultEnv({ op: 'any', path: join(dir, 'tables/'), at, kill: true })
+
+    expect(await sutraIn(env, ...restoring)).toMatchObject({ signal: 'SIGKILL' })
+
+    const refusal = { code: 'STORE_DAMAGED', details: { file: 'RESTORING' } }
+    await expect(open(dir)).rejects.toMatchObject(refusal)
+    await expect(repair(dir)).rejects.toMatchObject(refusal)
+    await expect(migrate(dir, { backup: false })).rejects.toMatchObject(refusal)
+    const again = await sutra(...restoring, '--json')
+    expect(again).toMatchObject({ code: 0, stderr: '' })
+    const { stateHash } = before
+    expect(JSON.parse(again.stdout)).toMatchObject({ ok: true, stateHash, expectedHash: stateHash })
+    expect(await lookInto(dir)).toEqual(before)
+    // And a store that is finished is not taken for a leftover.
+    expect(await sutra(...restoring)).toMatchObject({ code: 1 })
+    expect(await lookInto(dir)).toEqual(before)
   })
 })
 
@@ -76,17 +107,64 @@ test('what makes no sense is misuse, what cannot be done fails with its code', a
   expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('(BACKUP_NOT_FOUND)') })
 })
 
+test('a flipped bit of an older part: verify names it, the next backup refuses it', async () => {
+  const { directory } = await sampleStore()
+  const backup = await temporaryPath('backup')
+  await sutra('backup', backup, '--dir', directory)
+  const whole = await sutra('verify', '--backup', backup)
+  await flipFile(join(backup, 'data', '1.frames'), 200)
+
+  const verified = await sutra('verify', '--backup', backup, '--json')
+  const next = await sutra('backup', backup, '--dir', directory)
+  const unread = await sutra('backup', backup, '--dir', directory, '--no-check')
+
+  expect(whole).toMatchObject({ code: 0, stderr: '' })
+  expect(whole.stdout).toContain('The backup is whole')
+  expect(verified).toMatchObject({ code: 1, stderr: '' })
+  expect(JSON.parse(verified.stdout)).toMatchObject({
+    ok: false,
+    problems: [{ file: '1.frames', reason: expect.stringContaining('checksum differs') }]
+  })
+  expect(next).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/1\.frames.*BACKUP_DAMAGED/)
+  })
+  expect(unread).toMatchObject({ code: 0, stderr: '' })
+  const missing = await sutra('verify', '--backup', directory)
+  expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('(BACKUP_NOT_FOUND)') })
+  for (const misuse of [[], ['--backup', ''], ['--backup', backup, '--dir', directory]]) {
+    expect(await sutra('verify', ...misuse), misuse.join(' ')).toMatchObject({ code: 2 })
+  }
+})
+
 async function timeOf(directory: string, position: number): Promise<number> {
   await using store = await open(directory)
   for await (const event of store.events({ from: position, to: position })) return event.time
   throw new Error(`There is no event at ${position}`)
 }
 
-async function sutra(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+interface Ran {
+  code: number
+  signal: string | undefined
+  stdout: string
+  stderr: string
+}
+
+async function sutra(...args: string[]): Promise<Ran> {
+  return sutraIn({}, ...args)
+}
+
+async function sutraIn(more: NodeJS.ProcessEnv, ...args: string[]): Promise<Ran> {
   const main = join('dist', 'cli', 'main.js')
+  const env = { ...process.env, ...more }
   return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], (error, stdout, stderr) => {
-      resolve({ code: Number(error?.code ?? 0), stdout, stderr })
+    execFile(process.execPath, [main, ...args], { env }, (error, stdout, stderr) => {
+      resolve({
+        code: Number(error?.code ?? 0),
+        signal: error?.signal ?? undefined,
+        stdout,
+        stderr
+      })
     })
   })
 }

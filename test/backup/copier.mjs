@@ -1,6 +1,6 @@
 // A program that backs a store up, or restores a backup, and dies before its n-th file operation.
 //
-//   node copier.mjs backup|restore <from> <to> <n>
+//   node copier.mjs backup|restore|compare <from> <to> <n>
 //
 // Without n it lives, and tells how many operations there were.
 import fs from 'node:fs'
@@ -47,6 +47,7 @@ async function make(work) {
 }
 
 if (what === 'restore') await make(async () => restore(from, to))
+else if (what === 'compare') await make(async () => restore(from, to, { compare: true }))
 else {
   const store = await open(from, { createIfMissing: false })
   await make(async () => store.backup(to))

@@ -50,14 +50,20 @@ test('a later backup that is killed leaves the older one or the newer', LONG, as
   expect(outcomes).toEqual(new Set(['old', 'new']))
 })
 
-test('a restore that is killed leaves no store, or all of it', LONG, async () => {
+const RESTORES = [
+  ['restore', 'all of it'],
+  ['compare', 'all of it, compared']
+] as const
+
+test.each(RESTORES)('a %s that is killed leaves no store, or %s', LONG, async (what) => {
   const { directory, before } = await sampleStore()
   const [backup, target] = [await temporaryPath('backup'), await temporaryPath()]
   await expectNextBackup(directory, backup)
 
-  const outcomes = await killEach(['restore', backup, target], async () => {
+  const outcomes = await killEach([what, backup, target], async () => {
     const whole = await lookInto(target).catch((error: unknown) => {
-      if (isStoreError(error, 'NOT_A_STORE') || isStoreError(error, 'STORE_NOT_FOUND')) return
+      const unfinished = ['NOT_A_STORE', 'STORE_NOT_FOUND', 'STORE_DAMAGED'] as const
+      if (unfinished.some((code) => isStoreError(error, code))) return
       throw error
     })
     if (whole === undefined) await restore(backup, target)
@@ -114,6 +120,7 @@ async function expectNextBackup(directory: string, target: string): Promise<void
   const files = await readdir(join(target, 'data'))
   await store.backup(target)
   expect(await readdir(join(target, 'data'))).toEqual(files)
+  expect((await readdir(target)).sort()).toEqual(['BACKUP', 'data'])
 }
 
 /** Backs the sample up, then changes it: more frames, and another file of vectors. */

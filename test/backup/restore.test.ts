@@ -99,6 +99,41 @@ describe('going back', () => {
   })
 })
 
+describe('a restore that compares', () => {
+  test('tells the hash of what it restored, and is told of another one', async () => {
+    const { target, before } = await backedUp()
+    const { stateHash } = before
+
+    const report = await restore(target, await temporaryPath(), { compare: true })
+    expect(report).toMatchObject({ stateHash, restoredHash: stateHash })
+    const part = await restore(target, await temporaryPath(), { compare: true, toPosition: 10 })
+    expect(part.stateHash).toBeUndefined()
+    expect(part.restoredHash).toMatch(/^[0-9a-f]{64}$/)
+    const other = 'beef'.repeat(16)
+    await changeManifest(target, (manifest) => ({ ...manifest, stateHash: other }))
+    const restored = await temporaryPath()
+    const wrong = await restore(target, restored, { compare: true })
+    expect(wrong).toMatchObject({ stateHash: other, restoredHash: stateHash })
+    expect(await lookInto(restored)).toEqual(before)
+  })
+
+  test('leaves nothing behind when it is aborted meanwhile', async () => {
+    const { target } = await backedUp()
+    const restored = await temporaryPath()
+    const controller = new AbortController()
+    const { signal } = controller
+    const onProgress = ({ phase }: { phase: string }): void => {
+      if (phase === 'state hash') controller.abort()
+    }
+
+    const attempt = restore(target, restored, { signal, onProgress, compare: true })
+
+    await expect(attempt).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(readdir(restored)).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(restore(target, restored, { compare: 1 as never })).rejects.toThrow(TypeError)
+  })
+})
+
 describe('a restore is refused', () => {
   test('into what is not empty, and leaves it untouched', async () => {
     const { target } = await backedUp()

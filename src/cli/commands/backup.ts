@@ -8,6 +8,8 @@ import type { Session, StoreFlags } from '../session.ts'
 interface Flags extends StoreFlags {
   /** `false` for `--no-state-hash`. */
   stateHash: boolean
+  /** `false` for `--no-check`. */
+  check: boolean
 }
 
 export function addBackup(program: Command, session: Session): void {
@@ -15,12 +17,14 @@ export function addBackup(program: Command, session: Session): void {
     .description('Copy the store into a directory, or what is new since the backup there')
     .argument('<target>', 'directory of the backup')
     .option('--no-state-hash', 'copy alone: a restore has no state to compare')
+    .option('--no-check', 'do not read the older backup that is there before going on with it')
     .action(async (target: string, flags: Flags) => {
       const bar = new ProgressLine()
       await session.withStore(flags.dir, { createIfMissing: false }, async (store) => {
         try {
           const report = await store.backup(target, {
             stateHash: flags.stateHash,
+            check: flags.check,
             signal: session.signal,
             onProgress: ({ phase, done, total }) =>
               bar.update(phase, done, total, formatCount(done))
