@@ -6,7 +6,9 @@
  * What the process dies of takes the last second with it. A window that was open is found in WINDOW
  * and written by the next owner, under the key that it would have had.
  */
+
 import { isStoreError, StoreError, throwIfAborted } from '../errors.ts'
+import { onAbort } from '../on-abort.ts'
 import type { ResolvedTelemetryStore } from '../options.ts'
 import type { NewTelemetryEvent, TelemetryEvent, TelemetryStoreStats } from '../telemetry/types.ts'
 import type { StoredTelemetryOptions } from '../types.ts'
@@ -91,7 +93,9 @@ export class TelemetryRecorder {
     try {
       do {
         const more = query.live ? this.#more(query.signal) : undefined
-        for await (const event of readSegments(this.#pool, query, place)) {
+        // The oldest segment holds some that are too old, until all in it are.
+        const young = { ...query, since: Math.max(query.since, this.#oldest) }
+        for await (const event of readSegments(this.#pool, young, place)) {
           yield event
           left -= 1
           if (left === 0) return
@@ -141,7 +145,10 @@ export class TelemetryRecorder {
 
   /** Before what is closed is written, WINDOW still holds it; afterwards it is written by key anyway. */
   async #write(): Promise<void> {
-    for (const summaries of await this.#writer.start()) this.#intake.push(summaries)
+    for (const summaries of await this.#writer.start()) {
+      // What a process left that died long ago may be too old to be kept.
+      if (timeOf(summaries) >= this.#oldest) this.#intake.push(summaries)
+    }
     const isMore = !this.#intake.isEmpty
     while (!this.#intake.isEmpty) {
       const items = this.#intake.take(BATCH).sort((a, b) => timeOf(a) - timeOf(b))
@@ -182,6 +189,11 @@ export class TelemetryRecorder {
     }
   }
 
+  /** What happened before is not kept any more, in milliseconds since 1970. */
+  get #oldest(): number {
+    return Date.now() - this.#parts.options.keepMs
+  }
+
   #tellLosses(): void {
     const events = this.#intake.takeLosses()
     if (events > 0) this.#parts.tell({ type: 'telemetry-dropped', time: Date.now(), events })
@@ -194,10 +206,9 @@ export class TelemetryRecorder {
       wake = resolve
       this.#followers.add(resolve)
     })
-    const stop = (): void => wake?.()
-    signal?.addEventListener('abort', stop)
+    const stop = onAbort(signal, () => wake?.())
     await written
-    signal?.removeEventListener('abort', stop)
+    stop()
   }
 
   #wake(): void {

@@ -29,11 +29,16 @@ import { toCommand } from './record.ts'
 import type { Summary } from './summaries.ts'
 import { WindowFile } from './window-file.ts'
 
-/** A segment ends after such a part of what may be kept: that much more than asked for is kept at most. */
-const SEGMENTS = 8
-const MINUTE_MS = 60_000
+/**
+ * A segment ends after such a part of the time that things are kept, and is looked at after such parts:
+ * with the second that writing is behind, an eighth more than asked for is on disk at most.
+ */
+const SEGMENTS = 12
+const LOOKS = 60
 /** Looking at all files takes some milliseconds, though of other threads. */
 const LOOK_EVERY_MS = 10_000
+/** A segment ends when it holds such a part of the bytes that may be kept. */
+const BYTE_SEGMENTS = 8
 /** The segment cannot be used any more. Others have the same trouble as the disk or the program. */
 const DAMAGED: readonly StoreErrorCode[] = [
   'STORE_DAMAGED',
@@ -48,6 +53,8 @@ const OCCUPIED: readonly StoreErrorCode[] = [
   'FORMAT_UNSUPPORTED',
   'MIGRATION_UNFINISHED'
 ]
+/** Its maker died before it was a store. */
+const UNMADE: readonly StoreErrorCode[] = ['STORE_NOT_FOUND']
 
 export class SegmentWriter {
   readonly #pool: SegmentPool
@@ -60,6 +67,8 @@ export class SegmentWriter {
   #lookedAt = Number.NEGATIVE_INFINITY
   /** Of the segments that nobody writes any more. */
   readonly #sizes = new Map<string, number>()
+  /** When something was written last, of a segment that was left long before the next one began. */
+  readonly #ends = new Map<string, number>()
   #kept: readonly Kept[] = []
   #bytes = 0
 
@@ -105,6 +114,7 @@ export class SegmentWriter {
       this.#window = opened.file
       left = opened.left
     }
+    await this.#findEnd()
     await this.#begin()
     return left
   }
@@ -119,10 +129,12 @@ export class SegmentWriter {
 
   /** Now and then: begins a new segment if it is time, and removes what is too old or too much. */
   async maintain(): Promise<void> {
-    if (this.#live === undefined || performance.now() - this.#lookedAt < LOOK_EVERY_MS) return
-    const { segment } = this.#live
+    const everyMs = Math.min(LOOK_EVERY_MS, this.#options.keepMs / LOOKS)
+    if (this.#live === undefined || performance.now() - this.#lookedAt < everyMs) return
+    const { segment, store } = this.#live
     const liveBytes = await bytesBelow(join(this.#pool.directory, segment.name))
-    if (this.#isOver(segment, liveBytes)) {
+    // While there is nothing to write, one that holds nothing is as good as the next one.
+    if (store.head > 0 && this.#isOver(segment, liveBytes)) {
       await this.#end()
       await this.#begin()
     }
@@ -185,10 +197,34 @@ export class SegmentWriter {
     }
   }
 
+  /**
+   * Finds out how old the newest segment is at the end, if it is not gone on with: the store may have
+   * been closed for long, and what was there before goes before the next segment is that old.
+   */
+  async #findEnd(): Promise<void> {
+    const newest = (await keptIn(this.#pool.directory)).at(-1)
+    if (newest === undefined || newest.isDamaged || this.#pool.isOpen(newest.name)) return
+    if (!this.#isOver(newest, 0)) return
+    try {
+      const store = await this.#pool.borrow(newest.name)
+      try {
+        for await (const { time } of store.events({ from: Math.max(store.head, 1) })) {
+          this.#ends.set(newest.name, time)
+        }
+        if (store.head === 0) this.#ends.set(newest.name, newest.since)
+      } finally {
+        await this.#pool.giveBack(newest.name)
+      }
+    } catch (error) {
+      // Then it stays for as long as if it had been written until now.
+      const known = [...OCCUPIED, ...DAMAGED, ...UNMADE]
+      if (!known.some((code) => isStoreError(error, code))) throw error
+    }
+  }
+
   #isOver({ since }: Kept, bytes: number): boolean {
     const { keepMs, maxBytes } = this.#options
-    const isOld = Date.now() - since >= Math.max(keepMs / SEGMENTS, MINUTE_MS)
-    return isOld || bytes >= maxBytes / SEGMENTS
+    return Date.now() - since >= keepMs / SEGMENTS || bytes >= maxBytes / BYTE_SEGMENTS
   }
 
   async #end(): Promise<void> {
@@ -211,7 +247,8 @@ export class SegmentWriter {
       // What it holds happened before the next one began. The newest always stays.
       const next = kept[at + 1]
       if (next === undefined) break
-      if (bytes <= maxBytes && next.since >= Date.now() - keepMs) break
+      const end = Math.min(next.since, this.#ends.get(one.name) ?? next.since)
+      if (bytes <= maxBytes && end >= Date.now() - keepMs) break
       if (!(await this.#remove(one))) continue
       gone.add(one)
       bytes -= sizes[at] ?? 0
@@ -224,6 +261,7 @@ export class SegmentWriter {
     // The one that is written, or that somebody reads here: it goes the next time.
     if (this.#pool.isOpen(name)) return false
     this.#sizes.delete(name)
+    this.#ends.delete(name)
     return removeSegment(this.#pool.directory, name)
   }
 
