@@ -41,6 +41,12 @@ export function subjectOf(text: string): string {
   return text.slice(0, text.indexOf(TAB))
 }
 
+/** What tells a triple from others, wherever it stands. */
+export function tripleOf(text: string): string {
+  const { subject, predicate, type, object } = decodeEntry(text)
+  return `${subject}\t${predicate}\t${type}\t${object}`
+}
+
 export function decodeEntry(text: string): Entry {
   const ends: number[] = []
   for (let at = -1; ends.length < 6; ends.push(at)) at = text.indexOf(TAB, at + 1)

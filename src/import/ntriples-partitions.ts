@@ -1,4 +1,4 @@
-import { subjectOf } from './ntriples-entry.ts'
+import { subjectOf, tripleOf } from './ntriples-entry.ts'
 import type { Spill } from './spill.ts'
 import type { Turns } from './turns.ts'
 
@@ -6,6 +6,8 @@ const FAN_BITS = 6
 const FAN = 1 << FAN_BITS
 /** Partings that one hash of 32 bits is good for; behind them, a part is of few subjects. */
 const DEPTH_MAX = 5
+/** Partings behind which a part that is still too large is all but one subject. */
+const HUB_DEPTH = 3
 /** What is put together at a time. In memory it takes several times as much. */
 const PART_BYTES = 16 * 1024 * 1024
 
@@ -15,15 +17,27 @@ const PART_BYTES = 16 * 1024 * 1024
  * hash: memory stays the same for any size. What comes out depends on what went in alone.
  */
 export class Partitions {
+  readonly #isOfTriples: boolean
   readonly #spill: Spill
   readonly #partBytes: number
   readonly #root: number
   /** Until the first part is too large, all is one, in the order of the source. */
   #parts: readonly number[] | undefined
 
-  constructor(spill: Spill, partBytes: number = PART_BYTES) {
+  /**
+   * @param options With `isOfTriples`, what comes out in one part is all of one triple: what is said of
+   *   a subject may come out in several, where it is too much for one.
+   */
+  constructor(
+    spill: Spill,
+    {
+      partBytes = PART_BYTES,
+      isOfTriples = false
+    }: { partBytes?: number; isOfTriples?: boolean } = {}
+  ) {
     this.#spill = spill
     this.#partBytes = partBytes
+    this.#isOfTriples = isOfTriples
     this.#root = spill.stream()
   }
 
@@ -65,7 +79,9 @@ export class Partitions {
     const parts = Array.from({ length: FAN }, () => this.#spill.stream())
     for await (const page of this.#spill.pages(stream)) {
       for (const entry of page) {
-        this.#spill.append(parts[bits(subjectOf(entry), depth)] ?? stream, entry)
+        const isOfHub = this.#isOfTriples && depth >= HUB_DEPTH
+        const together = isOfHub ? tripleOf(entry) : subjectOf(entry)
+        this.#spill.append(parts[bits(together, depth)] ?? stream, entry)
         if (turns.step(entry.length)) await turns.next()
       }
       if (this.#spill.isFull) await this.#spill.flush()
@@ -75,11 +91,11 @@ export class Partitions {
   }
 }
 
-/** Bits of a hash of the subject (FNV-1a with the finisher of MurmurHash3). */
-function bits(subject: string, depth: number): number {
+/** Bits of a hash of what is to stay together (FNV-1a with the finisher of MurmurHash3). */
+function bits(text: string, depth: number): number {
   let hash = 0x811c9dc5
-  for (let i = 0; i < subject.length; i++) {
-    hash = Math.imul(hash ^ subject.charCodeAt(i), 0x01000193)
+  for (let i = 0; i < text.length; i++) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
   }
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)

@@ -111,7 +111,7 @@ class Together {
   readonly #terms: Terms
   readonly #partitions: Partitions
   /** Associations, and behind them those that statements say more about. */
-  readonly #links: number
+  readonly #links: Partitions
   readonly #statements: number
   readonly #noted = new Set<string>()
   /** Of entries, in characters. */
@@ -123,7 +123,7 @@ class Together {
     this.#spill = spill
     this.#terms = new Terms(inputs[0]?.options.ntriples ?? {}, this.#scopes)
     this.#partitions = new Partitions(spill)
-    this.#links = spill.stream()
+    this.#links = new Partitions(spill, { isOfTriples: true })
     this.#statements = spill.stream()
   }
 
@@ -135,9 +135,12 @@ class Together {
       await this.#rest()
       this.#tell(bytes)
     }
-    for await (const page of this.#spill.pages(this.#links)) {
-      yield this.#associations(page)
-      this.#tell(sizeOf(page))
+    for await (const part of this.#links.all(this.#turns)) {
+      const known = new Set<string>()
+      for await (const page of part) {
+        yield this.#associations(page, known)
+        this.#tell(sizeOf(page))
+      }
     }
     for await (const page of this.#spill.pages(this.#statements)) yield this.#described(page)
   }
@@ -167,6 +170,7 @@ class Together {
 
   async #rest(): Promise<void> {
     await this.#partitions.settle(this.#turns)
+    await this.#links.settle(this.#turns)
     if (this.#spill.isFull) await this.#spill.flush()
   }
 
@@ -181,7 +185,7 @@ class Together {
     if (kind !== 'link') {
       this.#partitions.append(subject, entry)
     } else {
-      this.#spill.append(this.#links, entry)
+      this.#links.append(subject, entry)
       if (this.#noted.has(subject)) return
       const bare = { file, line, subject, predicate: '', type: '', object: '' }
       this.#partitions.append(subject, encodeEntry({ ...bare, kind: 'subject' }))
@@ -234,7 +238,7 @@ class Together {
           type: '',
           object
         } as const
-        this.#spill.append(this.#links, encodeEntry(link))
+        this.#links.append(term, encodeEntry(link))
       }
       const association = subject.association()
       if (association !== undefined && fault === undefined) {
@@ -247,9 +251,13 @@ class Together {
     }
   }
 
-  *#associations(page: readonly string[]): Generator<Row, void> {
+  /** @param known A triple that is said again says nothing. */
+  *#associations(page: readonly string[], known: Set<string>): Generator<Row, void> {
     for (const text of page) {
       const { file, line, subject, predicate, object } = decodeEntry(text)
+      const triple = `${subject}\t${predicate}\t${object}`
+      if (known.has(triple)) continue
+      known.add(triple)
       yield this.#row(file, line, text, this.#terms.association(subject, predicate, object))
     }
   }

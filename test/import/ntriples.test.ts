@@ -119,6 +119,20 @@ describe('associations', () => {
     ])
   })
 
+  test('that are said again, here or in another file, are said once', async () => {
+    const [one, two] = [await temporaryPath('1.nt'), await temporaryPath('2.nt')]
+    const [again, other] = ['<urn:x:a> <urn:x:p> <urn:x:b> .', '<urn:x:a> <urn:x:p> <urn:x:c> .']
+    await writeFile(one, [again, other, again].join('\n'))
+    await writeFile(two, ['<urn:x:b> <urn:x:p> <urn:x:c> .', again].join('\n'))
+    await using temporary = await openTemporaryStore()
+
+    const report = await temporary.store.import([one, two], { createMissing: true })
+
+    expect(report).toMatchObject({ associations: 3, rejectedCount: 0 })
+    expect(await temporary.store.counts()).toMatchObject({ associations: 3 })
+    expect(await temporary.store.get({ key: 'urn:x:a' })).toMatchObject({ version: 1 })
+  })
+
   test('of which nothing else is known make a stub of their source alone', async () => {
     await using one = await openTemporaryStore({ check: false })
     const lines = ['<urn:x:a> <urn:x:p> <urn:x:b> .', '<urn:x:b> <urn:x:p> <urn:x:c> .']
@@ -356,6 +370,22 @@ test('the order of lines changes nothing but the order of what comes out', async
       }
     ),
     seeded(200)
+  )
+})
+
+test('triples that are said again change nothing', async () => {
+  const term = fc.constantFrom('<urn:x:a>', '<urn:x:b>', '<urn:x:c>')
+  const object = fc.oneof(term, fc.constantFrom('"x"', '"y"@en'))
+  const triple = fc
+    .tuple(term, fc.constantFrom('urn:x:p', `${RDFS}label`), object)
+    .map(([subject, predicate, end]) => `${subject} <${predicate}> ${end} .`)
+  await fc.assert(
+    fc.asyncProperty(fc.array(triple, { maxLength: 30 }), async (lines) => {
+      const [all, once] = [await read(lines), await read([...new Set(lines)])]
+
+      expect(all.accepted).toEqual(once.accepted)
+    }),
+    seeded(100)
   )
 })
 

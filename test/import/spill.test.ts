@@ -79,7 +79,7 @@ test('all entries of a subject come out in one part and in order, however small 
   await fc.assert(
     fc.asyncProperty(entries, fc.constantFrom(1, 60, 1000, 1e6), async (all, partBytes) => {
       const spill = new Spill(undefined, 0)
-      const partitions = new Partitions(spill, partBytes)
+      const partitions = new Partitions(spill, { partBytes })
       const turns = new Turns()
       for (const [subject, n] of all) {
         partitions.append(subject, `${subject}\t${n}`)
@@ -108,4 +108,38 @@ test('all entries of a subject come out in one part and in order, however small 
     }),
     seeded(60)
   )
+})
+
+test('the triples of a hub come out in several parts, equal ones in one', async () => {
+  const spill = new Spill(undefined, 0)
+  const partBytes = 2000
+  const links = new Partitions(spill, { partBytes, isOfTriples: true })
+  const turns = new Turns()
+  const entries = Array.from(
+    { length: 900 },
+    (_, n) => `urn:hub\ta\t0\t${n}\turn:p\t\turn:${n % 300}`
+  )
+  for (const entry of entries) links.append('urn:hub', entry)
+
+  const partOf = new Map<string, number>()
+  let parts = 0
+  let count = 0
+  for await (const part of links.all(turns)) {
+    parts += 1
+    let bytes = 0
+    for await (const page of part) {
+      for (const entry of page) {
+        bytes += entry.length + 1
+        count += 1
+        const object = entry.slice(entry.lastIndexOf('\t'))
+        expect(partOf.get(object) ?? parts).toBe(parts)
+        partOf.set(object, parts)
+      }
+    }
+    expect(bytes).toBeLessThanOrEqual(partBytes)
+  }
+  await spill.close()
+
+  expect(count).toBe(entries.length)
+  expect(parts).toBeGreaterThan(10)
 })
