@@ -17,7 +17,7 @@ export function prepareNote(event: NotedEvent, key: string): WaitingCommit {
     meta: undefined,
     idempotency: { key, digest: digestOf(commands) },
     signal: undefined,
-    onAbort: undefined,
+    deafen: undefined,
     outcome: undefined,
     resolve: notInLine,
     reject: notInLine

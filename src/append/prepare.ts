@@ -55,7 +55,7 @@ export function prepareCommit(
     meta,
     idempotency,
     signal,
-    onAbort: undefined,
+    deafen: undefined,
     outcome: undefined,
     resolve: notInLine,
     reject: notInLine

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createConnection, type Socket } from 'node:net'
 import { aborted, StoreError, throwIfAborted } from '../errors.ts'
+import { onAbort } from '../on-abort.ts'
 import { isMissing } from '../storage/files.ts'
 import { readAddress } from './address.ts'
 import {
@@ -146,11 +147,6 @@ async function* readMessages(socket: Socket): AsyncGenerator<Message, void> {
     // Without an encoding, a socket gives buffers.
     yield* reader.push(chunk as Buffer)
   }
-}
-
-function onAbort(signal: AbortSignal | undefined, run: () => void): () => void {
-  signal?.addEventListener('abort', run, { once: true })
-  return () => signal?.removeEventListener('abort', run)
 }
 
 function orAborted<T>(work: Promise<T>, signal: AbortSignal, what: string): Promise<T> {

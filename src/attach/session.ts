@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { StoreError } from '../errors.ts'
+import { onAbort } from '../on-abort.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { EventsOptions, StoredTelemetryOptions } from '../types.ts'
 import { ProcessWatch } from './process-watch.ts'
@@ -156,15 +157,14 @@ export class Session {
     const buffer = new TelemetryBuffer(typesOf(options))
     const { signal } = this.#gone
     const subscription = this.#store.telemetry$.subscribe(buffer)
-    const wake = (): void => buffer.complete()
-    signal.addEventListener('abort', wake)
+    const stop = onAbort(signal, () => buffer.complete())
     try {
       for await (const { dropped, event } of buffer) {
         if (dropped > 0) await this.#send({ id, dropped })
         await this.#send({ id, value: event })
       }
     } finally {
-      signal.removeEventListener('abort', wake)
+      stop()
       subscription.unsubscribe()
     }
     await this.#send({ id, end: true })

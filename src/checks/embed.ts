@@ -1,6 +1,8 @@
 /** Texts into vectors, by the caller's own function: in batches, a few at a time. */
+
 import { setMaxListeners } from 'node:events'
 import { aborted, StoreError, throwIfAborted } from '../errors.ts'
+import { onAbort } from '../on-abort.ts'
 import type { Embed } from '../options.ts'
 
 /** Models take lists of texts, but not of any length. */
@@ -49,24 +51,21 @@ export async function embedTexts(
 /** All batches of one call: over when one of them fails, or when somebody gives up. */
 class Attempt {
   readonly #controller = new AbortController()
-  readonly #signals: EmbedSignals
-  readonly #onAbort = (): void => {
-    const { signal } = this.#signals
-    if (signal !== undefined) this.#end(aborted(signal, 'embed'), signal.reason)
-  }
-  readonly #onClosing = (): void => this.fail(storeClosed())
+  readonly #leaves: readonly (() => void)[]
   #failure: { error: unknown } | undefined
   #over: (() => void) | undefined
   readonly over: Promise<void>
 
-  constructor(signals: EmbedSignals) {
-    this.#signals = signals
+  constructor({ signal, closing }: EmbedSignals) {
     this.over = new Promise((resolve) => {
       this.#over = resolve
     })
-    const { signal, closing } = signals
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
-    closing.addEventListener('abort', this.#onClosing, { once: true })
+    this.#leaves = [
+      onAbort(signal, () => {
+        if (signal !== undefined) this.#end(aborted(signal, 'embed'), signal.reason)
+      }),
+      onAbort(closing, () => this.fail(storeClosed()))
+    ]
     // Every batch gets this signal, and may listen to it in several places.
     setMaxListeners(0, this.#controller.signal)
   }
@@ -86,9 +85,7 @@ class Attempt {
 
   /** Both signals may live as long as their store does, with many more calls to come. */
   dispose(): void {
-    const { signal, closing } = this.#signals
-    signal?.removeEventListener('abort', this.#onAbort)
-    closing.removeEventListener('abort', this.#onClosing)
+    for (const leave of this.#leaves) leave()
   }
 
   #end(error: unknown, reason: unknown): void {

@@ -1,4 +1,5 @@
 import { aborted, throwIfAborted } from '../errors.ts'
+import { onAbort } from '../on-abort.ts'
 
 /**
  * Iterates like `for await`, but stops waiting for the next value when the signal fires: a source
@@ -14,8 +15,7 @@ export async function* abortable<T>(
   const iterator = source[Symbol.asyncIterator]()
   let interrupt: ((error: Error) => void) | undefined
   // One listener for all values: adding one for each costs more than reading a short record.
-  const onAbort = () => signal && interrupt?.(aborted(signal, operation))
-  signal?.addEventListener('abort', onAbort)
+  const stop = onAbort(signal, () => signal && interrupt?.(aborted(signal, operation)))
   let left: 'between' | 'waiting' | 'over' = 'between'
   try {
     for (;;) {
@@ -33,7 +33,7 @@ export async function* abortable<T>(
       yield next.value
     }
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    stop()
     if (left === 'between') await iterator.return?.()
     // A generator that hangs answers no `return` either: ask it to end, but do not wait. The caller
     // gets ABORTED, so an error of the abandoned source has nobody left to go to.

@@ -1,4 +1,5 @@
 import { aborted, isStoreError } from '../errors.ts'
+import { onAbort } from '../on-abort.ts'
 import { WorkerLink } from '../storage/worker-link.ts'
 import { recordOf } from './column-record.ts'
 import { type Piece, rowOf } from './columns.ts'
@@ -44,8 +45,7 @@ async function* readColumnar(
     () => {},
     heap
   )
-  const stop = () => void link.terminate()
-  signal?.addEventListener('abort', stop)
+  const stop = onAbort(signal, () => void link.terminate())
   try {
     let next = ask(link)
     for (;;) {
@@ -61,7 +61,7 @@ async function* readColumnar(
     if (signal?.aborted) throw aborted(signal, 'import')
     throw isStoreError(error) ? error : sourceInvalid(input.file ?? path, error)
   } finally {
-    signal?.removeEventListener('abort', stop)
+    stop()
     await link.terminate()
   }
 }

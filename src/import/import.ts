@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { throwIfAborted } from '../errors.ts'
 import { optionInvalid } from '../options.ts'
 import type { ImportOptions, ImportReport, ImportSource } from '../types.ts'
@@ -53,8 +52,7 @@ async function importRows(
   const bytes = resume?.place.rejectBytes ?? 0
   const rejectFile = path === undefined ? path : await RejectFile.open(path, rows.files, bytes)
   const tally = new Tally(rows, rejectFile, resume, options)
-  const abort = follow(options.signal)
-  const committer = new Committer(target, tally, resume, { ...options, signal: abort.signal })
+  const committer = new Committer(target, tally, resume, options)
   try {
     if (resume?.isDone !== true) {
       const feed = new Feed(target.limits, committer, tally, resume, options)
@@ -67,20 +65,10 @@ async function importRows(
     // A commit that failed says more than the abort or the broken source that came on top.
     throw committer.failure === undefined ? error : committer.failure.error
   } finally {
-    abort.end()
     await rejectFile?.close()
   }
   tally.tell(true)
   return tally.report(target.position)
-}
-
-/** A signal of our own: each commit under way listens, and the caller's would warn of so many. */
-function follow(signal: AbortSignal | undefined): { signal: AbortSignal; end: () => void } {
-  const controller = new AbortController()
-  setMaxListeners(0, controller.signal)
-  const onAbort = () => controller.abort(signal?.reason)
-  signal?.addEventListener('abort', onAbort)
-  return { signal: controller.signal, end: () => signal?.removeEventListener('abort', onAbort) }
 }
 
 async function findPlace(

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { assert } from '../assert.ts'
 import { StoreError } from '../errors.ts'
+import { onAbort } from '../on-abort.ts'
 import { isMisplaced, isMissing, syncDirectory, syncFiles } from '../storage/files.ts'
 import { isRefusal, Level, type LevelTuning } from '../storage/level.ts'
 import {
@@ -290,11 +291,11 @@ export class LevelLog implements EventLog {
     await new Promise<void>((resolve) => {
       const done = (): void => {
         this.#waiters.delete(done)
-        signal.removeEventListener('abort', done)
+        leave()
         resolve()
       }
       this.#waiters.add(done)
-      signal.addEventListener('abort', done, { once: true })
+      const leave = onAbort(signal, done)
       if (this.#closed) done()
     })
     return !signal.aborted && !this.#closed

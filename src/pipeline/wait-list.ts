@@ -1,5 +1,6 @@
 import { aborted } from '../errors.ts'
 import { keepAlive } from '../keep-alive.ts'
+import { onAbort } from '../on-abort.ts'
 
 interface Waiting<T> {
   readonly wants: T
@@ -53,7 +54,7 @@ export class WaitList<T> implements Iterable<Waiting<T>> {
         if (!this.#waiting.delete(waiting)) return
         letGo()
         this.#answeredMs += this.#now() - waiting.since
-        signal?.removeEventListener('abort', abort)
+        stop()
       }
       const waiting: Waiting<T> = {
         wants,
@@ -67,10 +68,9 @@ export class WaitList<T> implements Iterable<Waiting<T>> {
           reject(error)
         }
       }
-      const abort = (): void => {
+      const stop = onAbort(signal, () => {
         if (signal !== undefined) waiting.reject(aborted(signal, this.#operation))
-      }
-      signal?.addEventListener('abort', abort)
+      })
       this.#waiting.add(waiting)
     })
   }

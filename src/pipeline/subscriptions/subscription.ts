@@ -1,5 +1,7 @@
 /** A subscription as its caller sees it: each method checks what it was given. */
+
 import { throwIfAborted } from '../../errors.ts'
+import { onAbort } from '../../on-abort.ts'
 import { optionInvalid } from '../../options.ts'
 import type { SubscriptionState, SubscriptionStats } from '../../telemetry/types.ts'
 import type { QuarantinedEvent, ReadOptions, Subscription } from '../../types.ts'
@@ -18,11 +20,10 @@ export class RunningSubscription implements Subscription {
     this.#host = host
     this.#setup = setup
     this.#loop = loop
-    const end = (): void => loop.endSoon()
-    signal?.addEventListener('abort', end, { once: true })
-    if (signal?.aborted === true) end()
+    const stop = onAbort(signal, () => loop.endSoon())
+    if (signal?.aborted === true) loop.endSoon()
     // Long-lived signals must not gather listeners.
-    this.done = loop.run().finally(() => signal?.removeEventListener('abort', end))
+    this.done = loop.run().finally(stop)
     // Whoever does not ask is told by the statistics and the telemetry.
     this.done.catch(() => undefined)
   }

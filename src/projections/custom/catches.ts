@@ -1,4 +1,5 @@
 import { aborted } from '../../errors.ts'
+import { onAbort } from '../../on-abort.ts'
 import type { RowsBase } from './base.ts'
 
 /**
@@ -38,7 +39,7 @@ export class Catches {
       }
       const leave = (): void => {
         this.#waiting.delete(waiting)
-        signal.removeEventListener('abort', abort)
+        stop()
       }
       const waiting: Waiting = {
         position,
@@ -51,8 +52,7 @@ export class Catches {
           reject(error)
         }
       }
-      const abort = (): void => waiting.reject(aborted(signal, 'query'))
-      signal.addEventListener('abort', abort)
+      const stop = onAbort(signal, () => waiting.reject(aborted(signal, 'query')))
       this.#waiting.add(waiting)
     })
   }

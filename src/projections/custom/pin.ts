@@ -1,5 +1,6 @@
 import { assert } from '../../assert.ts'
 import { StoreError, throwIfAborted } from '../../errors.ts'
+import { onAbort } from '../../on-abort.ts'
 import type { RowsBase } from './base.ts'
 import { FOLD_EVENTS_MAX } from './catches.ts'
 import type { Generation } from './generation.ts'
@@ -82,15 +83,14 @@ async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): 
     await work
     return
   }
-  let stop: (() => void) | undefined
+  let stop = (): void => {}
   const ended = new Promise<void>((resolve) => {
-    stop = resolve
-    signal.addEventListener('abort', stop)
+    stop = onAbort(signal, resolve)
   })
   try {
     await Promise.race([work, ended])
   } finally {
-    if (stop !== undefined) signal.removeEventListener('abort', stop)
+    stop()
   }
   throwIfAborted(signal, 'query')
 }

@@ -3,8 +3,10 @@
  * makes graphs and files. All of them work on memory that is shared and on files that do not
  * change, so whatever a thread that died was asked can be asked of another one.
  */
+
 import { availableParallelism } from 'node:os'
 import { aborted, StoreError } from '../../errors.ts'
+import { onAbort } from '../../on-abort.ts'
 import { WorkerLink } from '../../storage/worker-link.ts'
 import { IndexDamage } from './index-files.ts'
 import type { Outcome, PoolWorkerData } from './pool-worker.ts'
@@ -103,15 +105,14 @@ export class VectorPool {
   ): Promise<Tasks[K]['reply']> {
     const { signal, role } = options
     if (signal?.aborted === true) throw aborted(signal, kind)
-    let onAbort = (): void => {}
+    let stop = (): void => {}
     const answer = new Promise<unknown>((resolve, reject) => {
       const job: Job = { kind, ask, options, attempts: 0, resolve, reject, done: false }
-      onAbort = () => {
+      stop = onAbort(signal, () => {
         // Waiting, it is left out; under way, its answer tells nothing.
         job.done = true
         if (signal !== undefined) reject(aborted(signal, kind))
-      }
-      signal?.addEventListener('abort', onAbort, { once: true })
+      })
       this.#queues[role].push(job)
     })
     this.#dispatch(role)
@@ -119,7 +120,7 @@ export class VectorPool {
       // The worker answers each task as the protocol says.
       return (await answer) as Tasks[K]['reply']
     } finally {
-      signal?.removeEventListener('abort', onAbort)
+      stop()
     }
   }
 
