@@ -31,7 +31,10 @@ export interface VectorOptions {
 
 export interface PipelineOptions {
   intervalMs?: { min?: number; base?: number; max?: number }
-  /** Acknowledged events that the tables do not hold yet, at most; then writers wait. */
+  /**
+   * Acknowledged events that the tables do not hold yet, at most; then writers wait. A commit of more
+   * than so many comes alone, once there are none.
+   */
   queueEventsMax?: number
   /** Their encoded size in bytes, at most. */
   queueBytesMax?: number
@@ -64,7 +67,10 @@ export interface TelemetryOptions {
 export interface TelemetryStoreOptions {
   /** Where it is kept instead, such as on another disk. For this store alone. */
   directory?: string
-  /** What is older may be removed, in milliseconds. Up to an eighth more is kept. */
+  /**
+   * What is older is not read any more while the store is open, and is removed, in milliseconds. Up to
+   * an eighth more is on disk, and while it is closed, what was there.
+   */
   keepMs?: number
   /** Bytes on disk beyond which the oldest is removed. */
   maxBytes?: number

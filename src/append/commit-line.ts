@@ -1,10 +1,25 @@
-import type { WaitingCommit } from './staged-commit.ts'
+import { eventsAtMost, type WaitingCommit } from './staged-commit.ts'
 
 /** Commits that wait for the writer, first come first served. */
 export class CommitLine {
   #commits: WaitingCommit[] = []
   #events = 0
   #bytes = 0
+  /** What the first in line brings at most, whichever it is when this is looked at. */
+  readonly next: Readonly<{ events: number; bytes: number }>
+
+  constructor() {
+    const first = (): WaitingCommit | undefined => this.#commits[0]
+    this.next = {
+      get events(): number {
+        const commit = first()
+        return commit === undefined ? 0 : eventsAtMost(commit)
+      },
+      get bytes(): number {
+        return first()?.bytes ?? 0
+      }
+    }
+  }
 
   get length(): number {
     return this.#commits.length
@@ -41,8 +56,21 @@ export class CommitLine {
     return taken
   }
 
+  rejectAll(error: unknown): void {
+    this.take((commit) => {
+      leaveLine(commit)
+      commit.reject(error)
+      return true
+    })
+  }
+
   #count({ commands, bytes }: WaitingCommit, sign: 1 | -1): void {
     this.#events += sign * commands.length
     this.#bytes += sign * bytes
   }
+}
+
+/** From here on the signal comes too late. Long-lived signals must not gather listeners. */
+export function leaveLine(commit: WaitingCommit): void {
+  commit.deafen?.()
 }

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto'
 import { canonicalMetadata, decodeMetadata } from '../checks/metadata.ts'
 import type { NamedId, ValidRef } from '../checks/values.ts'
+import { StoreError } from '../errors.ts'
 import type { CommitMeta } from '../log/frame.ts'
 import { pack } from '../storage/codec.ts'
 import type { Command, CommandResult, Durability, Receipt } from '../types.ts'
@@ -24,8 +25,8 @@ export interface WaitingCommit {
   /** Belongs to a large load: it yields to commits that do not. */
   bulk: boolean
   signal: AbortSignal | undefined
-  /** Listens on the signal while the commit waits. */
-  onAbort: (() => void) | undefined
+  /** Set while the commit waits and listens to its signal: ends that. */
+  deafen: (() => void) | undefined
   /** What it will be acknowledged with, once it is staged. */
   outcome: CommitOutcome | undefined
   resolve: (outcome: CommitOutcome) => void
@@ -69,6 +70,27 @@ export interface CommitOutcome {
   receipt: Receipt
   /** Commands left out of a lenient commit, with why. */
   rejected: Rejected[]
+}
+
+/** How many events it makes at most: one for each command, and where a key must be noted, one anyway. */
+export function eventsAtMost({ commands, idempotency, lenient }: WaitingCommit): number {
+  const own = Math.max(commands.length, idempotency === undefined ? 0 : 1)
+  if (lenient?.createMissing !== true) return own
+  // Either end of an association may have to be made first.
+  return commands.reduce((sum, command) => (command.do === 'associate' ? sum + 2 : sum), own)
+}
+
+/**
+ * An import says in each commit how far it is, so none may take effect behind one that did not: one
+ * that the disk guard refused, say, while there was room again for the next.
+ *
+ * @throws StoreError `ABORTED`
+ */
+export function continueSeries({ series }: LenientOptions): void {
+  if (series.of.staged === series.number - 1) return
+  throw new StoreError('ABORTED', 'A commit of the same import failed before this one', {
+    operation: 'commit'
+  })
 }
 
 /** An import never asks for its results again, and they are a good part of a small commit. */

@@ -3,18 +3,25 @@
  * with whoever waits beside them, and are acknowledged once the frame is where they asked for.
  * Bulk loads have a line of their own: they never hold up single commits, nor these them.
  */
+
 import { assert } from '../assert.ts'
 import { aborted, StoreError } from '../errors.ts'
 import type { LogCommit } from '../log/frame.ts'
 import { poisoned } from '../log/level-log.ts'
 import type { EventLog } from '../log/log.ts'
+import { onAbort } from '../on-abort.ts'
 import { turn, urgentTurn } from '../turn.ts'
 import type { Receipt } from '../types.ts'
-import { CommitLine } from './commit-line.ts'
+import { CommitLine, leaveLine } from './commit-line.ts'
 import { BESIDE, type Group, newGroup, type Share, WHOLE } from './group.ts'
 import { idempotencyConflict, sameBytes } from './idempotency.ts'
 import type { Stage } from './stage.ts'
-import type { CommitOutcome, LenientOptions, WaitingCommit } from './staged-commit.ts'
+import {
+  type CommitOutcome,
+  continueSeries,
+  eventsAtMost,
+  type WaitingCommit
+} from './staged-commit.ts'
 
 /** How long after a single commit another one is expected. */
 const EXPECT_MS = 500
@@ -28,13 +35,20 @@ const NOTHING = { events: 0, bytes: 0 }
 /** Encoding more than about this takes a millisecond. */
 const LARGE_BYTES = 128 * 1024
 
+interface Load {
+  readonly events: number
+  readonly bytes: number
+}
+
 export interface WriterOptions {
   log: EventLog
   stage: Stage
-  /** Resolves when the pipeline has room; `undefined` when it has now. */
-  room(): Promise<void> | undefined
+  /** Resolves when the pipeline has room for so much; `undefined` when it has now. */
+  room(load: Load): Promise<void> | undefined
   /** The same for bulk, which leaves room to the others. */
-  bulkRoom(): Promise<void> | undefined
+  bulkRoom(load: Load): Promise<void> | undefined
+  /** Whether it has room for so much, beside what else is about to be written. */
+  hasRoomFor(load: Load, beside: Load): boolean
   /** How many events of bulk there is room for. */
   bulkEvents(): number
   /** Acknowledged events that the tables do not hold yet. */
@@ -64,7 +78,7 @@ export class Writer {
   readonly #options: WriterOptions
   readonly #singles = new CommitLine()
   readonly #bulk = new CommitLine()
-  #writing: { events: number; bytes: number } = NOTHING
+  #writing: Load = NOTHING
   #running: Promise<void> | undefined
   /** Set while bulk waits for room. */
   #bulkWait: Promise<void> | undefined
@@ -90,7 +104,7 @@ export class Writer {
   }
 
   /** What they will bring, about, with those that are being written. */
-  get load(): { events: number; bytes: number } {
+  get load(): Load {
     const [singles, bulk, writing] = [this.#singles.load, this.#bulk.load, this.#writing]
     return {
       events: singles.events + bulk.events + writing.events,
@@ -116,10 +130,7 @@ export class Writer {
       commit.reject = reject
       this.#lineOf(commit).push(commit)
       if (!commit.bulk) this.#onSingle?.()
-      if (signal !== undefined) {
-        commit.onAbort = () => this.#abort(commit, signal)
-        signal.addEventListener('abort', commit.onAbort, { once: true })
-      }
+      if (signal !== undefined) commit.deafen = onAbort(signal, () => this.#abort(commit, signal))
       this.#running ??= this.#drain()
     })
   }
@@ -155,11 +166,24 @@ export class Writer {
       this.#onSingle = undefined
     }
     if (this.#singles.length === 0) return
+    // Whichever line goes first in the next frame: the rest is what still fits behind it.
+    const line = this.#isBulkNext(performance.now()) ? this.#bulk : this.#singles
     try {
-      await this.#options.room()
+      await this.#options.room(line.next)
     } catch (error) {
-      rejectAll(this.#singles, error)
+      line.rejectAll(error)
     }
+  }
+
+  #mayTakeBulk(now: number): boolean {
+    if (this.#bulk.length === 0) return false
+    // Single commits have been let in: that there is room on the disk, say, holds for bulk as well.
+    const isImpatient = this.#singles.length > 0 && now - this.#bulkServedAt >= PATIENCE_MS
+    return this.#bulkWait === undefined || isImpatient
+  }
+
+  #isBulkNext(now: number): boolean {
+    return this.#isBulkOwed && this.#mayTakeBulk(now)
   }
 
   /** While single commits come, the main thread and the disk are theirs for a part of the time. */
@@ -179,9 +203,9 @@ export class Writer {
     const done = (): void => {
       this.#bulkWait = undefined
     }
-    return this.#options.bulkRoom()?.then(done, (error: unknown) => {
+    return this.#options.bulkRoom(this.#bulk.next)?.then(done, (error: unknown) => {
       done()
-      rejectAll(this.#bulk, error)
+      this.#bulk.rejectAll(error)
     })
   }
 
@@ -189,7 +213,7 @@ export class Writer {
   async #writeGroup(): Promise<void> {
     const { poison, durableHead } = this.#log
     if (poison !== undefined) {
-      for (const line of this.#lines) rejectAll(line, poisoned(poison, durableHead))
+      for (const line of this.#lines) line.rejectAll(poisoned(poison, durableHead))
       return
     }
     const started = performance.now()
@@ -244,12 +268,9 @@ export class Writer {
   #stageGroup(): Group {
     const group = newGroup()
     const now = performance.now()
-    const hasSingles = this.#singles.length > 0
-    if (hasSingles) this.#singlesUntil = now + EXPECT_MS
-    // Single commits have been let in: that there is room on the disk, say, holds for bulk as well.
-    const isImpatient = hasSingles && now - this.#bulkServedAt >= PATIENCE_MS
-    const mayTakeBulk = this.#bulk.length > 0 && (this.#bulkWait === undefined || isImpatient)
-    if (!(mayTakeBulk && this.#isBulkOwed)) {
+    if (this.#singles.length > 0) this.#singlesUntil = now + EXPECT_MS
+    const mayTakeBulk = this.#mayTakeBulk(now)
+    if (!this.#isBulkNext(now)) {
       group.isAwaited = this.#stageLine(this.#singles, group, WHOLE) > 0
     }
     if (mayTakeBulk) {
@@ -270,9 +291,10 @@ export class Writer {
     return line.take((commit) => {
       if (group.bytes > 0 && group.bytes + commit.bytes > bytesMax) return false
       if (events >= share.events || performance.now() - started >= share.ms) return false
+      const load = { events: eventsAtMost(commit), bytes: commit.bytes }
+      if (!this.#options.hasRoomFor(load, group)) return false
       leaveLine(commit)
       events += commit.commands.length
-      group.events += commit.commands.length
       group.bytes += commit.bytes
       try {
         this.#stageOne(commit, group)
@@ -290,6 +312,7 @@ export class Writer {
     const { log, outcome } = this.#stage.stage(commit)
     if (log !== undefined) {
       group.commits.push(log)
+      group.events += log.events.length
       if (commit.durability === 'fsync') group.durable = true
       if (commit.durability === 'interval') group.interval = true
     }
@@ -365,30 +388,4 @@ export class Writer {
   get #lines(): readonly CommitLine[] {
     return [this.#singles, this.#bulk]
   }
-}
-
-function rejectAll(line: CommitLine, error: unknown): void {
-  line.take((commit) => {
-    leaveLine(commit)
-    commit.reject(error)
-    return true
-  })
-}
-
-/**
- * An import says in each commit how far it is, so none may take effect behind one that did not: one
- * that the disk guard refused, say, while there was room again for the next.
- *
- * @throws StoreError `ABORTED`
- */
-function continueSeries({ series }: LenientOptions): void {
-  if (series.of.staged === series.number - 1) return
-  throw new StoreError('ABORTED', 'A commit of the same import failed before this one', {
-    operation: 'commit'
-  })
-}
-
-/** From here on the signal comes too late. Long-lived signals must not gather listeners. */
-function leaveLine(commit: WaitingCommit): void {
-  if (commit.onAbort !== undefined) commit.signal?.removeEventListener('abort', commit.onAbort)
 }

@@ -48,22 +48,24 @@ export class FlowControl {
   }
 
   /**
-   * `undefined` when there is room now. Otherwise resolves when there is and all who asked before
-   * have been let in. Giving the size of what comes keeps the overshoot small when many wait.
+   * `undefined` when there is room now for what comes. Otherwise resolves when there is and all who
+   * asked before have been let in. The queue never grows beyond its bounds, except by what is larger
+   * than they are: that waits until the queue is empty.
    *
    * @throws StoreError `PROJECTION_STOPPED` if there never will be, `STORE_CLOSED`, `ABORTED`.
    */
   room(load: Load = ONE_EVENT, signal?: AbortSignal): Promise<void> | undefined {
     if (this.#isClosed) return Promise.reject(storeClosed('room'))
-    if (!this.queue.full && this.queue.waiting === 0) return undefined
-    return this.#waitAt(this.queue, this.queue.full, load, signal)
+    const hasRoom = this.queue.hasRoomFor(load)
+    if (hasRoom && this.queue.waiting === 0) return undefined
+    return this.#waitAt(this.queue, !hasRoom, load, signal)
   }
 
   /** As `room`, for what leaves the last part of the queue to others. */
-  bulkRoom(): Promise<void> | undefined {
+  bulkRoom(load: Load = ONE_EVENT): Promise<void> | undefined {
     if (this.#isClosed) return Promise.reject(storeClosed('room'))
-    if (this.#bulk.isOpen) return undefined
-    return this.#waitAt(this.#bulk, !this.#bulk.hasRoom, ONE_EVENT)
+    if (this.#bulk.isOpenTo(load)) return undefined
+    return this.#waitAt(this.#bulk, !this.#bulk.hasRoomFor(load), load)
   }
 
   /**
@@ -75,13 +77,13 @@ export class FlowControl {
   async ready(signal?: AbortSignal): Promise<void> {
     if (this.#isClosed) throw storeClosed('ready')
     if (signal?.aborted === true) throw aborted(signal, 'wait until writers are welcome')
-    if (this.#calm.isOpen) return
-    await this.#waitAt(this.#calm, !this.#calm.hasRoom, NOTHING, signal)
+    if (this.#calm.isOpenTo(NOTHING)) return
+    await this.#waitAt(this.#calm, !this.#calm.hasRoomFor(NOTHING), NOTHING, signal)
   }
 
-  /** To be called when less waits for the writer than before. */
+  /** To be called when less waits for the writer than before, or something else is the next. */
   lineMoved(): void {
-    this.#calm.letIn()
+    this.queue.letIn()
   }
 
   close(): void {

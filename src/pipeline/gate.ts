@@ -17,8 +17,8 @@ interface GateSetup {
 const LOOK_AGAIN_MS = 1
 
 /**
- * Lets writers through while less than a share of the queue is in use, in the order they came. They
- * say how much they bring, so that many who wait do not all come at once.
+ * Lets writers through while what they bring fits into a share of the queue, in the order they came.
+ * How much that is may change while they wait: it is looked at each time.
  */
 export class Gate {
   readonly #setup: GateSetup
@@ -40,14 +40,21 @@ export class Gate {
     return this.#writers.waitedMs
   }
 
-  /** Whether a writer that comes now need not wait. */
-  get isOpen(): boolean {
-    return this.#writers.size === 0 && this.hasRoom
+  /** Whether a writer that comes now with so much need not wait. */
+  isOpenTo(wants: Load): boolean {
+    return this.#writers.size === 0 && this.hasRoomFor(wants)
   }
 
-  /** Whether less is in use than it lets in for, whoever waits. */
-  get hasRoom(): boolean {
-    return this.#isBelow(this.#setup.load())
+  /**
+   * Whether there is room for so much, whoever waits. What is larger than all the room there is comes
+   * in alone, when nothing is in use.
+   */
+  hasRoomFor(wants: Load, load: Load = this.#setup.load()): boolean {
+    const { level, eventsMax, bytesMax } = this.#setup
+    const [eventsEnd, bytesEnd] = [eventsMax * level, bytesMax * level]
+    if (load.events >= eventsEnd || load.bytes >= bytesEnd) return false
+    if (load.events === 0) return true
+    return load.events + wants.events <= eventsEnd && load.bytes + wants.bytes <= bytesEnd
   }
 
   /** Resolves when there is room and all who asked before have been let in. */
@@ -63,17 +70,21 @@ export class Gate {
     const { events, bytes } = this.#setup.load()
     const load = { events, bytes }
     for (const writer of this.#writers) {
-      if (!this.#isBelow(load)) break
-      load.events += writer.wants.events
-      load.bytes += writer.wants.bytes
+      const { wants } = writer
+      if (!this.hasRoomFor(wants, load)) {
+        if (this.hasRoomFor(wants)) this.#lookAgainSoon()
+        break
+      }
+      load.events += wants.events
+      load.bytes += wants.bytes
       writer.resolve()
     }
-    if (this.#writers.size > 0 && this.hasRoom) {
-      this.#lookAgain ??= setTimeout(() => {
-        this.#lookAgain = undefined
-        this.letIn()
-      }, LOOK_AGAIN_MS)
-    }
+  }
+
+  /** Nothing will be taken out any more: rejects those who wait for that. */
+  rejectShutOut(error: Error): void {
+    for (const writer of this.#writers) if (!this.hasRoomFor(writer.wants)) writer.reject(error)
+    this.letIn()
   }
 
   rejectAll(error: Error): void {
@@ -82,8 +93,10 @@ export class Gate {
     this.#writers.rejectAll(error)
   }
 
-  #isBelow({ events, bytes }: Load): boolean {
-    const { level, eventsMax, bytesMax } = this.#setup
-    return events < eventsMax * level && bytes < bytesMax * level
+  #lookAgainSoon(): void {
+    this.#lookAgain ??= setTimeout(() => {
+      this.#lookAgain = undefined
+      this.letIn()
+    }, LOOK_AGAIN_MS)
   }
 }

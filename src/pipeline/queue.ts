@@ -19,6 +19,8 @@ interface Entry {
   load: Load
 }
 
+const NOTHING: Load = { events: 0, bytes: 0 }
+
 /** Entries dropped from the front before the array behind them is cut. */
 const CUT_AT = 1024
 
@@ -70,10 +72,6 @@ export class BoundedQueue {
     return this.#gates.some((gate) => gate.waiting > 0)
   }
 
-  get full(): boolean {
-    return this.utilization >= 1
-  }
-
   /** Share in use, by events or by bytes: the higher one. */
   get utilization(): number {
     const { depth, eventsMax, bytesMax } = this.#setup
@@ -109,6 +107,13 @@ export class BoundedQueue {
     this.letIn()
   }
 
+  /** Whether there is room for so much beside what is in it, and beside what is about to be. */
+  hasRoomFor(wants: Load, beside: Load = NOTHING): boolean {
+    const { events, bytes } = this.load
+    const load = { events: events + beside.events, bytes: bytes + beside.bytes }
+    return this.#writers.hasRoomFor(wants, load)
+  }
+
   /** Resolves when there is room and all who asked before have been let in. */
   wait(load: Load, signal?: AbortSignal): Promise<void> {
     return this.#writers.wait(load, signal)
@@ -124,6 +129,6 @@ export class BoundedQueue {
 
   /** Nothing will leave it any more: who waits for that waits in vain. */
   rejectShutOut(error: Error): void {
-    for (const gate of this.#gates) if (!gate.hasRoom) gate.rejectAll(error)
+    for (const gate of this.#gates) gate.rejectShutOut(error)
   }
 }
