@@ -12,7 +12,8 @@ import { healByRebuilding } from './store/healing.ts'
 import { openParts } from './store/open-parts.ts'
 import { LocalStore } from './store.ts'
 import { logTelemetry } from './telemetry/debug-log.ts'
-import { loadOpenTelemetry, type OpenTelemetry } from './telemetry/open-telemetry.ts'
+import type { OpenTelemetry } from './telemetry/open-telemetry.ts'
+import type { OpenTelemetryOptions } from './telemetry/open-telemetry-options.ts'
 import { NoWatch, OperationWatch } from './telemetry/operation-watch.ts'
 import type { TelemetryEvent } from './telemetry/types.ts'
 import type { keepTelemetry } from './telemetry-store/keep.ts'
@@ -56,7 +57,7 @@ export async function open<S extends Schema = Schema>(
   const { openTelemetry } = resolved
   checkPlace(path, resolved)
   // Before anything is done: the package may be missing.
-  const telemetry = openTelemetry && (await loadOpenTelemetry(openTelemetry, name))
+  const telemetry = openTelemetry && (await observe(openTelemetry, name))
   const keeping = resolved.telemetry.store && (await import('./telemetry-store/keep.ts'))
   const operations = new OperationWatch(path, telemetry?.spans)
   const found: Observers = { operations, telemetry, keepTelemetry: keeping?.keepTelemetry }
@@ -65,6 +66,11 @@ export async function open<S extends Schema = Schema>(
   const store = await (operations.watches('task') ? operations.run(call, work) : work())
   // The schema narrows names and metadata for the compiler alone.
   return store as unknown as Store<S>
+}
+
+async function observe(asked: OpenTelemetryOptions, name: string): Promise<OpenTelemetry> {
+  const { loadOpenTelemetry } = await import('./telemetry/open-telemetry.ts')
+  return loadOpenTelemetry(asked, name)
 }
 
 /** Who hears of a store from the beginning, as far as its options ask for them. */
@@ -152,8 +158,8 @@ export async function repair(
  *
  * @param directory Of the store, or the one that its telemetry is kept in.
  * @throws StoreError `STORE_LOCKED` while a process keeps telemetry there: attach to it.
- *   `STORE_NOT_FOUND` where none is kept, `QUERY_INVALID`, `UNSUPPORTED` for `live`, `ABORTED`, and what
- *   opening a part of it throws.
+ *   `STORE_NOT_FOUND` where none is kept, `NOT_A_STORE` for a file, `QUERY_INVALID`, `UNSUPPORTED` for
+ *   `live`, `ABORTED`, `IO_FAILED`, and what opening a part of it throws.
  */
 export function readTelemetry(
   directory: string,
@@ -169,8 +175,8 @@ export function readTelemetry(
  * Connects to the process that has the store in a directory open with `{ attach: true }`, to look
  * on from outside. Nothing is locked, and nothing can be changed.
  *
- * @throws StoreError `STORE_NOT_FOUND`, `ATTACH_UNAVAILABLE` where no such process offers it,
- *   `ABORTED`.
+ * @throws StoreError `STORE_NOT_FOUND`, `NOT_A_STORE` for a file, `ATTACH_UNAVAILABLE` where no such
+ *   process offers it, `IO_FAILED`, `ABORTED`.
  */
 export async function attach(directory: string, options: ReadOptions = {}): Promise<Attached> {
   const part = await import('./attach/attach.ts')

@@ -43,8 +43,7 @@ import {
 import { listConcepts } from './concepts.ts'
 import { countsAt } from './counts.ts'
 import { expandFrom } from './expand.ts'
-import { checkPathOptions, type PathRequest, pathsBetween } from './graph.ts'
-import { contentHashAt, stateHashAt } from './hash.ts'
+import type { PathRequest } from './graph.ts'
 import { toMatch } from './hits.ts'
 import { ReadPace } from './pace.ts'
 import { toAssociation, toConcept } from './present.ts'
@@ -84,6 +83,9 @@ export interface ReaderHost {
 
 /** Concepts that `getMany` reads at once. */
 const FETCHED = 512
+
+/** Loaded with the first path that is asked for: a fresh process waits longer for code than for data. */
+let graph: typeof import('./graph.ts') | undefined
 
 export abstract class PinnedReader implements Reader {
   protected readonly host: ReaderHost
@@ -251,6 +253,8 @@ export abstract class PinnedReader implements Reader {
     options: PathOptions & { limit?: number }
   ): Promise<Path[]> {
     const started = nowUs()
+    graph ??= await import('./graph.ts')
+    const { checkPathOptions, pathsBetween } = graph
     const request = checkPathOptions(options, this.host.limits)
     const ends = [toId(source), toId(target)] as const
     return this.#held(async (pinned) => {
@@ -310,16 +314,18 @@ export abstract class PinnedReader implements Reader {
 
   async stateHash(options: ReadOptions = {}): Promise<string> {
     checkOptions(options, [])
-    return this.#held(async (pinned) =>
-      stateHashAt(pinned, this.#vectors(pinned).at, options.signal)
-    )
+    return this.#held(async (pinned) => {
+      const { stateHashAt } = await import('./hash.ts')
+      return stateHashAt(pinned, this.#vectors(pinned).at, options.signal)
+    })
   }
 
   async contentHash(options: ReadOptions = {}): Promise<string> {
     checkOptions(options, [])
-    return this.#held(async (pinned) =>
-      contentHashAt(pinned, this.#vectors(pinned).at, options.signal)
-    )
+    return this.#held(async (pinned) => {
+      const { contentHashAt } = await import('./hash.ts')
+      return contentHashAt(pinned, this.#vectors(pinned).at, options.signal)
+    })
   }
 
   /** Keeps the tables' snapshot open for as long as the work takes. */
