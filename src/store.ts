@@ -9,16 +9,17 @@ import type { WaitingCommit } from './append/staged-commit.ts'
 import { StoreError } from './errors.ts'
 import type { IdInput } from './ids.ts'
 import type { Limits } from './options.ts'
-import { observeEvents, readEvents } from './pipeline/events.ts'
 import type { Pinned } from './projections/pinned.ts'
 import { checkOptions, checkWhole } from './query/read-options.ts'
 import type { VectorIndexReader } from './query/search.ts'
 import { Observable } from './rxjs.ts'
-import { checkVectors } from './store/check-vectors.ts'
 import { checkpoint } from './store/checkpoint.ts'
 import { closeEngine } from './store/close.ts'
 import type { Engine } from './store/engine.ts'
+import { writeCommit } from './store/enter-line.ts'
+import { events$Of, eventsOf } from './store/events-of.ts'
 import { ImportLine } from './store/import-line.ts'
+import type { HeldIndex } from './store/index-holds.ts'
 import { ObservedReader } from './store/observed-reader.ts'
 import { PinnedView } from './store/pinned-view.ts'
 import { projectionsOf } from './store/projections-of.ts'
@@ -26,7 +27,6 @@ import { whenReady } from './store/ready.ts'
 import { rebuild } from './store/rebuild.ts'
 import { StatsReader } from './store/stats.ts'
 import { tellCommit, tellFailure, timeEmbed } from './store/tell-commit.ts'
-import type { HeldIndex } from './store/vector-access.ts'
 import { withVersion } from './telemetry/hub.ts'
 import { nowUs } from './telemetry/latency.ts'
 import { prometheusText } from './telemetry/metrics.ts'
@@ -136,7 +136,8 @@ export class LocalStore extends ObservedReader implements Store {
     this.#assertOpen('storedTelemetry')
     const { recorder, parts } = this.#engine
     const place = parts.options.telemetry.store?.directory ?? parts.directory
-    return recorder?.read(options) ?? readLater(resolve(place), options, this.#openSegment)
+    const kept = recorder?.read(options) ?? readLater(resolve(place), options, this.#openSegment)
+    return this.operations.stream('storedTelemetry', kept)
   }
 
   async learn(concept: NewConcept, options?: CommitOptions): Promise<Receipt> {
@@ -192,9 +193,7 @@ export class LocalStore extends ObservedReader implements Store {
       const prepared = this.#prepare(commands, options)
       // Without an embed function nothing was awaited so far: the limits are checked in this turn.
       const commit = prepared instanceof Promise ? await timeEmbed(engine, prepared) : prepared
-      const room = engine.roomFor(commit)
-      if (room !== undefined) await room
-      const outcome = await engine.writer.commit(commit)
+      const outcome = await writeCommit(engine, commit)
       receipt = outcome.receipt
     } catch (error) {
       tellFailure(engine, commands, error, nowUs() - started)
@@ -234,12 +233,12 @@ export class LocalStore extends ObservedReader implements Store {
 
   events(options: EventsOptions = {}): AsyncIterable<StoredEvent> {
     this.#assertOpen('events')
-    return readEvents(this.#engine.parts.log, options, this.#engine.closing.signal)
+    return eventsOf(this.#engine, this.operations, options)
   }
 
   events$(options: EventsOptions = {}): Observable<StoredEvent> {
     this.#assertOpen('events')
-    return observeEvents(this.#engine.parts.log, options, this.#engine.closing.signal)
+    return events$Of(this.#engine, this.operations, options)
   }
 
   async subscribe(
@@ -248,17 +247,20 @@ export class LocalStore extends ObservedReader implements Store {
     handler: EventHandler | BatchHandler
   ): Promise<Subscription> {
     this.#assertWritable('subscribe')
-    return this.#engine.subscriptions.subscribe(name, options, handler)
+    const subscriptions = await this.#engine.subscriptions.get()
+    return subscriptions.subscribe(name, options, handler)
   }
 
   async unsubscribe(name: string): Promise<boolean> {
     this.#assertWritable('unsubscribe')
-    return this.#engine.subscriptions.unsubscribe(name)
+    const subscriptions = await this.#engine.subscriptions.get()
+    return subscriptions.unsubscribe(name)
   }
 
   async subscriptions(): Promise<SubscriptionInfo[]> {
     this.#assertOpen('subscriptions')
-    return this.#engine.subscriptions.list()
+    const subscriptions = await this.#engine.subscriptions.get()
+    return subscriptions.list()
   }
 
   projection<Q>(
@@ -296,6 +298,7 @@ export class LocalStore extends ObservedReader implements Store {
   async checkVectors(options: CheckVectorsOptions = {}): Promise<RecallReport> {
     return this.operations.task('checkVectors', async () => {
       this.#assertWritable('checkVectors')
+      const { checkVectors } = await import('./store/check-vectors.ts')
       return checkVectors(this.#engine, options)
     })
   }
@@ -361,7 +364,7 @@ export class LocalStore extends ObservedReader implements Store {
   protected override async letGo(pinned: Pinned): Promise<void> {
     const held = this.#heldVectors.get(pinned)
     this.#heldVectors.delete(pinned)
-    held?.client.unpin(held.pin)
+    this.#engine.holds.release(held)
     await super.letGo(pinned)
   }
 

@@ -42,6 +42,7 @@ async function* readFrames(
   const query = checkQuery(options, false)
   const { signal } = options
   throwIfAborted(signal, 'events')
+  if (query.to < query.from) return
   const stop = signal === undefined ? closing : AbortSignal.any([signal, closing])
   const frames = query.live ? log.tail(query.from, stop) : log.read(query.from)
   let began = performance.now()
@@ -76,11 +77,12 @@ function* eventsOf(
   }
 }
 
-/** The same as an Observable: cold, live by default; unsubscribing ends its reading. */
+/**
+ * What `read` reads as an Observable: cold, live by default; unsubscribing ends its reading.
+ */
 export function observeEvents(
-  log: EventLog,
   options: EventsOptions,
-  closing: AbortSignal
+  read: (options: EventsOptions) => AsyncIterable<StoredEvent>
 ): Observable<StoredEvent> {
   const query = checkQuery(options, true)
   return new Observable((subscriber) => {
@@ -89,7 +91,7 @@ export function observeEvents(
     const signal =
       given === undefined ? unsubscribed.signal : AbortSignal.any([given, unsubscribed.signal])
     const pump = async (): Promise<void> => {
-      const events = readEvents(log, { ...rest, live: query.live, signal }, closing)
+      const events = read({ ...rest, live: query.live, signal })
       for await (const event of events) subscriber.next(event)
     }
     pump().then(
@@ -107,18 +109,26 @@ export function checkQuery(options: EventsOptions, live: boolean): EventQuery {
     if (!NAMES.includes(name)) throw invalid(name, 'present', 'absent: no such option')
   }
   const { types } = options
-  const isList = types === undefined || Array.isArray(types)
-  if (!isList) throw invalid('types', types, 'an array of event types')
+  if (types !== undefined && !isNames(types)) {
+    throw invalid('types', types, 'an array of types of events that is not empty')
+  }
   if (options.live !== undefined && typeof options.live !== 'boolean') {
     throw invalid('live', options.live, 'true or false')
   }
   return {
-    from: position('from', options.from) ?? 1,
+    // An empty store has its head at 0.
+    from: Math.max(1, position('from', options.from) ?? 1),
     to: position('to', options.to) ?? Number.POSITIVE_INFINITY,
     types: types === undefined ? undefined : new Set(types),
     concept: conceptOf(options.concept),
     live: options.live ?? live
   }
+}
+
+/** With none, nothing would ever come: whoever made such a list meant something else. */
+function isNames(types: unknown): boolean {
+  if (!Array.isArray(types) || types.length === 0) return false
+  return types.every((type) => typeof type === 'string' && type !== '')
 }
 
 function conceptOf(concept: EventsOptions['concept']): ConceptId | undefined {
@@ -132,7 +142,7 @@ function conceptOf(concept: EventsOptions['concept']): ConceptId | undefined {
 
 function position(option: string, value: unknown): number | undefined {
   if (value === undefined) return undefined
-  if (Number.isSafeInteger(value) && (value as number) >= 0) return Math.max(1, value as number)
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
   throw invalid(option, value, 'a position: a whole number from 1')
 }
 

@@ -1,8 +1,6 @@
 /** The parts of one open store and how they hold together. What callers see is in store.ts. */
 
 import { setMaxListeners } from 'node:events'
-import type { WaitingCommit } from '../append/staged-commit.ts'
-import type { ValidCommand } from '../append/valid-command.ts'
 import type { AppendedGroup } from '../append/writer.ts'
 import { Writer } from '../append/writer.ts'
 import type { VectorShape } from '../checks/vector.ts'
@@ -10,7 +8,6 @@ import { StoreError } from '../errors.ts'
 import type { Embed, Limits } from '../options.ts'
 import { NO_VECTORS } from '../pipeline/health.ts'
 import { Pipeline } from '../pipeline/pipeline.ts'
-import type { Subscriptions } from '../pipeline/subscriptions/subscriptions.ts'
 import { Pinned } from '../projections/pinned.ts'
 import type { Tables } from '../projections/tables/client.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
@@ -28,14 +25,15 @@ import { DiskGuard } from './disk-guard.ts'
 import type { EngineParts } from './engine-parts.ts'
 import { EventTimes } from './event-times.ts'
 import { fillIds } from './fill-ids.ts'
+import { type HeldIndex, IndexHolds } from './index-holds.ts'
 import { IntervalSync } from './interval-sync.ts'
 import { restartVectors } from './rebuild.ts'
 import { RecallFile } from './recall-file.ts'
 import { Scrub } from './scrub.ts'
-import { subscriptionsOf } from './subscription-host.ts'
+import { SubscriptionsLater } from './subscriptions-later.ts'
 import { tellSynced } from './tell-commit.ts'
-import { type HeldIndex, VectorAccess } from './vector-access.ts'
-import { censusOf, vectorsAt } from './vector-census.ts'
+import { VectorAccess } from './vector-access.ts'
+import { livenessOf } from './vector-census.ts'
 import { Watch } from './watch.ts'
 
 export class Engine implements ReaderHost {
@@ -46,10 +44,11 @@ export class Engine implements ReaderHost {
   readonly writer: Writer
   readonly projections: CustomProjections
   readonly diskGuard: DiskGuard
+  readonly holds: IndexHolds = new IndexHolds()
   readonly scrub: Scrub
   readonly alerts: Alerts
   readonly watch: Watch
-  readonly subscriptions: Subscriptions
+  readonly subscriptions: SubscriptionsLater
   /** The last check of the vectors; absent where none are declared. */
   readonly recall: RecallFile | undefined
   /** Told of damage that was met in the tables; may be called for every read of them. */
@@ -99,7 +98,7 @@ export class Engine implements ReaderHost {
       projections: vectors === undefined ? [tables] : [tables, vectors],
       primary: tables.name,
       line: () => this.writer.load,
-      vectors: () => this.parts.vectors?.waiting() ?? NO_VECTORS,
+      vectors: () => this.parts.vectors?.room.load ?? NO_VECTORS,
       hub,
       latency,
       onStopped: (name, error) => {
@@ -110,15 +109,16 @@ export class Engine implements ReaderHost {
     this.writer = new Writer({
       log,
       stage,
-      room: () => this.#room(() => this.pipeline.flow.room()),
-      bulkRoom: () => this.#room(() => this.pipeline.flow.bulkRoom()),
+      room: (load) => this.#room(() => this.pipeline.flow.room(load)),
+      bulkRoom: (load) => this.#room(() => this.pipeline.flow.bulkRoom(load)),
+      hasRoomFor: (load, beside) => this.pipeline.flow.queue.hasRoomFor(load, beside),
       bulkEvents: () => this.pipeline.flow.bulkEvents,
       backlog: () => this.pipeline.backlog,
       onLineMoved: () => this.pipeline.flow.lineMoved(),
       onAppended: (group) => this.#appended(group),
       onPoisoned: (error) => this.poisoned(error)
     })
-    this.subscriptions = subscriptionsOf(this)
+    this.subscriptions = new SubscriptionsLater(this)
     this.projections = new CustomProjections(this, parts.projections)
     this.adopt(tables)
     if (vectors !== undefined) this.#watch(vectors)
@@ -218,17 +218,10 @@ export class Engine implements ReaderHost {
     }
   }
 
-  /** Vectors that wait for their graph are many: who brings more waits. `undefined`: go on. */
-  roomFor(commit: WaitingCommit): Promise<void> | undefined {
-    const { vectors } = this.parts
-    if (vectors === undefined || !commit.commands.some(bringsVector)) return undefined
-    return vectors.room(commit.signal)
-  }
-
   /** What readers that stay at this position hold on to. */
   holdVectors(): HeldIndex | undefined {
-    const { vectors } = this.parts
-    return vectors === undefined ? undefined : { client: vectors, pin: vectors.pin() }
+    const { vectors, declaration, log } = this.parts
+    return declaration === undefined ? undefined : this.holds.hold(vectors, log.head)
   }
 
   /** Damage that nobody met who could ask again: it heals all the same. */
@@ -237,10 +230,7 @@ export class Engine implements ReaderHost {
       if (this.closing.signal.aborted) return
       this.retire(restartVectors(this, vectors))
     })
-    vectors.follow({
-      vectors: () => vectorsAt(this.pin()),
-      census: async (segment) => censusOf(this, segment)
-    })
+    vectors.follow(livenessOf(this, vectors))
   }
 
   /** Takes a generation of the tables as the live one: reads follow its checkpoints from now on. */
@@ -377,8 +367,4 @@ function vectorsUnavailable(cause: unknown): StoreError<'VECTORS_UNAVAILABLE'> {
 
 function storeClosed(operation: string): StoreError<'STORE_CLOSED'> {
   return new StoreError('STORE_CLOSED', 'The store is closed', { operation })
-}
-
-function bringsVector(command: ValidCommand): boolean {
-  return 'fields' in command && command.fields.vector instanceof Float32Array
 }

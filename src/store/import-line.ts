@@ -14,6 +14,7 @@ import type { Limits } from '../options.ts'
 import { nowUs } from '../telemetry/latency.ts'
 import type { Command, CommitOptions, Durability } from '../types.ts'
 import type { Engine } from './engine.ts'
+import { enterLine } from './enter-line.ts'
 import { tellCommit, tellFailure, timeEmbed } from './tell-commit.ts'
 
 export interface ImportLineOptions {
@@ -120,8 +121,7 @@ export class ImportLine {
         ? await waitForBoth(timeEmbed(this.#engine, prepared), before)
         : prepared
     await before
-    await this.#engine.roomFor(commit)
-    return { settled: this.#engine.writer.commit(commit) }
+    return enterLine(this.#engine, commit)
   }
 
   #prepare(

@@ -11,8 +11,8 @@ import type {
 } from '../types.ts'
 import type { ViewPins } from './custom-projections.ts'
 import type { Engine } from './engine.ts'
+import type { HeldIndex } from './index-holds.ts'
 import { ObservedReader } from './observed-reader.ts'
-import type { HeldIndex } from './vector-access.ts'
 
 /** A state of the store that stays as it is. Pinning copies nothing. */
 export class PinnedView extends ObservedReader implements View {
@@ -46,7 +46,7 @@ export class PinnedView extends ObservedReader implements View {
     this.#onClose()
     // One whose consumer never comes back would hold the snapshot, and with it the store, forever.
     for (const chunks of this.#exports) await chunks.return()
-    this.#vectors?.client.unpin(this.#vectors.pin)
+    this.#engine.holds.release(this.#vectors)
     await this.#projections.release()
     await this.#pinned.snapshot.release()
   }

@@ -12,10 +12,11 @@ import type { Engine } from './engine.ts'
 export async function whenReady(engine: Engine, options: ReadOptions): Promise<void> {
   checkOptions(options, [])
   const { signal } = options
+  const { warnAt } = engine.parts.options.pipeline
   let vectorRoom: Promise<void> | undefined
   do {
     await engine.pipeline.flow.ready(signal)
-    vectorRoom = engine.parts.vectors?.room(signal)
+    vectorRoom = engine.parts.vectors?.room.spare(warnAt, signal)
     // The queue may have filled up meanwhile.
     await vectorRoom
   } while (vectorRoom !== undefined)

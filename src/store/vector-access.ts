@@ -2,21 +2,16 @@
  * The vector index as readers see it. Damage of its files heals by making them anew from the log,
  * and who met it asks again, without hearing of it.
  */
-import { StoreError } from '../errors.ts'
+import { ioFailed, StoreError } from '../errors.ts'
 import type { Candidates, VectorsClient, VectorsPin } from '../projections/vectors/client.ts'
 import { IndexDamage } from '../projections/vectors/index-files.ts'
 import type { VectorIndexReader } from '../query/search.ts'
 import type { Engine } from './engine.ts'
+import type { HeldIndex } from './index-holds.ts'
 import { restartVectors } from './rebuild.ts'
 
 /** An index made anew that is damaged again: there is more wrong than its files. */
 const ATTEMPTS = 3
-
-/** What a view holds on to: merged segments leave out vectors that it may still find. */
-export interface HeldIndex {
-  client: VectorsClient
-  pin: VectorsPin
-}
 
 export class VectorAccess implements VectorIndexReader {
   readonly #engine: Engine
@@ -31,34 +26,43 @@ export class VectorAccess implements VectorIndexReader {
     query: Float32Array,
     options: Parameters<VectorIndexReader['search']>[1]
   ): Promise<Candidates> {
-    return this.#ask(async (client, pin) => client.search(query, { ...options, ...pin }))
+    return this.#ask('search', async (client, pin) => {
+      return client.search(query, { ...options, ...pin })
+    })
   }
 
   async among(
     query: Float32Array,
     options: Parameters<VectorIndexReader['among']>[1]
   ): Promise<Candidates> {
-    return this.#ask(async (client, pin) => client.among(query, { ...options, ...pin }))
+    return this.#ask('search', async (client, pin) => {
+      return client.among(query, { ...options, ...pin })
+    })
   }
 
   async vectors(
     revisions: readonly number[],
     position: number
   ): Promise<(Float32Array | undefined)[]> {
-    return this.#ask(async (client, pin) => client.vectors(revisions, { position, ...pin }))
+    return this.#ask('vectors', async (client, pin) => {
+      return client.vectors(revisions, { position, ...pin })
+    })
   }
 
   async #ask<T>(
+    operation: string,
     work: (client: VectorsClient, pin: { pin?: VectorsPin }) => Promise<T>
   ): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const client = await this.#engine.vectorsClient()
       try {
         const held = this.#held
-        // An index made anew holds every vector of the log: no view needs an older one.
-        return await work(client, held?.client === client ? { pin: held.pin } : {})
+        const pin = held?.client === client ? held.pin : undefined
+        // An index made anew has every vector of the log, and leaves none out while somebody is older.
+        return await work(client, pin === undefined ? {} : { pin })
       } catch (error) {
-        if (!(error instanceof IndexDamage)) throw error
+        // What the system refuses for now is no reason to make all of it anew.
+        if (!(error instanceof IndexDamage)) throw ioFailed(error, operation)
         if (attempt === ATTEMPTS) throw unavailable(error)
         await restartVectors(this.#engine, client)
       }

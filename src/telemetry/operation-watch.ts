@@ -77,6 +77,11 @@ export class OperationWatch {
     return channels.tracePromise(traced, this.#messageOf(call))
   }
 
+  /** A read that gives what it finds one by one, and of which nothing is made when nobody watches. */
+  stream<T>(operation: string, items: AsyncIterable<T>): AsyncIterable<T> {
+    return this.watches('query') ? this.iterate({ group: 'query', operation }, items) : items
+  }
+
   /** Begins when the first item is asked for, ends with the last one or with whoever stops. */
   iterate<T>(call: OperationCall, items: AsyncIterable<T>): AsyncGenerator<T, void> {
     const traced = this.#tracer?.iterate(call, items) ?? items

@@ -114,7 +114,10 @@ export interface PipelineStats {
 export interface VectorStats {
   declared: boolean
   dimensions: number
-  /** Vectors in a graph, and those that wait to be; beyond `pendingMax` writers of vectors wait. */
+  /**
+   * Vectors in a graph, or replaced before they needed one; and those that wait to be in one. Writers
+   * wait for room where theirs would make these more than `pendingMax`.
+   */
   indexed: number
   pending: number
   pendingMax: number

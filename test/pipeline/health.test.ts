@@ -10,9 +10,7 @@ import {
   recommend,
   type VectorLoad
 } from '#sutra/pipeline/health.js'
-import { CancelFlag } from '#sutra/projections/vectors/pace.js'
-import { ProgressSignal } from '#sutra/projections/vectors/progress.js'
-import { type RoomSetup, WriterRoom } from '#sutra/projections/vectors/writer-room.js'
+import { roomOf } from '../vectors/room-of.ts'
 import { rig } from './fakes.js'
 
 const { pipeline: options } = resolveOptions()
@@ -67,24 +65,24 @@ describe('vectors that wait for the index', () => {
   })
 
   test('make writers wait, who are counted, and for how long', async () => {
-    const builder = { pending: 5000, isDamaged: false, attempt: 0, hasFailedSince: () => false }
-    const progress = new ProgressSignal()
-    // Of a builder, all that a room looks at.
-    const setup = { dimensions: 16_384, builder, progress, cancel: new CancelFlag() }
-    const room = new WriterRoom({ ...setup, position: () => 0 } as unknown as RoomSetup)
+    const { room, builder, progress } = roomOf(5000)
     expect(room.max).toBe(1024)
     expect(room.load).toMatchObject({ waiting: 0, waitedMs: 0 })
     expect(room.load.fill).toBeCloseTo(5000 / 1024)
 
-    const waits = [room.wait(), room.wait()]
+    const waits = [room.enter(5), room.enter(7)]
     expect(room.load.waiting).toBe(2)
     await new Promise((resolve) => setTimeout(resolve, 20))
     builder.pending = 10
     progress.notify()
     for (const wait of waits) await wait
 
-    expect(room.load).toMatchObject({ waiting: 0, fill: 10 / 1024 })
+    // Those that were let in count until they are written.
+    expect(room.load).toMatchObject({ waiting: 0, fill: 22 / 1024 })
     expect(room.load.waitedMs).toBeGreaterThan(30)
+    room.leave(5)
+    room.leave(7)
+    expect(room.load.fill).toBe(10 / 1024)
     builder.isDamaged = true
     expect(room.load.fill).toBe(0)
   })

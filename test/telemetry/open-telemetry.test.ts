@@ -1,4 +1,6 @@
 import { basename } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { DataPointType, type HistogramMetricData } from '@opentelemetry/sdk-metrics'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-node'
@@ -326,6 +328,83 @@ test('A reading that its caller leaves has ended, and one that fails says so', a
   expect(collector.span('concepts').attributes['db.response.returned_rows']).toBe(1)
   await expect(drain(store.associations(A, { limit: -1 }))).rejects.toThrow()
   expect(collector.span('associations').attributes['error.type']).toBe('QUERY_INVALID')
+})
+
+test('Events are read in a span that ends with the reading, however that ends', async () => {
+  await using collector = new Collector()
+  await using temporary = await openTemporaryStore(
+    observed(collector, { telemetry: { store: true } })
+  )
+  const { store } = temporary
+  await store.commit(pair)
+  const spansOf = (operation: string): ReadableSpan[] =>
+    collector.spans.filter(({ attributes }) => attributes['db.operation.name'] === operation)
+  const endsOf = (operation: string): unknown[] =>
+    spansOf(operation).map(({ attributes }) => [
+      attributes['db.response.returned_rows'],
+      attributes['error.type']
+    ])
+  const rows = store.head
+
+  const request = await collector.within('request', async () => drain(store.events()))
+  expectChild(collector.span('events'), request)
+  expect(collector.span('events').attributes).toMatchObject({ 'db.system.name': 'sutra-storage' })
+  for await (const _ of store.events({ live: true })) break
+  const left = drain(store.events({ from: -1 }))
+  await expect(left).rejects.toMatchObject({ code: 'QUERY_INVALID' })
+  const mine = new Error('mine')
+  const thrown = async (): Promise<void> => {
+    for await (const _ of store.events({ types: ['concept-learned'] })) throw mine
+  }
+  await expect(thrown()).rejects.toBe(mine)
+  const leaving = new AbortController()
+  const live = drain(store.events({ live: true, signal: leaving.signal }))
+  setTimeout(() => leaving.abort(), 20)
+  await expect(live).rejects.toMatchObject({ code: 'ABORTED' })
+  // Asked for nothing, it has not begun.
+  store.events()
+  expect(endsOf('events')).toEqual([
+    [rows, undefined],
+    [1, undefined],
+    [0, 'QUERY_INVALID'],
+    [1, undefined],
+    [rows, 'ABORTED']
+  ])
+
+  const subscription = store.events$({ from: 1 }).subscribe()
+  await store.learn({ content: 'c' })
+  await expect.poll(() => store.stats().position).toBe(rows + 1)
+  subscription.unsubscribe()
+  await expect.poll(() => spansOf('events$')).toHaveLength(1)
+  await drain(store.storedTelemetry())
+  expect(spansOf('storedTelemetry')).toHaveLength(1)
+  const ending = store.events({ live: true, from: rows + 1 })[Symbol.asyncIterator]()
+  await ending.next()
+  const ended = ending.next()
+  await store.close()
+  expect(await ended).toMatchObject({ done: true })
+  expect(endsOf('events').at(-1)).toEqual([1, undefined])
+})
+
+test('A reading of events that is forgotten is forgotten with all that it held', async () => {
+  await using collector = new Collector()
+  await using temporary = await openTemporaryStore(observed(collector))
+  const { store } = temporary
+  await store.commit(pair)
+  const abandon = async (): Promise<WeakRef<object>> => {
+    const events = store.events({ live: true })[Symbol.asyncIterator]()
+    await events.next()
+    return new WeakRef(events)
+  }
+  const forgotten = await abandon()
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  await expect
+    .poll(() => {
+      collectGarbage()
+      return forgotten.deref() === undefined
+    })
+    .toBe(true)
 })
 
 test('Opening is a span of the caller, and what an open store does later is not in it', async () => {

@@ -27,11 +27,12 @@ const { pendingMax } = store.stats().vectors
 // From then on vectors are counted as they are committed.
 await store.commit([learn()])
 await store.search(vector(0), { k: 1 })
-const half = Math.ceil((pendingMax + 1) / 2)
-await Promise.all([0, 1].map(() => store.commit(Array.from({ length: half }, learn))))
+const half = Math.floor(pendingMax / 2)
+const halves = [half, pendingMax - half - 1]
+await Promise.all(halves.map((length) => store.commit(Array.from({ length }, learn))))
 if (mode === 'resting') await store.caughtUp().catch(({ code }) => tell({ stopped: code }))
 
-const waited = store.stats().vectors.pending > pendingMax
+const waited = store.stats().vectors.pending === pendingMax
 const { outcome } = await store.commit([learn()]).catch(({ code }) => ({ outcome: code }))
 tell({ waited, outcome })
 await store.close()

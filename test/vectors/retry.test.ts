@@ -88,7 +88,7 @@ test('writers wait for the next attempt, and are refused when that fails too', a
   fixture.tell(client)
   const { pendingMax } = client.stats()
   await fixture.learn(pendingMax + 1, { dimensions: WIDE.dimensions, perFrame: 64 })
-  const early = client.room()
+  const early = client.room.enter(1)
   expect(early).toBeInstanceOf(Promise)
   void Promise.resolve(early).catch(() => undefined)
 
@@ -102,11 +102,11 @@ test('writers wait for the next attempt, and are refused when that fails too', a
   }
   await expect(early).rejects.toMatchObject(refused)
   // Whoever comes in the rest after that waits for one more attempt.
-  await expect(client.room()).rejects.toMatchObject(refused)
+  await expect(client.room.enter(1)).rejects.toMatchObject(refused)
   expect(failuresOf(fixture).length).toBeGreaterThan(2)
-  expect(client.room()).toBeInstanceOf(Promise)
+  expect(client.room.enter(1)).toBeInstanceOf(Promise)
 
-  const late = client.room()
+  const late = client.room.enter(1)
   die(0)
   await late
   expect(await recovered).toBe(true)

@@ -70,10 +70,9 @@ function setOf(parts: readonly { rows: number; graph: number; later: number }[])
     const segment = new Segment(`/nowhere/${at}`, String(at), 4000, shape.dimensions)
     segment.rows = rows + later
     if (graph > 0) {
-      segment.graph = {
-        ...{ graph: at + 1, path: `/nowhere/${at}.usearch`, rows: graph, name: String(at) },
-        seal: { bytes: 1, blocks: [] }
-      }
+      const counts = { rows: graph, vectors: graph }
+      const names = { graph: at + 1, path: `/nowhere/${at}.usearch`, name: String(at) }
+      segment.setGraph({ ...names, ...counts, seal: { bytes: 1, blocks: [] } })
     }
     return segment
   })

@@ -60,13 +60,11 @@ class Run {
     const client = await this.#fixture.start(options)
     client.follow({
       vectors: () => this.#fixture.rows.length - this.#dead.size,
-      census: async ({ ids, rows }) => {
-        const keep = new Uint8Array(Math.ceil(rows / 8))
-        for (let row = 0; row < rows; row++) {
-          if (this.#dead.has(ids.revisionAt(row))) continue
-          keep[row >> 3] = (keep[row >> 3] ?? 0) | (1 << (row & 7))
+      bury: async (segment, { from, to }) => {
+        for (let row = from; row < to; row++) {
+          const isDead = this.#dead.has(segment.ids.revisionAt(row))
+          if (isDead) segment.bury(row, this.#fixture.head)
         }
-        return keep
       }
     })
     this.#fixture.tell(client)
@@ -127,9 +125,12 @@ class Run {
 
   async #forget(): Promise<void> {
     const { rows } = this.#fixture
-    for (let at = this.#random.below(400); at > 0; at--) {
-      this.#dead.add(1 + this.#random.below(rows.length))
-    }
+    const all = Array.from({ length: this.#random.below(400) }, () =>
+      this.#random.below(rows.length)
+    )
+    // From that position on, and not before, nobody asks for them.
+    await this.#fixture.append([this.#fixture.forgotten(all[0] ?? 0)])
+    for (const at of all) this.#dead.add(1 + at)
   }
 
   async #search(): Promise<void> {

@@ -5,10 +5,12 @@ import { syncDirectory } from '../../storage/files.ts'
 import { checkBlocks, checkSealed, readSeal, syncFile } from './index-files.ts'
 import { ID_BYTES, RowIds, Slab, slabRows } from './layout.ts'
 import { CancelFlag, Pace } from './pace.ts'
+import type { PartRows } from './part-rows.ts'
 import type {
   BuildTask,
   Built,
   FlushTask,
+  GraphDescription,
   MergeTask,
   SavedGraph,
   SaveGraphTask,
@@ -27,7 +29,9 @@ const PIECE_ROWS_MAX = 2_048
 /** A graph that grows in the memory of this worker. */
 interface Growing {
   graph: VectorGraph
+  /** The first rows were looked at; how many of them are in it. */
   rows: number
+  vectors: number
 }
 
 export class Builder {
@@ -51,8 +55,7 @@ export class Builder {
    * @throws IndexDamage
    */
   async build(task: BuildTask, factory: GraphFactory): Promise<Built> {
-    const { shape, parts } = this.#sets.get(task.set)
-    const part = parts[task.part]
+    const part = this.#sets.get(task.set).parts[task.part]
     if (part === undefined) throw new RangeError(`there is no part ${task.part}`)
     const { description, rows } = part
     const growing = this.#growing.get(description.segment) ?? load(description.graph, factory)
@@ -62,40 +65,28 @@ export class Builder {
     while (growing.rows < task.rows && !cancel.raised) {
       const started = performance.now()
       const to = Math.min(task.rows, growing.rows + this.#pieceRows)
-      const cursor = rows.cursor(to)
-      const count = to - growing.rows
-      const revisions = new Uint32Array(count)
-      const vectors = new Float32Array(count * shape.dimensions)
-      for (let i = 0; i < count; i++) {
-        const row = growing.rows + i
-        cursor.seek(row)
-        const { offset } = cursor
-        vectors.set(
-          cursor.vectors.subarray(offset, offset + shape.dimensions),
-          i * shape.dimensions
-        )
-        revisions[i] = rows.ids.revisionAt(row)
-      }
-      growing.graph.add(revisions, vectors)
+      const { revisions, vectors } = liveRows(rows, growing.rows, to)
+      if (revisions.length > 0) growing.graph.add(revisions, vectors)
       growing.rows = to
-      this.#adaptPiece(count, performance.now() - started)
+      growing.vectors += revisions.length
+      if (revisions.length > 0) this.#adaptPiece(revisions.length, performance.now() - started)
       await pace.breathe()
     }
-    return { rows: growing.rows }
+    return { rows: growing.rows, vectors: growing.vectors }
   }
 
   /** Writes the graph as it is into a new file, synced, and reads back what was written. */
   async saveGraph({ segment, path }: SaveGraphTask, factory: GraphFactory): Promise<SavedGraph> {
     const growing = this.#growing.get(segment)
     // It went with its worker, or was let go of because another save has just written it.
-    if (growing === undefined) return { rows: 0, seal: { bytes: 0, blocks: [] } }
-    const { graph, rows } = growing
+    if (growing === undefined) return { rows: 0, vectors: 0, seal: { bytes: 0, blocks: [] } }
+    const { graph, rows, vectors } = growing
     graph.save(path)
     await syncFile(path)
     // usearch ignores a failed close: only reading back tells whether the graph is all there.
     const seal = await readSeal(path, new Pace())
-    factory.view(path, rows)
-    return { rows, seal }
+    factory.view(path, vectors)
+    return { rows, vectors, seal }
   }
 
   /** The time per row grows with the graph and with what else the machine does. */
@@ -106,9 +97,35 @@ export class Builder {
   }
 }
 
-function load(saved: { path: string; rows: number } | undefined, factory: GraphFactory): Growing {
-  if (saved === undefined) return { graph: factory.create(), rows: 0 }
-  return { graph: readGraph(() => factory.load(saved.path, saved.rows)), rows: saved.rows }
+function load(saved: GraphDescription | undefined, factory: GraphFactory): Growing {
+  if (saved === undefined) return { graph: factory.create(), rows: 0, vectors: 0 }
+  const { path, rows, vectors } = saved
+  return { graph: readGraph(() => factory.load(path, vectors)), rows, vectors }
+}
+
+/** What of a range of rows goes into a graph: no state to come needs those that are dead. */
+function liveRows(
+  rows: PartRows,
+  from: number,
+  to: number
+): { revisions: Uint32Array; vectors: Float32Array } {
+  const { dimensions, deaths, ids } = rows
+  const revisions = new Uint32Array(to - from)
+  const vectors = new Float32Array((to - from) * dimensions)
+  const cursor = rows.cursor(to)
+  let count = 0
+  for (let row = from; row < to; row++) {
+    if (deaths.isDead(row)) continue
+    cursor.seek(row)
+    const { offset } = cursor
+    vectors.set(cursor.vectors.subarray(offset, offset + dimensions), count * dimensions)
+    revisions[count] = ids.revisionAt(row)
+    count += 1
+  }
+  return {
+    revisions: revisions.subarray(0, count),
+    vectors: vectors.subarray(0, count * dimensions)
+  }
 }
 
 /** Writes rows from memory into the files of their segment, each with its checksum. Not synced. */

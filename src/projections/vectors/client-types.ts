@@ -57,6 +57,8 @@ export interface VectorChoice {
 export interface VectorsPin {
   readonly set: SharedSet
   readonly rows: number[]
-  /** How many merges there were. */
+  /** How often rows that are dead were left out. */
   readonly merges: number
+  /** Every vector up to this position was there. */
+  readonly ingested: number
 }

@@ -34,13 +34,14 @@ const CLOSE_SAVE_MS = 400
  */
 export class VectorsClient implements Projection {
   readonly name = 'vectors'
+  /** Where writers of vectors wait while too many of them are in no graph. */
+  readonly room: WriterRoom
   readonly #options: VectorsStart
   readonly #pool: VectorPool
   readonly #state: IndexState
   readonly #saver: IndexSaver
   readonly #builder: IndexBuilder
   readonly #cancel = new CancelFlag()
-  readonly #room: WriterRoom
   readonly #feed: LogFeed
   readonly #progress = new ProgressSignal()
   #position: number
@@ -91,7 +92,12 @@ export class VectorsClient implements Projection {
       }
     })
     const work = { builder: this.#builder, progress: this.#progress, cancel: this.#cancel }
-    this.#room = new WriterRoom({ ...work, dimensions, position: () => this.#position })
+    this.room = new WriterRoom({
+      ...work,
+      dimensions,
+      unread: () => this.#feed.unread,
+      position: () => this.#position
+    })
     this.#recovery = new Recovery({
       ...work,
       retryMs: options.retryMs,
@@ -147,12 +153,13 @@ export class VectorsClient implements Projection {
 
   stats(): VectorStats {
     const { pending, scanned } = this.#builder
+    const { unread } = this.#feed
     return {
       declared: true,
       dimensions: this.#options.declaration.dimensions,
       indexed: this.#state.rows - pending,
-      pending,
-      pendingMax: this.#room.max,
+      pending: pending + unread,
+      pendingMax: this.room.max,
       scanned,
       segments: this.#state.segments.length,
       position: this.#position,
@@ -168,14 +175,6 @@ export class VectorsClient implements Projection {
     this.#feed.appended(commits, first, last)
   }
 
-  /** Where writers of vectors wait. */
-  readonly waiting: () => WriterRoom['load'] = () => this.#room.load
-
-  /** Resolves when writers of vectors need not wait; `undefined` when they need not now. */
-  room(signal?: AbortSignal): Promise<void> | undefined {
-    return this.#room.wait(signal)
-  }
-
   /** Threads that died may live the next time. What is damaged, or in no way to be read, stays so. */
   recovered(error: Error): Promise<boolean> | undefined {
     return this.#recovery.after(error)
@@ -189,7 +188,7 @@ export class VectorsClient implements Projection {
       await this.#ready
       await this.#feed.upTo(to, () => this.#throwIfBroken('project'))
       const target = Math.min(to, this.#state.ingested)
-      const before = this.#builder.pending
+      const before = this.#builder.unbuilt
       this.#builder.buildUpTo(target)
       for (;;) {
         this.#throwIfBroken('project')
@@ -198,7 +197,7 @@ export class VectorsClient implements Projection {
           return
         }
         const reached = this.#state.timeline.positionAt(this.#builtRows())
-        if (reached > this.#position && before - this.#builder.pending > 0) {
+        if (reached > this.#position && before > this.#builder.unbuilt) {
           this.#position = Math.min(reached, target)
           return
         }
@@ -210,10 +209,10 @@ export class VectorsClient implements Projection {
   }
 
   async search(query: Float32Array, options: VectorSearch): Promise<Candidates> {
-    const { k, ef, exact = false } = options
+    const { k, ef, exact = false, position } = options
     const wanted = Math.max(k, ef ?? this.#options.expansionSearch)
     return this.#read('search', options, async (scope) =>
-      searchSet(scope, query, { k, wanted, exact })
+      searchSet(scope, query, { k, wanted, exact, position })
     )
   }
 
@@ -232,9 +231,9 @@ export class VectorsClient implements Projection {
 
   /** Holds what is there now, for a view. Each pin is let go of once. */
   pin(): VectorsPin {
-    const { keeper, merges } = this.#state
+    const { keeper, merges, ingested } = this.#state
     const set = keeper.hold(this.#state.current())
-    return { set, rows: set.rows(), merges }
+    return { set, rows: set.rows(), merges, ingested }
   }
 
   unpin({ set }: VectorsPin): void {
@@ -339,8 +338,9 @@ export class VectorsClient implements Projection {
         throwIfAborted(signal, operation)
         if (this.#cancel.raised) throw storeClosed(operation)
       })
-      const isCurrent = pin === undefined || pin.merges === this.#state.merges
-      const { keeper } = this.#state
+      const { keeper, merges } = this.#state
+      // Nothing that a state needs is left out before its vectors were all there, and pinned.
+      const isCurrent = pin === undefined || pin.merges === merges || pin.ingested < position
       const set = keeper.hold(isCurrent ? this.#state.current() : pin.set)
       try {
         const rows = isCurrent ? set.rows() : pin.rows
@@ -365,7 +365,7 @@ export class VectorsClient implements Projection {
   }
 
   #builtRows(): number {
-    return this.#state.counted - this.#builder.pending
+    return this.#state.counted - this.#builder.unbuilt
   }
 
   #tellDamage({ message: reason }: IndexDamage): void {

@@ -1,5 +1,6 @@
 import { InvariantError } from '../../assert.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
+import { BATCH_ROWS, isGrown, isWorthSaving, leftOutOf } from './graph-growth.ts'
 import { IndexMerger, type Liveness } from './index-merger.ts'
 import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
@@ -12,14 +13,8 @@ import type { GraphShape } from './vector-index.ts'
 /** So few rows wait for others before they go into a graph: a search compares them in no time. */
 const LEFT_NUMBERS = 2 ** 17
 const LEFT_ROWS = { min: 64, max: 1024 }
-/** Rows that one task of the builder takes: a cancelled one ends sooner. */
-const BATCH_ROWS = 2_000
-/** A graph is written anew when it has grown by a quarter, or when there is nothing else to do. */
-const GROWTH = 1.25
 /** Writing graphs takes at most this part of the time. */
 const SAVE_SHARE = 1 / 10
-/** A graph that grew by less is not written just because somebody asks, or because nothing is to do. */
-const WORTH_SAVING = 1 / 16
 /** After a save that failed, on a full disk perhaps. */
 const RETRY_AFTER_MS = 10_000
 /** Rows that are in no file yet are written when they take so much memory. */
@@ -42,6 +37,12 @@ export interface BuilderSetup {
   onDamaged(error: unknown): void
 }
 
+interface Next {
+  segment: Segment
+  /** Up to here its rows may be built. */
+  rows: number
+}
+
 /** Brings rows into graphs, one step after the other, and makes the graphs that searches use. */
 export class IndexBuilder {
   readonly #setup: BuilderSetup
@@ -62,7 +63,8 @@ export class IndexBuilder {
   constructor(setup: BuilderSetup) {
     this.#setup = setup
     const rows = Math.floor(LEFT_NUMBERS / setup.shape.dimensions)
-    this.#left = Math.min(LEFT_ROWS.max, Math.max(LEFT_ROWS.min, rows))
+    const left = Math.min(LEFT_ROWS.max, Math.max(LEFT_ROWS.min, rows))
+    this.#left = Math.min(left, setup.state.segmentRows)
     const { pool, state, saver, shape } = setup
     this.#retry = new Retry(() => this.kick(), setup.retryMs)
     this.#merger = new IndexMerger({
@@ -103,15 +105,19 @@ export class IndexBuilder {
     return this.#broken !== undefined || this.#retry.hasFailedSince(attempt)
   }
 
-  /** Rows that are in no graph. */
+  /** Rows that are in no graph and are not known to be dead. */
   get pending(): number {
+    return this.#setup.state.segments.reduce((sum, { pending }) => sum + pending, 0)
+  }
+
+  /** Rows that no graph was made of yet, whether dead or alive. */
+  get unbuilt(): number {
     return this.#setup.state.segments.reduce((sum, { rows, built }) => sum + rows - built, 0)
   }
 
   /** Rows that searches compare one by one. */
   get scanned(): number {
-    const { segments } = this.#setup.state
-    return segments.reduce((sum, { rows, graph }) => sum + rows - (graph?.rows ?? 0), 0)
+    return this.#setup.state.segments.reduce((sum, { scanned }) => sum + scanned, 0)
   }
 
   /** From now on segments with many dead vectors are merged. */
@@ -124,9 +130,14 @@ export class IndexBuilder {
     return this.#nextToBuild(position) === undefined
   }
 
+  /** Whether nothing more will be built, of what there is now. */
+  get isDrained(): boolean {
+    return this.isDone(Number.POSITIVE_INFINITY)
+  }
+
   /** The same by what the files promise, before they were looked at. */
   isPromised(position: number): boolean {
-    return this.#nextToBuild(position, ({ saved }) => saved?.graph?.rows ?? 0) === undefined
+    return this.#nextToBuild(position, true) === undefined
   }
 
   /** Builds up to a position, in the background. */
@@ -169,7 +180,7 @@ export class IndexBuilder {
     for (const segment of this.#setup.state.segments) {
       // A little more is built again by the next open sooner than a large graph is written.
       if (!isWorthSaving(segment)) continue
-      const ms = graphBytes(this.#setup.shape, segment.built) / this.#bytesPerMs
+      const ms = graphBytes(this.#setup.shape, segment.builtVectors) / this.#bytesPerMs
       // What is not saved is built again by the next open: the rows are in the files.
       if (ms < withinMs) await this.#saveGraph(segment)
     }
@@ -200,12 +211,14 @@ export class IndexBuilder {
     if (!readOnly && grown !== undefined && this.#maySave()) {
       return this.#trySaving(async () => this.#saveAll([grown]))
     }
-    const next = this.#nextToBuild(this.#limit)
+    const next = await this.#withoutDead(this.#nextToBuild(this.#limit))
     if (next !== undefined && !this.#retry.isResting) {
       await this.#tryBuilding(next.segment, next.rows)
       return true
     }
-    const changed = state.segments.filter(({ built, graph }) => built > (graph?.rows ?? 0))
+    const changed = state.segments.filter(
+      ({ builtVectors, graph }) => builtVectors > (graph?.vectors ?? 0)
+    )
     if (readOnly) return false
     // Each save of a graph that has grown so much is paid for by what searches need not compare.
     const mayTry = performance.now() >= this.#retryAt
@@ -221,20 +234,27 @@ export class IndexBuilder {
   }
 
   /** The first segment of which enough rows are in no graph. */
-  #nextToBuild(
-    position: number,
-    builtOf: (segment: Segment) => number = ({ built }) => built
-  ): { segment: Segment; rows: number } | undefined {
+  #nextToBuild(position: number, isBySaved = false): Next | undefined {
     const { state } = this.#setup
     const allowed = state.rowsUpTo(Math.min(position, state.ingested))
     for (const [at, segment] of state.segments.entries()) {
       const rows = allowed[at] ?? 0
-      const built = builtOf(segment)
+      const built = isBySaved ? (segment.saved?.graph?.rows ?? 0) : segment.built
+      const left = isBySaved ? rows - built : segment.pendingUpTo(rows)
       const isRest = segment.isFull && rows === segment.rows && rows > built
-      const isEnough = rows - built >= this.#left || (isRest && segment.rows >= this.#left)
+      const isEnough = left >= this.#left || (isRest && segment.rows >= this.#left)
       if (isEnough) return { segment, rows }
     }
     return undefined
+  }
+
+  /** What is dead by now goes into no graph. Of what is replaced all the time, little is left then. */
+  async #withoutDead(next: Next | undefined): Promise<Next | undefined> {
+    if (next === undefined || !this.#merger.mayFindDead) return next
+    const { segment, rows } = next
+    const to = segment.endOfBatch(BATCH_ROWS, rows)
+    await this.#merger.bury(segment, { from: segment.built, to })
+    return this.#nextToBuild(this.#limit)
   }
 
   /**
@@ -265,12 +285,12 @@ export class IndexBuilder {
     try {
       const started = performance.now()
       const part = set.segments.indexOf(segment)
-      const rows = Math.min(upTo, segment.built + BATCH_ROWS)
+      const rows = segment.endOfBatch(BATCH_ROWS, upTo)
       const ask = { set: set.description.set, part, rows, cancel: this.#cancel.buffer }
       const built = await pool.run('build', ask, { role: 'build', set: set.description })
-      this.#unreported.vectors += built.rows - segment.built
+      this.#unreported.vectors += built.vectors - segment.builtVectors
       this.#unreported.ms += performance.now() - started
-      segment.built = built.rows
+      segment.setBuilt(built.rows, built.vectors)
     } finally {
       state.keeper.release(set)
     }
@@ -296,21 +316,23 @@ export class IndexBuilder {
     const path = `${segment.path.slice(0, -segment.name.length)}${name}.usearch`
     const ask = { segment: segment.number, shape, path }
     const saving = pool.run('save-graph', ask, { role: 'build' })
-    const { rows, seal } = await saving.catch((error: unknown) => {
+    const { rows, vectors, seal } = await saving.catch((error: unknown) => {
       // Not before: another save that ends meanwhile would take it away as a leftover.
       saver.retire(`${name}.usearch`)
       throw error
     })
     if (rows === 0) {
       // It went with its worker: the next build goes on from the graph that was saved before.
-      segment.built = segment.graph?.rows ?? 0
+      segment.setBuilt(segment.graph?.rows ?? 0, segment.graph?.vectors ?? 0)
       return
     }
     this.#bytesPerMs = seal.bytes / Math.max(1, performance.now() - started)
     if (segment.graph !== undefined) saver.retire(`${segment.graph.name}.usearch`)
-    segment.graph = { graph: nextNumber(), path, name, rows, seal }
-    segment.built = Math.max(segment.built, rows)
-    state.changed()
+    const before = leftOutOf(segment.graph)
+    segment.setGraph({ graph: nextNumber(), path, name, rows, vectors, seal })
+    if (rows > segment.built) segment.setBuilt(rows, vectors)
+    if (rows - vectors > before) state.leftOut()
+    else state.changed()
   }
 
   async #merge(): Promise<boolean> {
@@ -358,17 +380,6 @@ export class IndexBuilder {
     this.#setup.emit({ type: 'index-built', time: Date.now(), ...this.#unreported })
     this.#unreported = { vectors: 0, ms: 0 }
   }
-}
-
-function isGrown({ built, graph, rows, isFull }: Segment): boolean {
-  const before = graph?.rows ?? 0
-  if (isFull && built === rows) return built > before
-  return built - before >= 4 * BATCH_ROWS && built >= before * GROWTH
-}
-
-function isWorthSaving({ built, graph }: Segment): boolean {
-  const before = graph?.rows ?? 0
-  return built - before > before * WORTH_SAVING
 }
 
 function toError(error: unknown): Error {

@@ -107,11 +107,16 @@ export async function checkSizes(
       rows > 0 &&
       ids.bytes === rows * ID_BYTES &&
       vectors.bytes === rows * 4 * dimensions &&
-      (graph === undefined || (graph.rows > 0 && graph.rows <= rows))
+      (graph === undefined || isInside(graph, rows))
     if (!isRight) throw new IndexDamage(`segment ${name}: sizes of its files differ from its rows`)
     await checkLength(join(directory, `${name}.f32`), vectors.bytes)
     await checkLength(join(directory, `${name}.ids`), ids.bytes)
   }
+}
+
+function isInside(graph: { rows: number; vectors?: number }, rows: number): boolean {
+  const { rows: made, vectors = made } = graph
+  return vectors > 0 && vectors <= made && made <= rows
 }
 
 async function checkLength(path: string, bytes: number): Promise<void> {
@@ -133,16 +138,20 @@ async function checkGraphs(
   const check = async (segment: Segment): Promise<void> => {
     const graph = segment.saved?.graph
     if (graph === undefined) return
-    const { name, rows, file } = graph
+    const { name, rows, vectors = rows, file } = graph
     const path = join(directory, 'vectors', `${name}.usearch`)
     try {
-      const graph = { graph: nextNumber(), path, name, rows, seal: file }
+      const graph = { graph: nextNumber(), path, name, rows, vectors, seal: file }
       if ((await early?.has(path, file)) === true) {
         // The thread that checked it has nothing else to do until the store is open.
-        await pool.run('view', { shape, graph: { graph: graph.graph, path, rows } }, OPENING)
+        await pool.run(
+          'view',
+          { shape, graph: { graph: graph.graph, path, rows, vectors } },
+          OPENING
+        )
       } else await checkShared(pool, path, file)
-      segment.graph = graph
-      segment.built = rows
+      segment.setGraph(graph)
+      segment.setBuilt(rows, vectors)
     } catch (error) {
       // All its rows are compared until the graph is there again.
       tellDamage(onTelemetry, error instanceof Error ? error : new Error(String(error)))

@@ -12,6 +12,8 @@ import type { GraphShape } from './vector-index.ts'
 const DEAD_SHARE = 0.25
 /** Fewer dead ones than this slow no search down. */
 const DEAD_MIN = 1_000
+/** Fewer are not worth looking for before a graph is made. */
+const BURY_MIN = 64
 /** A segment that is closed with fewer rows than this part of what it could hold is small. */
 const SMALL_SHARE = 1 / 4
 const SMALL_MAX = 4
@@ -25,8 +27,8 @@ const REST_MAX_MS = 200
 export interface Liveness {
   /** How many vectors the newest state has. */
   vectors(): number
-  /** A bit for each row: whether its concept still has that revision. */
-  census(segment: Segment): Promise<Uint8Array>
+  /** Buries those of the rows whose concepts do not have that revision any more, durably. */
+  bury(segment: Segment, rows: { from: number; to: number }): Promise<void>
 }
 
 export interface MergerSetup {
@@ -69,6 +71,19 @@ export class IndexMerger {
 
   follow(liveness: Liveness): void {
     this.#liveness = liveness
+  }
+
+  /** Whether there are dead rows that are not known to be. */
+  get mayFindDead(): boolean {
+    if (this.#liveness === undefined) return false
+    const known = this.#setup.state.segments.reduce((sum, { dead }) => sum + dead, 0)
+    const { rows, segmentRows } = this.#setup.state
+    return rows - known - this.#liveness.vectors() >= Math.min(BURY_MIN, segmentRows / 4)
+  }
+
+  /** @param rows None that may be in no durable event. */
+  async bury(segment: Segment, rows: { from: number; to: number }): Promise<void> {
+    await this.#liveness?.bury(segment, rows)
   }
 
   /** @returns Whether anything was done. */
@@ -150,7 +165,7 @@ export class IndexMerger {
       const rows = Math.min(next.rows, next.built + STEP_ROWS)
       const ask = { set: set.description.set, part: 0, rows, cancel: cancel.buffer }
       const built = await pool.run('build', ask, { role: 'build', set: set.description })
-      next.built = built.rows
+      next.setBuilt(built.rows, built.vectors)
       return true
     }
     await this.#setup.saveGraph(next)
@@ -189,7 +204,8 @@ export class IndexMerger {
       return undefined
     }
     const dead = state.rows - this.#liveness.vectors()
-    if (dead < DEAD_MIN || dead < state.rows * DEAD_SHARE) return undefined
+    const min = Math.min(DEAD_MIN, state.segmentRows)
+    if (dead < min || dead < state.rows * DEAD_SHARE) return undefined
     for (const segment of [...state.segments]) {
       const live = countBits(await this.#keep(segment))
       if (segment.rows - live < segment.rows * DEAD_SHARE) continue
@@ -225,11 +241,16 @@ export class IndexMerger {
     return segment.saved?.rows === segment.rows
   }
 
+  /** A bit for each row: whether it goes along. */
   async #keep(segment: Segment): Promise<Uint8Array> {
-    if (this.#liveness !== undefined) return this.#liveness.census(segment)
+    const { state } = this.#setup
+    const at = state.segments.indexOf(segment)
+    const to = state.rowsUpTo(Math.min(this.#setup.limit(), state.ingested))[at] ?? 0
+    await this.bury(segment, { from: 0, to })
     const keep = new Uint8Array(Math.ceil(segment.rows / 8))
-    for (let row = 0; row < segment.rows; row++)
-      keep[row >> 3] = (keep[row >> 3] ?? 0) | (1 << (row & 7))
+    for (let row = 0; row < segment.rows; row++) {
+      if (!segment.deaths.isDead(row)) keep[row >> 3] = (keep[row >> 3] ?? 0) | (1 << (row & 7))
+    }
     return keep
   }
 }

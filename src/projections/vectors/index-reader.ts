@@ -18,15 +18,18 @@ const AMONG_MIN = 512
 export async function searchSet(
   scope: Scope,
   query: Float32Array,
-  { k, wanted, exact }: { k: number; wanted: number; exact: boolean }
+  { k, wanted, exact, position }: { k: number; wanted: number; exact: boolean; position: number }
 ): Promise<Candidates> {
   const { pool, set, rows } = scope
   const { tasks, isExact } = planSearch(set, rows, { wanted, exact })
   const total = rows.reduce((sum, count) => sum + count, 0)
-  const common = { set: set.description.set, query, k: Math.min(k, total), wanted }
+  const common = { set: set.description.set, position, query, k: Math.min(k, total), wanted }
   const run = runOptions(scope)
   const found = await all(tasks.map(async (items) => pool.run('search', { ...common, items }, run)))
-  return merged(found, common.k, isExact && k >= total)
+  const answer = merged(found, common.k, false)
+  // Of rows that are dead none comes back, so fewer than were asked for are all there are.
+  const isAll = k >= total || answer.distances.length < common.k
+  return { ...answer, exhausted: isExact && isAll }
 }
 
 /** The nearest of the given vectors alone, exactly. */

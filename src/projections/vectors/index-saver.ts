@@ -154,7 +154,8 @@ export class IndexSaver {
 /** A graph may hold rows beyond what is saved: then the older files do without it. */
 function graphSeal(graph: SavedGraphFile | undefined, rows: number): Pick<SegmentSeal, 'graph'> {
   if (graph === undefined || graph.rows > rows) return {}
-  return { graph: { name: graph.name, rows: graph.rows, file: graph.seal } }
+  const { name, rows: made, vectors, seal: file } = graph
+  return { graph: { name, rows: made, ...(vectors === made ? {} : { vectors }), file } }
 }
 
 function isSame(a: Manifest, b: Manifest): boolean {

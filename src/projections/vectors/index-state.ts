@@ -60,13 +60,18 @@ export class IndexState {
     return this.#counted
   }
 
-  /** How often segments were put in the place of others: views from before hold those. */
+  /** How often rows that are dead were left out: views from before hold what they read. */
   get merges(): number {
     return this.#merges
   }
 
   get rows(): number {
     return this.#segments.reduce((sum, { rows }) => sum + rows, 0)
+  }
+
+  /** Rows after which a segment is full. */
+  get segmentRows(): number {
+    return this.#setup.segmentRows ?? segmentRows(this.#setup.shape)
   }
 
   get nextName(): number {
@@ -149,6 +154,12 @@ export class IndexState {
     this.changed()
   }
 
+  /** A graph without some dead rows took the place of another. */
+  leftOut(): void {
+    this.#merges += 1
+    this.changed()
+  }
+
   newSegment(rows: number): Segment {
     return this.#newSegment(this.takeName(), rows)
   }
@@ -192,7 +203,7 @@ export class IndexState {
 
   #newSegment(name: string, rows: number): Segment {
     const { directory, shape } = this.#setup
-    const capacity = Math.max(rows, this.#setup.segmentRows ?? segmentRows(shape))
+    const capacity = Math.max(rows, this.segmentRows)
     return new Segment(join(directory, name), name, capacity, shape.dimensions)
   }
 }

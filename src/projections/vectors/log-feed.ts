@@ -4,6 +4,7 @@ import type { IndexState } from './index-state.ts'
 import { vectorOf } from './ingest-task.ts'
 import type { CancelFlag } from './pace.ts'
 import type { VectorPool } from './pool.ts'
+import type { Ingested } from './protocol.ts'
 
 export interface FeedSetup {
   pool: VectorPool
@@ -29,10 +30,18 @@ export class LogFeed {
   /** Whether every commit is told as it is acknowledged: nothing is to be read from the log. */
   #isLive = false
   #reading: Promise<void> | undefined
+  #unread = 0
+  /** Where the log begins that they are in. */
+  #unreadFrom = 0
 
   constructor(setup: FeedSetup) {
     this.#setup = setup
     this.#goLive()
+  }
+
+  /** Vectors that this process acknowledged and that are in no row yet. */
+  get unread(): number {
+    return this.#unread
   }
 
   /** Takes the vectors of commits that were just written, before anybody is told of them. */
@@ -40,10 +49,14 @@ export class LogFeed {
     const { state, space } = this.#setup
     // Whatever was not told, while the index was made anew perhaps, is read from the log.
     if (first !== state.ingested + 1) this.#isLive = false
-    if (!this.#isLive) return
     const vectors = commits.flatMap(({ events }) =>
       events.flatMap((one) => vectorOf(one, space) ?? [])
     )
+    if (!this.#isLive) {
+      if (this.#unread === 0) this.#unreadFrom = first
+      this.#unread += vectors.length
+      return
+    }
     if (vectors.some(({ bytes }) => bytes.length !== 4 * this.#setup.dimensions)) {
       // The commit is written and must not fail for the index. The projection meets the same when it
       // reads the log, and stops there, visibly.
@@ -89,6 +102,11 @@ export class LogFeed {
         cancel: this.#setup.cancel.buffer
       }
       const { position, row, ends } = await pool.run('ingest', ask, { role: 'build' })
+      this.#unread -= this.#rowsFrom(
+        this.#unreadFrom,
+        { from: ask.from, row: ask.row },
+        { row, ends }
+      )
       state.filled(segment, row, ends, position)
       this.#goLive()
       // Rows of a large log must not all be in memory before the first of them are in the files.
@@ -98,7 +116,23 @@ export class LogFeed {
     }
   }
 
+  /** Of the rows that were read, those of events from a position on, at which a frame begins. */
+  #rowsFrom(
+    position: number,
+    start: { from: number; row: number },
+    { row, ends }: Pick<Ingested, 'row' | 'ends'>
+  ): number {
+    if (this.#unread === 0) return 0
+    if (start.from >= position) return row - start.row
+    for (let i = 0; i + 1 < ends.length; i += 2) {
+      if ((ends[i] ?? 0) >= position - 1) return row - (ends[i + 1] ?? 0)
+    }
+    return 0
+  }
+
   #goLive(): void {
-    if (this.#setup.state.ingested === this.#setup.head()) this.#isLive = true
+    if (this.#setup.state.ingested !== this.#setup.head()) return
+    this.#isLive = true
+    this.#unread = 0
   }
 }

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { assert } from '../../assert.ts'
+import { Deaths } from './deaths.ts'
 import { IndexDamage } from './index-files.ts'
 import { ID_BYTES, RowIds, Slab, slabRows } from './layout.ts'
 import type { PartDescription } from './protocol.ts'
@@ -44,6 +45,7 @@ function openVectors(path: string): number {
  */
 export class PartRows {
   readonly ids: RowIds
+  readonly deaths: Deaths
   readonly path: string
   readonly dimensions: number
   readonly #part: PartDescription
@@ -53,6 +55,7 @@ export class PartRows {
 
   constructor(part: PartDescription, dimensions: number, files: VectorFiles) {
     this.ids = new RowIds(part.ids)
+    this.deaths = new Deaths(part.deaths)
     this.path = part.path
     this.dimensions = dimensions
     this.#part = part

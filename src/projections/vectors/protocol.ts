@@ -10,6 +10,8 @@ export interface PartDescription {
   /** Of its files, without their extensions. */
   path: string
   ids: SharedArrayBuffer
+  /** See `Deaths`. */
+  deaths: SharedArrayBuffer
   /** By slab: memory with its rows or with room for them; `null`: they are read from the file. */
   slabs: readonly (SharedArrayBuffer | null)[]
   /** The first rows are in the graph. */
@@ -21,6 +23,8 @@ export interface GraphDescription {
   graph: number
   path: string
   rows: number
+  /** How many of the rows are in it: those that were dead are not. */
+  vectors: number
 }
 
 /** Everything that a search may read. Does not change: another one takes its place. */
@@ -36,6 +40,8 @@ export type Item = { part: number; graph: true } | { part: number; from: number;
 
 export interface SearchTask {
   set: number
+  /** Rows that are dead there are passed over. */
+  position: number
   query: Float32Array
   items: readonly Item[]
   /** Candidates wanted back. */
@@ -132,8 +138,10 @@ export interface BuildTask {
 }
 
 export interface Built {
-  /** The first rows are in the graph in memory: fewer than asked for if it was cancelled. */
+  /** The first rows went into the graph in memory: fewer than asked for if it was cancelled. */
   rows: number
+  /** How many of them are in it. */
+  vectors: number
 }
 
 export interface SaveGraphTask {
@@ -144,6 +152,7 @@ export interface SaveGraphTask {
 
 export interface SavedGraph {
   rows: number
+  vectors: number
   seal: FileSeal
 }
 

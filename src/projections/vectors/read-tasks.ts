@@ -50,7 +50,7 @@ export class OpenSets {
   graph(description: GraphDescription, factory: GraphFactory): VectorGraph {
     let graph = this.#graphs.get(description.graph)
     if (graph === undefined) {
-      graph = readGraph(() => factory.view(description.path, description.rows))
+      graph = readGraph(() => factory.view(description.path, description.vectors))
       this.#graphs.set(description.graph, graph)
     }
     return graph
@@ -81,23 +81,24 @@ export function readGraph(read: () => VectorGraph): VectorGraph {
 export function search(
   sets: OpenSets,
   factory: GraphFactory,
-  { set, query: vector, items, k, wanted }: SearchTask
+  { set, position, query: vector, items, k, wanted }: SearchTask
 ): Candidates {
   const { shape, parts } = sets.get(set)
   const query = new Query(vector, shape.metric)
   const nearest = new Nearest(k)
+  const ask = { query, position, nearest }
   for (const item of items) {
     const part = parts[item.part]
     assert(part !== undefined, 'an item names a part of its set')
     const { rows, description } = part
     if (!('graph' in item)) {
-      scanRange(rows, item.from, item.to, query, nearest)
+      scanRange(rows, item.from, item.to, ask)
       continue
     }
     assert(description.graph !== undefined, 'an item that asks a graph has one')
     const graph = sets.graph(description.graph, factory)
     const hits = graph.nearest(query.vector, wanted)
-    rankHits({ graph, hits, rows, count: description.graph.rows }, query, nearest)
+    rankHits({ graph, hits, rows, count: description.graph.rows }, ask)
   }
   return nearest.candidates(false)
 }
@@ -111,7 +112,10 @@ interface GraphAnswer {
 }
 
 /** Compares what a graph found with the query, exactly, until the rest is surely farther. */
-function rankHits({ graph, hits, rows, count }: GraphAnswer, query: Query, nearest: Nearest): void {
+function rankHits(
+  { graph, hits, rows, count }: GraphAnswer,
+  { query, position, nearest }: { query: Query; position: number; nearest: Nearest }
+): void {
   const { keys, distances } = hits
   const cursor = rows.cursor()
   const { tolerance } = graph
@@ -119,6 +123,7 @@ function rankHits({ graph, hits, rows, count }: GraphAnswer, query: Query, neare
     if ((distances[i] as number) - tolerance > nearest.farthest) return
     const row = rows.ids.rowOf(Number(keys[i]), count)
     assert(row !== -1, 'a graph names revisions of its own segment')
+    if (rows.deaths.isDeadAt(row, position)) continue
     offerRow(rows, cursor, row, query, nearest)
   }
 }

@@ -5,16 +5,18 @@ import type { PartRows, RowCursor } from './part-rows.ts'
 /** Rows that are wanted together are read ahead when at least every eighth one is wanted. */
 export const NEAR = 8
 
-/** Compares the query with each row of a range, exactly. */
+/** Compares the query with each row of a range that is alive at a position, exactly. */
 export function scanRange(
   rows: PartRows,
   from: number,
   to: number,
-  query: Query,
-  nearest: Nearest
+  { query, position, nearest }: { query: Query; position: number; nearest: Nearest }
 ): void {
   const cursor = rows.cursor(to)
-  for (let row = from; row < to; row++) offerRow(rows, cursor, row, query, nearest)
+  const { deaths } = rows
+  for (let row = from; row < to; row++) {
+    if (!deaths.isDeadAt(row, position)) offerRow(rows, cursor, row, query, nearest)
+  }
 }
 
 /** Compares the query with chosen rows, in increasing order. */

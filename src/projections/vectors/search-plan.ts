@@ -28,7 +28,7 @@ export function planSearch(
   parts.forEach(({ graph }, part) => {
     const end = rows[part] ?? 0
     let from = 0
-    if (graph !== undefined && !exact && wanted * SCAN_FRACTION < graph.rows) {
+    if (graph !== undefined && !exact && wanted * SCAN_FRACTION < graph.vectors) {
       graphs.push({ part, graph: true })
       from = graph.rows
     }

@@ -1,4 +1,5 @@
 import { assert } from '../../assert.ts'
+import { DeadBehind, Deaths, newDeaths } from './deaths.ts'
 import { ID_BYTES, newIds, newSlab, RowIds, Slab, slabRows } from './layout.ts'
 import type { SegmentSeal } from './manifest.ts'
 import type { FlushTask, GraphDescription, PartDescription } from './protocol.ts'
@@ -44,17 +45,22 @@ export class Segment {
   readonly path: string
   readonly capacity: number
   readonly ids: RowIds
-  /** Rows there are, those in the files, and those in the graph that the builder has in memory. */
+  readonly deaths: Deaths
+  /** Rows there are, and those in the files. */
   rows = 0
   flushed = 0
-  built = 0
-  /** The graph that searches use. */
-  graph: SavedGraphFile | undefined
+  /** Rows that are known to be dead. */
+  dead = 0
+  /** Vectors in the graph that the builder has in memory: it leaves out rows that were dead. */
+  builtVectors = 0
   /** What the manifest on disk says of it. */
   saved: SegmentSeal | undefined
   readonly #dimensions: number
   readonly #slabRows: number
   readonly #slabs: (SharedArrayBuffer | null)[] = []
+  readonly #unbuilt: DeadBehind
+  readonly #scanned: DeadBehind
+  #graph: SavedGraphFile | undefined
   #last: Slab | undefined
   #isClosed = false
 
@@ -63,8 +69,66 @@ export class Segment {
     this.name = name
     this.capacity = capacity
     this.ids = new RowIds(newIds(capacity))
+    this.deaths = new Deaths(newDeaths(capacity))
+    this.#unbuilt = new DeadBehind(this.deaths)
+    this.#scanned = new DeadBehind(this.deaths)
     this.#dimensions = dimensions
     this.#slabRows = slabRows(dimensions)
+  }
+
+  /** Rows from the first on that the builder's graph was made of. */
+  get built(): number {
+    return this.#unbuilt.from
+  }
+
+  /** The graph that searches use. */
+  get graph(): SavedGraphFile | undefined {
+    return this.#graph
+  }
+
+  /** Live rows that are in no graph, and those that searches compare one by one. */
+  get pending(): number {
+    return this.rows - this.built - this.#unbuilt.count
+  }
+
+  get scanned(): number {
+    return this.rows - this.#scanned.from - this.#scanned.count
+  }
+
+  setBuilt(rows: number, vectors: number): void {
+    this.#unbuilt.moveTo(rows)
+    this.builtVectors = vectors
+  }
+
+  setGraph(graph: SavedGraphFile): void {
+    this.#scanned.moveTo(graph.rows)
+    this.#graph = graph
+  }
+
+  /** @param position At which the row was dead already: durable. */
+  bury(row: number, position: number): void {
+    if (this.deaths.isDead(row)) return
+    this.deaths.set(row, position)
+    this.dead += 1
+    this.#unbuilt.buried(row)
+    this.#scanned.buried(row)
+  }
+
+  /** Rows up to one that are in no graph and not known to be dead. */
+  pendingUpTo(rows: number): number {
+    let pending = this.pending
+    // There are few of them: what is not durable yet.
+    for (let row = Math.max(rows, this.built); row < this.rows; row++) {
+      if (!this.deaths.isDead(row)) pending -= 1
+    }
+    return pending
+  }
+
+  /** The row behind so many that are to go into the graph next, at most so far. */
+  endOfBatch(size: number, upTo: number): number {
+    let row = this.built
+    for (let left = size; row < upTo && left > 0; row++) if (!this.deaths.isDead(row)) left -= 1
+    return row
   }
 
   /** It takes no more rows. */
@@ -150,13 +214,19 @@ export class Segment {
   }
 
   describe(): PartDescription {
-    const { number, path, ids, graph } = this
+    const { number, path, ids, deaths, graph } = this
     return {
       segment: number,
       path,
       ids: ids.buffer,
+      deaths: deaths.buffer,
       slabs: [...this.#slabs],
-      graph: graph && { graph: graph.graph, path: graph.path, rows: graph.rows }
+      graph: graph && {
+        graph: graph.graph,
+        path: graph.path,
+        rows: graph.rows,
+        vectors: graph.vectors
+      }
     }
   }
 

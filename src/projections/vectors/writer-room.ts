@@ -1,5 +1,6 @@
 import { aborted, StoreError } from '../../errors.ts'
 import { keepAlive } from '../../keep-alive.ts'
+import { onAbort } from '../../on-abort.ts'
 import type { IndexBuilder } from './index-builder.ts'
 import type { CancelFlag } from './pace.ts'
 import type { ProgressSignal } from './progress.ts'
@@ -7,27 +8,47 @@ import type { ProgressSignal } from './progress.ts'
 /** Exact vectors that may wait for the builder before writers of vectors wait for it. */
 const PENDING_BYTES = 64 * 1024 * 1024
 const PENDING_ROWS_MIN = 1_000
-/** A little below, so that not every batch wakes everybody for one commit. */
-const LOW_WATER = 0.95
 
 export interface RoomSetup {
   dimensions: number
-  builder: IndexBuilder
+  builder: Pick<
+    IndexBuilder,
+    'pending' | 'isDamaged' | 'isDrained' | 'attempt' | 'hasFailedSince' | 'error'
+  >
   progress: ProgressSignal
   cancel: CancelFlag
+  /** Acknowledged vectors that the builder does not know of yet. */
+  unread(): number
   /** How far the projection has come. */
   position(): number
 }
 
+/** Somebody who waits until so many more vectors are no more than so many. */
+interface Waiting {
+  readonly rows: number
+  readonly max: number
+  /** Failures before it came are none of its business. */
+  readonly attempt: number
+  resolve(): void
+  reject(error: Error): void
+}
+
 /**
- * Lets writers of vectors wait while too many of them are in no graph: searches compare those. Where
- * building fails they wait for the next attempt; if that fails too, they are refused.
+ * Lets writers of vectors wait while too many of them are in no graph: searches compare those. Each
+ * says how many it brings, and these count from then on, so that many who come at once are not too
+ * many together. First come, first served. Where building fails they wait for the next attempt; if
+ * that fails too, they are refused.
  */
 export class WriterRoom {
   readonly max: number
   readonly #setup: RoomSetup
-  #waiting = 0
-  /** Of those that have been let in. */
+  /** Vectors of writers that were let in: until they have left, written or not. */
+  #taken = 0
+  readonly #writers = new Set<Waiting>()
+  /** Who waits until there is room to spare, and brings nothing yet. */
+  readonly #patient = new Set<Waiting>()
+  #isWatching = false
+  /** Of those that wait no more. */
   #waitedMs = 0
 
   constructor(setup: RoomSetup) {
@@ -35,53 +56,121 @@ export class WriterRoom {
     this.max = Math.max(PENDING_ROWS_MIN, Math.floor(PENDING_BYTES / (4 * setup.dimensions)))
   }
 
-  /** How full it is, as a share; who waits, and how long all have waited. */
+  /** How full it is, as a share; how many writers wait, and how long everybody has waited. */
   get load(): { fill: number; waiting: number; waitedMs: number } {
     const { builder } = this.#setup
-    const fill = builder.isDamaged ? 0 : builder.pending / this.max
-    return { fill, waiting: this.#waiting, waitedMs: this.#waitedMs }
+    const fill = builder.isDamaged ? 0 : this.#used / this.max
+    return { fill, waiting: this.#writers.size, waitedMs: this.#waitedMs }
   }
 
   /**
-   * `undefined`: there is room.
+   * Takes room for so many vectors; `undefined`: it was there. Whoever was let in calls `leave` once
+   * its commit has settled, whatever came of it.
    *
    * @throws StoreError `PROJECTION_STOPPED`, `ABORTED`
    */
-  wait(signal?: AbortSignal): Promise<void> | undefined {
-    return this.#has(this.max) ? undefined : this.#wait(signal)
+  enter(rows: number, signal?: AbortSignal): Promise<void> | undefined {
+    // Who came before goes in before, or a large commit would never find room among small ones.
+    if (this.#writers.size > 0 || !this.#fits(rows, this.max)) {
+      return this.#wait(this.#writers, { rows, max: this.max }, signal)
+    }
+    this.#taken += rows
+    return undefined
   }
 
-  /** An index that is being made anew reads from the log what it lacks: it takes any number. */
-  #has(max: number): boolean {
-    const { builder } = this.#setup
-    return builder.pending <= max || builder.isDamaged
+  leave(rows: number): void {
+    this.#taken -= rows
+    this.#letIn()
   }
 
-  async #wait(signal: AbortSignal | undefined): Promise<void> {
-    let onAbort = (): void => {}
-    const abortion = new Promise<void>((resolve) => {
-      onAbort = resolve
-    })
-    signal?.addEventListener('abort', onAbort, { once: true })
-    const { builder, progress, cancel } = this.#setup
-    const { attempt } = builder
+  /**
+   * `undefined`: no more than this share of the room is taken. Otherwise resolves when it is so:
+   * where writers wait for every vector that is built, whoever comes waits too.
+   *
+   * @throws StoreError `PROJECTION_STOPPED`, `ABORTED`
+   */
+  spare(share: number, signal?: AbortSignal): Promise<void> | undefined {
+    const max = this.max * share
+    if (this.#writers.size === 0 && this.#fits(0, max)) return undefined
+    return this.#wait(this.#patient, { rows: 0, max }, signal)
+  }
+
+  get #used(): number {
+    return this.#setup.builder.pending + this.#setup.unread() + this.#taken
+  }
+
+  #fits(rows: number, max: number): boolean {
+    const { builder, unread } = this.#setup
+    // An index that is being made anew reads from the log what it lacks: it takes any number.
+    if (builder.isDamaged || this.#used + rows <= max) return true
+    // It will never be emptier: a commit that is larger than the room has it for itself.
+    return this.#taken === 0 && unread() === 0 && builder.isDrained
+  }
+
+  async #wait(
+    line: Set<Waiting>,
+    wants: Pick<Waiting, 'rows' | 'max'>,
+    signal: AbortSignal | undefined
+  ): Promise<void> {
+    if (signal?.aborted === true) throw aborted(signal, 'commit')
     // What they wait for may be the end of a rest, or of the time in which events gather.
     const letGo = keepAlive()
     const began = performance.now()
-    this.#waiting += 1
+    const { attempt } = this.#setup.builder
+    let stop = (): void => {}
+    const answer = new Promise<void>((resolve, reject) => {
+      const waiting = { ...wants, attempt, resolve, reject }
+      line.add(waiting)
+      stop = onAbort(signal, () => {
+        line.delete(waiting)
+        if (signal !== undefined) reject(aborted(signal, 'commit'))
+        // Who stood behind may be small enough.
+        this.#letIn()
+      })
+    })
+    void this.#watch()
     try {
-      while (!this.#has(this.max * LOW_WATER)) {
-        if (signal?.aborted === true) throw aborted(signal, 'commit')
-        // Closed with its store, which refuses the commit, or made anew, which takes it.
-        if (cancel.raised) return
-        if (builder.hasFailedSince(attempt)) throw this.#stopped()
-        await Promise.race([progress.next, abortion])
-      }
+      await answer
     } finally {
       letGo()
-      this.#waiting -= 1
       this.#waitedMs += performance.now() - began
-      signal?.removeEventListener('abort', onAbort)
+      stop()
+    }
+  }
+
+  /** Looks again whenever something was built or failed, while anybody waits. */
+  async #watch(): Promise<void> {
+    if (this.#isWatching) return
+    this.#isWatching = true
+    for (;;) {
+      this.#letIn()
+      this.#refuse()
+      if (this.#writers.size + this.#patient.size === 0) break
+      await this.#setup.progress.next
+    }
+    this.#isWatching = false
+  }
+
+  #letIn(): void {
+    for (const line of [this.#writers, this.#patient]) {
+      for (const waiting of line) {
+        // Closed with its store, which refuses the commit, or made anew, which takes it.
+        const isOver = this.#setup.cancel.raised
+        if (!isOver && !this.#fits(waiting.rows, waiting.max)) return
+        line.delete(waiting)
+        this.#taken += waiting.rows
+        waiting.resolve()
+      }
+    }
+  }
+
+  #refuse(): void {
+    for (const line of [this.#writers, this.#patient]) {
+      for (const waiting of line) {
+        if (!this.#setup.builder.hasFailedSince(waiting.attempt)) continue
+        line.delete(waiting)
+        waiting.reject(this.#stopped())
+      }
     }
   }
 

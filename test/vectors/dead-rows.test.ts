@@ -1,0 +1,137 @@
+/** Vectors that were replaced while they waited for the index: nobody builds, scans or waits for them. */
+import { type Command, open, type Store } from 'sutra-storage'
+import { expect, test } from 'vitest'
+import { Overlay } from '#sutra/projections/overlay.js'
+import { VectorsClient } from '#sutra/projections/vectors/client.js'
+import type { Liveness } from '#sutra/projections/vectors/index-merger.js'
+import { Segment } from '#sutra/projections/vectors/segment.js'
+import { livenessOf } from '#sutra/store/vector-census.js'
+import { Random } from '../support/random.ts'
+import { temporaryPath } from '../support/temp.ts'
+import { similarityOf } from './clusters.ts'
+
+const DIMENSIONS = 48
+const HOT = 150
+const ROUNDS = 60
+const random = new Random()
+
+test('concepts that are learned anew all the time leave the index as small as they are few', async () => {
+  await using store = await open(await temporaryPath(), {
+    durability: 'os',
+    vectors: { dimensions: DIMENSIONS }
+  })
+  const built = countBuilt(store)
+  const first = await learnAll(store)
+  await using view = await store.view()
+  let last = first
+  for (let round = 1; round < ROUNDS; round++) {
+    last = await learnAll(store)
+    if (round % 6 === 0) await store.caughtUp()
+  }
+  await store.caughtUp()
+
+  const { pending, scanned } = store.stats().vectors
+  expect(pending).toBeLessThanOrEqual(1024)
+  expect(scanned).toBeLessThanOrEqual(1024 + HOT)
+  // Each was in a graph before, dead or alive.
+  expect(built.vectors).toBeLessThan((HOT * ROUNDS) / 2)
+  await expectAll(store, last)
+  await expectAll(view, first)
+})
+
+test('what is replaced is found again by a view from before, whatever was left out', async () => {
+  const start = VectorsClient.start.bind(VectorsClient)
+  const path = await temporaryPath()
+  try {
+    VectorsClient.start = async (options) => start({ ...options, segmentRows: 400 })
+    await using store = await open(path, { durability: 'os', vectors: { dimensions: DIMENSIONS } })
+    const first = await learnAll(store)
+    const views = [{ view: await store.view(), vectors: first }]
+    for (let round = 0; round < 12; round++) {
+      const vectors = await learnAll(store)
+      if (round % 3 === 0) views.push({ view: await store.view(), vectors })
+      await store.caughtUp()
+      await store.checkpoint()
+    }
+    for (const { view, vectors } of views) {
+      await expectAll(view, vectors)
+      await view.close()
+    }
+  } finally {
+    VectorsClient.start = start
+  }
+  await using again = await open(path)
+  expect((await again.verify()).ok).toBe(true)
+})
+
+test('a row is dead once the state that does without it would survive a power cut', async () => {
+  const overlay = new Overlay(0, new Map())
+  const state = { ordinal: 1, position: 1, revision: 1 }
+  // Of a concept, all that is looked at here.
+  type Added = Parameters<Overlay['addConcept']>[0]
+  overlay.begin(false)
+  overlay.addEvent(1, 10)
+  overlay.addConcept(state as unknown as Added)
+  overlay.addEvent(2, 10)
+  overlay.changeConcept({ ...state, position: 2, revision: 2 } as unknown as Added)
+  overlay.keep()
+  const log = { head: 2, durableHead: 1 }
+  const snapshot = { concept: () => undefined, counts: () => ({ vectors: 0 }), checkpoint: 0 }
+  const parts = { live: { snapshot }, overlay, ids: {}, log }
+  const holds = { mayLeaveOut: () => true }
+  const engine = { parts, holds, closing: new AbortController() }
+  const [of, client] = [engine, {}] as unknown as Parameters<typeof livenessOf>
+  const liveness: Liveness = livenessOf(of, client)
+  const segment = new Segment('/nowhere/1', '1', 10, 2)
+  segment.append(1, 1, new Uint8Array(8))
+
+  await liveness.bury(segment, { from: 0, to: 1 })
+  expect(segment.deaths.isDead(0)).toBe(false)
+
+  log.durableHead = 2
+  holds.mayLeaveOut = () => false
+  await liveness.bury(segment, { from: 0, to: 1 })
+  expect(segment.deaths.isDead(0)).toBe(false)
+
+  holds.mayLeaveOut = () => true
+  await liveness.bury(segment, { from: 0, to: 1 })
+  expect(segment.deaths.isDeadAt(0, 1)).toBe(false)
+  expect(segment.deaths.isDeadAt(0, 2)).toBe(true)
+  expect(segment).toMatchObject({ rows: 1, pending: 0, scanned: 0, dead: 1 })
+})
+
+function countBuilt(store: Store): { vectors: number } {
+  const built = { vectors: 0 }
+  store.telemetry$.subscribe((event) => {
+    if (event.type === 'index-built') built.vectors += event.vectors
+  })
+  return built
+}
+
+async function learnAll(store: Store): Promise<Float32Array[]> {
+  const vectors = Array.from({ length: HOT }, () =>
+    Float32Array.from({ length: DIMENSIONS }, () => random.next() - 0.5)
+  )
+  const commands = vectors.map(
+    (embedding, at): Command => ({ do: 'learn', id: { key: `k${at}` }, content: 'x', embedding })
+  )
+  await store.commit(commands)
+  return vectors
+}
+
+/** Every vector is found, and none that there was before or came later. */
+async function expectAll(
+  reader: Pick<Store, 'search'>,
+  vectors: readonly Float32Array[]
+): Promise<void> {
+  const [query] = vectors
+  if (query === undefined) throw new Error('There are vectors')
+  for (const exact of [true, false]) {
+    const found = await reader.search(query, { k: 2 * HOT, exact })
+    expect(found).toHaveLength(HOT)
+    for (const { key = '', similarity = 0 } of found) {
+      const vector = vectors[Number(key.slice(1))] ?? new Float32Array(DIMENSIONS)
+      expect(similarity).toBeCloseTo(similarityOf(query, vector, 'cosine'), 5)
+    }
+  }
+}
