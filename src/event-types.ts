@@ -5,19 +5,23 @@ export interface ReadOptions {
   signal?: AbortSignal
 }
 
-export type EventType =
-  | 'concept-learned'
-  | 'concept-reinforced'
-  | 'concept-revised'
-  | 'concept-forgotten'
-  | 'association-created'
-  | 'association-reinforced'
-  | 'association-revised'
-  | 'association-removed'
-  | 'vectors-declared'
-  | 'commit-noted'
-  | 'event-quarantined'
-  | 'event-released'
+/** Every type of event that this version writes. A log may hold others, of a newer one. */
+export const EVENT_TYPES = [
+  'concept-learned',
+  'concept-reinforced',
+  'concept-revised',
+  'concept-forgotten',
+  'association-created',
+  'association-reinforced',
+  'association-revised',
+  'association-removed',
+  'vectors-declared',
+  'commit-noted',
+  'event-quarantined',
+  'event-released'
+] as const
+
+export type EventType = (typeof EVENT_TYPES)[number]
 
 export interface StoredEvent {
   position: number
@@ -35,10 +39,11 @@ export interface StoredEvent {
 }
 
 export interface EventsOptions extends ReadOptions {
-  /** First position wanted; default 1. */
+  /** First position wanted; default 1. 0, the head of an empty store, is the beginning as well. */
   from?: number
   /** Last position wanted. */
   to?: number
+  /** Types of events wanted, at least one; default all. */
   types?: readonly string[]
   concept?: IdInput
   /** Goes on with what is committed later. Default `false` for `events`, `true` for `events$`. */

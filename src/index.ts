@@ -1,6 +1,7 @@
 export { InvariantError } from './assert.ts'
 export type { StoreErrorCode, StoreErrorDetails } from './errors.ts'
 export { isStoreError, StoreError } from './errors.ts'
+export { EVENT_TYPES } from './event-types.ts'
 export type { IdInput } from './ids.ts'
 export { ConceptId } from './ids.ts'
 export {
@@ -38,6 +39,7 @@ export type {
   OperationMessage,
   TelemetryMessage
 } from './telemetry/channels.ts'
+export { TELEMETRY_KINDS } from './telemetry/kinds.ts'
 export type { OpenTelemetryOptions } from './telemetry/open-telemetry-options.ts'
 export type {
   LatencyStats,

@@ -10,7 +10,7 @@ export interface SubscribeOptions {
    */
   from?: 'start' | 'now' | number
   /**
-   * Types of events to deliver. Default: all but `event-quarantined` and `event-released`. Like
+   * Types of events to deliver, at least one. Default: all but `event-quarantined` and `event-released`. Like
    * `concept`, it may differ at every call: what was passed over before does not come back.
    */
   types?: readonly string[]

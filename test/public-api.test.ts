@@ -10,8 +10,10 @@ import { describe, expect, test } from 'vitest'
 
 const NAMES = [
   'ConceptId',
+  'EVENT_TYPES',
   'InvariantError',
   'StoreError',
+  'TELEMETRY_KINDS',
   'attach',
   'defineProjection',
   'isStoreError',

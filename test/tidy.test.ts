@@ -116,6 +116,7 @@ describe('import directions', () => {
     'ids.ts': ['errors.ts'],
     'turn.ts': [],
     'keep-alive.ts': [],
+    'on-abort.ts': [],
     'rxjs.ts': [],
     'optional-package.ts': ['errors.ts'],
     telemetry: ['assert.ts', 'errors.ts', 'rxjs.ts', 'optional-package.ts'],
@@ -132,8 +133,17 @@ describe('import directions', () => {
       'subscription-types.ts'
     ],
     storage: ['assert.ts', 'errors.ts', 'turn.ts'],
-    checks: ['errors.ts', 'ids.ts', 'options.ts', 'types.ts', 'storage'],
-    log: ['assert.ts', 'errors.ts', 'ids.ts', 'turn.ts', 'types.ts', 'storage', 'checks'],
+    checks: ['errors.ts', 'ids.ts', 'on-abort.ts', 'options.ts', 'types.ts', 'storage'],
+    log: [
+      'assert.ts',
+      'errors.ts',
+      'ids.ts',
+      'turn.ts',
+      'on-abort.ts',
+      'types.ts',
+      'storage',
+      'checks'
+    ],
     projections: [
       'assert.ts',
       'errors.ts',
@@ -142,6 +152,7 @@ describe('import directions', () => {
       'telemetry',
       'turn.ts',
       'keep-alive.ts',
+      'on-abort.ts',
       'types.ts',
       'storage',
       'log'
@@ -155,6 +166,7 @@ describe('import directions', () => {
       'telemetry',
       'turn.ts',
       'keep-alive.ts',
+      'on-abort.ts',
       'types.ts',
       'storage',
       'log',
@@ -166,6 +178,7 @@ describe('import directions', () => {
       'ids.ts',
       'options.ts',
       'turn.ts',
+      'on-abort.ts',
       'types.ts',
       'storage',
       'checks',
@@ -192,6 +205,7 @@ describe('import directions', () => {
       'ids.ts',
       'options.ts',
       'turn.ts',
+      'on-abort.ts',
       'types.ts',
       'rdf.ts',
       'storage',
@@ -200,6 +214,7 @@ describe('import directions', () => {
     'telemetry-store': [
       'errors.ts',
       'ids.ts',
+      'on-abort.ts',
       'options.ts',
       'telemetry',
       'types.ts',
@@ -222,6 +237,7 @@ describe('import directions', () => {
       'assert.ts',
       'errors.ts',
       'ids.ts',
+      'rxjs.ts',
       'options.ts',
       'telemetry',
       'turn.ts',
@@ -237,7 +253,7 @@ describe('import directions', () => {
       'export'
     ],
     // Other processes look on through the same methods that the caller has: it needs no more than types.
-    attach: ['errors.ts', 'telemetry', 'turn.ts', 'types.ts', 'storage'],
+    attach: ['errors.ts', 'telemetry', 'turn.ts', 'on-abort.ts', 'types.ts', 'storage'],
     'store.ts': [
       'assert.ts',
       'errors.ts',
@@ -247,7 +263,6 @@ describe('import directions', () => {
       'telemetry',
       'types.ts',
       'projections',
-      'pipeline',
       'append',
       'query',
       'import',
@@ -272,6 +287,7 @@ describe('import directions', () => {
       'ids.ts',
       'options.ts',
       'telemetry',
+      'event-types.ts',
       'types.ts',
       'open.ts'
     ],

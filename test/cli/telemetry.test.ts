@@ -70,6 +70,8 @@ describe('refuses', () => {
     ['--limit', '0'],
     ['--last', '1000000'],
     ['--type', ','],
+    ['--type', 'nonsense'],
+    ['--type', 'alert,aler'],
     ['--follow', '--last', '1'],
     ['--follow', '--until', '1h']
   ])('%s %s %s %s', async (...args) => {

@@ -105,8 +105,8 @@ describe('delivery', () => {
     await store.reinforce({ key: 'k0' }, { strength: 0.5 })
 
     expect(await collect(store, 'types', { types: ['concept-reinforced'] })).toEqual([5])
+    expect(await collect(store, 'none', { types: ['vectors-declared'] })).toEqual([])
     expect(await collect(store, 'about', { concept: ConceptId.fromKey('k1') })).toEqual([2, 4])
-    expect(await collect(store, 'none', { types: [] })).toEqual([])
     expect(store.stats().subscriptions['none']).toMatchObject({ position: 5, lagEvents: 0 })
   })
 
@@ -745,6 +745,7 @@ describe('refused before anything is done', () => {
 
   test.each([
     ['from', { from: 0 }],
+    ['types', { types: [] }],
     ['from', { from: 1.5 }],
     ['from', { from: 'yesterday' }],
     ['fron', { fron: 1 }],

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
-import type { EventsOptions, StoredEvent } from '../../index.ts'
+import { EVENT_TYPES, type EventsOptions, type StoredEvent } from '../../index.ts'
 import { collect, given, onStore, toId, toInteger } from '../arguments.ts'
 import { follow } from '../follow.ts'
+import { checkKnown } from '../known.ts'
 import { type Cell, formatCount, formatTime, type Style, toJson } from '../output.ts'
 import type { Printer } from '../printer.ts'
 import { type Session, type StoreFlags, UsageError } from '../session.ts'
@@ -30,7 +31,7 @@ export function addEvents(program: Command, session: Session): void {
   onStore(program.command('events'))
     .description('Print the events of the log')
     .option('--follow', 'go on with what is committed later, by any process, until Ctrl-C')
-    .option('--from <position>', 'first position', toInteger)
+    .option('--from <position>', 'first position; 0 is the beginning, as 1 is', toInteger)
     .option('--to <position>', 'last position', toInteger)
     .option('--since <time>', 'only events from then on: 15m, 2h, 3d or a date', toPast)
     .option('--until <time>', 'only events until then', toPast)
@@ -62,7 +63,15 @@ export function addEvents(program: Command, session: Session): void {
 }
 
 /** @throws UsageError */
-function check({ from, since, last, concept, key, follow: live, until }: Flags): void {
+function check(flags: Flags): void {
+  const { from, to, since, last, concept, key, follow: live, until } = flags
+  const names = namesIn(flags)
+  if (names?.length === 0) throw new UsageError('--types names no type of event')
+  checkKnown('--type', names ?? [], EVENT_TYPES)
+  if (to === 0) throw new UsageError('--to is a position, and positions begin at 1')
+  if (from !== undefined && to !== undefined && from > to) {
+    throw new UsageError('--from is behind --to')
+  }
   const begins = [from, since, last].filter((one) => one !== undefined)
   if (begins.length > 1) throw new UsageError('Give one of --from, --since and --last')
   if (concept !== undefined && key !== undefined) {
@@ -72,15 +81,18 @@ function check({ from, since, last, concept, key, follow: live, until }: Flags):
 }
 
 async function optionsOf(source: Source, flags: Flags, session: Session): Promise<EventsOptions> {
-  const { to, type = [], types = [], concept, key } = flags
+  const { to, concept, key } = flags
   const id = key !== undefined ? { key } : concept !== undefined ? toId(concept) : undefined
-  const names = [...type, ...types]
   return given({
     from: await firstPosition(source, flags, session),
     to,
-    types: names.length > 0 ? names : undefined,
+    types: namesIn(flags),
     concept: id
   })
+}
+
+function namesIn({ type, types }: Flags): string[] | undefined {
+  return type === undefined && types === undefined ? undefined : [...(type ?? []), ...(types ?? [])]
 }
 
 async function firstPosition(

@@ -4,9 +4,11 @@ import {
   isStoreError,
   readTelemetry,
   type StoredTelemetryOptions,
+  TELEMETRY_KINDS,
   type TelemetryEvent
 } from '../../index.ts'
 import { collect, given, onStore, toInteger } from '../arguments.ts'
+import { checkKnown } from '../known.ts'
 import { type Cell, formatTime } from '../output.ts'
 import { type Session, type StoreFlags, UsageError, warn } from '../session.ts'
 import { attachTo } from '../source.ts'
@@ -80,6 +82,9 @@ function optionsOf(
   const names = type?.flatMap((list) => list.split(',')).map((name) => name.trim())
   const types = names?.filter((name) => name !== '')
   if (types?.length === 0) throw new UsageError('--type names no kind of telemetry')
+  checkKnown('--type', types ?? [], TELEMETRY_KINDS, (name) =>
+    TELEMETRY_KINDS.some((kind) => kind === name || kind.startsWith(`${name}-`))
+  )
   return {
     ...given({ since, until, types, limit, live: follow }),
     signal,

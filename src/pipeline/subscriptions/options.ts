@@ -112,9 +112,11 @@ function checkFilter({ types, concept }: SubscribeOptions): EventFilter {
     ...(types === undefined ? {} : { types }),
     ...(concept === undefined ? {} : { concept })
   }
-  const query = checkQuery(asked, false)
-  const wrong = types?.find((one) => typeof one !== 'string' || one === '')
+  const wrong = Array.isArray(types)
+    ? types.find((one) => typeof one !== 'string' || one === '')
+    : undefined
   if (wrong !== undefined) throw optionInvalid('types', wrong, 'names of types of events')
+  const query = checkQuery(asked, false)
   return { types: query.types, concept: query.concept }
 }
 
