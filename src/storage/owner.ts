@@ -47,9 +47,15 @@ export class Ownership {
   /** `undefined` where nothing was written. */
   readonly #token: string | undefined
 
-  private constructor(path: string, token: string | undefined) {
+  /** Whether an owner died here, and did not end what it was at. */
+  readonly followsDead: boolean
+  /** Whether the next owner is to find that as well, because this one does not see to what was left. */
+  leavesTrace = false
+
+  private constructor(path: string, token: string | undefined, followsDead: boolean) {
     this.#path = path
     this.#token = token
+    this.followsDead = followsDead
   }
 
   /**
@@ -63,10 +69,10 @@ export class Ownership {
     const temporary = `${path}.${self.token}.tmp`
     try {
       await writeFile(temporary, JSON.stringify(self), { flag: 'wx' })
-      await takeOver(path, temporary)
+      const followsDead = await takeOver(path, temporary)
       await rm(temporary, { force: true })
       await removeLeftovers(path)
-      return new Ownership(path, self.token)
+      return new Ownership(path, self.token, followsDead)
     } catch (error) {
       await giveUp(path, temporary, self.token)
       throw error
@@ -88,14 +94,15 @@ export class Ownership {
     const path = join(directory, OWNER)
     const owner = await readOwner(path)
     if (owner !== undefined && isAlive(owner)) throw locked(owner)
-    return new Ownership(path, undefined)
+    return new Ownership(path, undefined, false)
   }
 
   /** The directory is free again, for this thread at least, also if this fails. */
   async release(): Promise<void> {
     if (this.#token === undefined) return
     try {
-      await removeOwn(this.#path, this.#token)
+      const isKept = this.followsDead && this.leavesTrace
+      await removeOwn(this.#path, this.#token, isKept)
     } catch (error) {
       abandoned.add(this.#token)
       throw error
@@ -106,10 +113,18 @@ export class Ownership {
 /** Of this thread: files with these tokens could not be removed, and say nothing any more. */
 const abandoned = new Set<string>()
 
-/** Removes a file of the protocol, if it is ours and nobody has put another one there. */
-async function removeOwn(path: string, token: string): Promise<void> {
+/**
+ * Removes a file of the protocol, if it is ours and nobody has put another one there.
+ *
+ * @param isKept Leaves it as one of nobody who lives.
+ */
+async function removeOwn(path: string, token: string, isKept = false): Promise<void> {
   const owner = await readOwner(path)
   if (owner?.token !== token) return
+  if (isKept) {
+    await truncate(path)
+    return
+  }
   try {
     await rm(path, { force: true })
   } catch (error) {
@@ -137,9 +152,10 @@ export function isOwnerFile(name: string): boolean {
   return name === OWNER || name.startsWith(`${OWNER}.`)
 }
 
-async function takeOver(path: string, temporary: string): Promise<void> {
+/** Resolves with whether a dead owner was followed. */
+async function takeOver(path: string, temporary: string): Promise<boolean> {
   for (;;) {
-    if (await linkIfFree(temporary, path)) break
+    if (await linkIfFree(temporary, path)) return false
     const current = await readOwner(path)
     if (current === undefined) continue
     if (isAlive(current)) throw locked(current)
@@ -147,7 +163,7 @@ async function takeOver(path: string, temporary: string): Promise<void> {
       const still = await readOwner(path)
       if (still?.token === current.token) {
         await rename(temporary, path)
-        break
+        return true
       }
       await rm(claimPath(path, current.token), { force: true })
     }

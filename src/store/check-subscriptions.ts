@@ -88,7 +88,7 @@ function refusalOf(
   return `it is at position ${position} of another history than the log's`
 }
 
-function slotsDamaged(slots: readonly number[]): string {
+export function slotsDamaged(slots: readonly number[]): string {
   const hold = slots.length === 1 ? `slot ${slots[0]} of 3 holds` : `slots ${slots} of 3 hold`
   return `${hold} no whole record, and the newest of the others counts`
 }

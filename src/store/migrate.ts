@@ -42,6 +42,7 @@ import {
 } from './format.ts'
 import { checkLog, type Walked, withLog, writeNextLog } from './migrate-log.ts'
 import { type MigrationStep, migrationSteps } from './migration-step.ts'
+import { leaveTrace } from './torn-checkpoints.ts'
 
 const COMPARED_BYTES = 1024 * 1024
 const NEXT_LOG = `${LOG_DIRECTORY}.next`
@@ -61,6 +62,7 @@ export async function migrate(path: string, options: MigrateOptions): Promise<Mi
   await readStoredFormat(directory)
   refuseHalfRepaired(directory)
   const ownership = await Ownership.take(directory)
+  leaveTrace(directory, ownership)
   try {
     await refuseHalfRestored(directory)
     return await migrateOwned(directory, options)

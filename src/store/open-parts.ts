@@ -36,6 +36,7 @@ import {
   type TablesSetting
 } from './open-tables.ts'
 import { startVectors, warmVectors } from './start-vectors.ts'
+import { clearTornCheckpoints, leaveTrace } from './torn-checkpoints.ts'
 import { agreeOnVectors } from './vector-declaration.ts'
 
 /** Events between checkpoint and head that open reads into the overlay; more is projected first. */
@@ -89,6 +90,7 @@ async function attempt(
   const cleanups: Cleanup[] = []
   try {
     const ownership = await takeOwnership(directory, options.readOnly)
+    leaveTrace(directory, ownership)
     cleanups.push(async () => ownership.release())
     const warm = warmVectors(directory)
     try {
@@ -150,6 +152,7 @@ async function openOwned(
     options
   })
   const findings = findingsOf(live.reason, tornTail)
+  if (!options.readOnly) findings.push(...(await clearTornCheckpoints(directory, ownership)))
   const { vectors, vectorsError } = await openVectors({
     ...setting,
     declaration,

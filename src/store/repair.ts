@@ -30,13 +30,14 @@ import {
 import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
 import { takeTables } from '../projections/tables/declared-indexes.ts'
 import { TABLES_DIRECTORY } from '../projections/tables/generation.ts'
-import { isMisplaced, isMissing, syncDirectory, syncFiles } from '../storage/files.ts'
-import { isRefusal, Level } from '../storage/level.ts'
+import { isDirectory, isMisplaced, isMissing, syncDirectory, syncFiles } from '../storage/files.ts'
+import { Level } from '../storage/level.ts'
 import { Ownership } from '../storage/owner.ts'
 import type { RepairOptions, RepairReport } from '../types.ts'
 import {
   FORMAT_FILE,
   NEWEST_FORMAT,
+  notAStore,
   REPAIRED_HEAD,
   readFormat,
   refuseHalfRestored,
@@ -48,6 +49,8 @@ import { type FoundDeclaration, findLostDeclaration } from './lost-declaration.t
 import { findUnsound, mendSubscriptions, reportUnsound } from './mend-subscriptions.ts'
 import { findMisplaced, putAside } from './misplaced.ts'
 import { promisedByDerived } from './promised.ts'
+import { levelDbSees, remadeFiles, UNSEEN } from './remade-files.ts'
+import { leaveTrace } from './torn-checkpoints.ts'
 
 const NEW_LOG = `${LOG_DIRECTORY}.repaired`
 const BATCH_BYTES = 8 * 1024 * 1024
@@ -59,8 +62,10 @@ const BATCH_BYTES = 8 * 1024 * 1024
 export async function repairLog(directory: string, options: RepairOptions): Promise<RepairReport> {
   const started = performance.now()
   const { dryRun = false } = options
-  if (!existsSync(directory)) throw nothingLeft(directory)
+  const isThere = await isDirectory(directory)
+  if (isThere !== true) throw isThere === undefined ? nothingLeft(directory) : notAStore(directory)
   const ownership = await Ownership.take(directory)
+  if (dryRun) leaveTrace(directory, ownership)
   try {
     // Its log may lack frames that the backup has, and nothing in it would tell.
     await refuseHalfRestored(directory)
@@ -79,10 +84,14 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
     const { signal } = options
     const unsound = await findUnsound(found, { directory, log, storeId, position, signal })
     const misplaced = await findMisplaced(directory)
-    const files = [...made.files, ...misplaced]
+    const left = { hasFormat: known !== undefined, hasHead: head !== undefined }
+    const files = [...made.files, ...misplaced, ...remadeFiles(directory, left)]
     const report = { ...made, files, subscriptions: reportUnsound(unsound) }
     const isSound = isWhole && found.files.length === 0 && !resumed
-    if (dryRun) return report
+    if (dryRun) {
+      if (isSound && !(await levelDbSees(directory, found, { readOnly: true }))) files.push(UNSEEN)
+      return report
+    }
     // A repair that died before it moved anything leaves a log that is as old as that: it is made anew.
     if (!resumed) await removeRepaired(directory)
     if (isSound && (await levelDbSees(directory, found))) {
@@ -173,32 +182,6 @@ function watermarkOf(directory: string, storeId: Buffer): Watermark | undefined 
     // A HEAD that the system would not read may know of more than the frames that are left.
     if (isMissing(error) || isMisplaced(error)) return undefined
     throw error
-  }
-}
-
-/**
- * Whether LevelDB finds the same frames: its own MANIFEST may be lost, or leave files out. A disk that
- * is full says nothing about them, and a whole log is not made anew for it.
- */
-async function levelDbSees(directory: string, { frames }: Survey): Promise<boolean> {
-  let level: Level
-  try {
-    level = await Level.open(join(directory, LOG_DIRECTORY), LOG_TUNING)
-  } catch (error) {
-    if (isRefusal(error)) throw error
-    // Whatever it stumbles over: the frames are known, and a new database is made of them.
-    return false
-  }
-  try {
-    let count = 0
-    for await (const rows of level.blocks({})) count += rows.length
-    return count === frames.length
-  } catch (error) {
-    if (isRefusal(error)) throw error
-    // The same: a file may have the name of another one.
-    return false
-  } finally {
-    await level.close()
   }
 }
 

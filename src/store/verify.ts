@@ -26,6 +26,16 @@ import { verifyProjections } from './verify-projections.ts'
  */
 export async function verify(engine: Engine, options: LongOptions): Promise<VerifyReport> {
   checkOptions(options, ['onProgress'])
+  try {
+    return await verifyAll(engine, options)
+  } catch (error) {
+    // A file that the system would not read, or the disk, of which what is made aside takes as much as
+    // the tables.
+    throw ioFailed(error, 'verify')
+  }
+}
+
+async function verifyAll(engine: Engine, options: LongOptions): Promise<VerifyReport> {
   const started = performance.now()
   const { log } = engine.parts
   await log.sync()
@@ -42,12 +52,7 @@ export async function verify(engine: Engine, options: LongOptions): Promise<Veri
   // A damaged file is not read through LevelDB any more: it may end the process.
   if (report.problems.length === 0) await verifyFrames(engine, options, report)
   if (report.problems.length === 0) {
-    try {
-      await engine.inTurn(async () => verifyTables(engine, options, report))
-    } catch (error) {
-      // What is made aside takes as much of the disk as the tables.
-      throw ioFailed(error, 'verify')
-    }
+    await engine.inTurn(async () => verifyTables(engine, options, report))
   }
   await verifyVectors(engine, options, report)
   await verifyProjections(engine, options, report)

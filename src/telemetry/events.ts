@@ -163,7 +163,7 @@ export interface TelemetryFields {
   }
   /** Damage was found in files. Tables and vectors heal from the log by themselves. */
   'damage-found': {
-    /** What is damaged: `log`, `tables`, `vectors`, `recall`, `telemetry` or `files`. */
+    /** What is damaged: `log`, `tables`, `vectors`, `recall`, `telemetry`, `files` or `subscription <name>`. */
     part: string
     /** What is wrong. */
     reason: string

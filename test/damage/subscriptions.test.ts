@@ -10,7 +10,7 @@ import {
   writeFile
 } from 'node:fs/promises'
 import { join } from 'node:path'
-import { open, repair, type Store } from 'sutra-storage'
+import { open, repair, type Store, type TelemetryEvent } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import {
   type Checkpoint,
@@ -84,6 +84,47 @@ describe('verify and repair', () => {
       const seen = await collect(directory, 'mailer')
       expect(seen).toEqual(upTo(EVENTS).slice(EVENTS - seen.length))
     }
+  })
+
+  test('slots that a crash tore are no damage, and cleared by the next open', async () => {
+    const torn = [[1], [2], [3], [1, 3]]
+    for (const slots of torn) {
+      const directory = await diedStore()
+      for (const slot of slots) await tear(pathOf(directory, 'mailer'), slot)
+      const { position } = await checkpointOf(pathOf(directory, 'mailer'))
+      expect(position).toBeGreaterThan(0)
+      // Who only looks leaves it to the one that may write.
+      await (await open(directory, { readOnly: true })).close()
+      const dry = await repair(directory, { dryRun: true })
+      expect(dry.subscriptions).toMatchObject([{ name: 'mailer', kept: true }])
+
+      await using store = await open(directory)
+      const told: TelemetryEvent[] = []
+      store.telemetry$.subscribe((event) => told.push(event))
+      expect(await store.verify()).toMatchObject({ ok: true, problems: [] })
+      const reason = expect.stringContaining('torn by a crash')
+      const found = told.filter(({ type }) => type === 'damage-found')
+      expect(found).toMatchObject([{ part: 'subscription mailer', reason }])
+      const redelivered: boolean[] = []
+      const subscription = await store.subscribe('mailer', {}, (_, delivery) => {
+        redelivered.push(delivery.redelivered)
+      })
+      await subscription.caughtUp()
+      expect(redelivered).toEqual(Array(EVENTS - position).fill(true))
+      await subscription.close()
+      await store.close()
+      expect(await problemsOf(directory)).toEqual([])
+    }
+  })
+
+  test('a slot that is damaged once all was seen to stays a problem', async () => {
+    const directory = await diedStore()
+    await (await open(directory)).close()
+    await tear(pathOf(directory, 'mailer'), 1)
+
+    expect(await readdir(directory)).not.toContain('OWNER')
+    const [problem] = await problemsOf(directory)
+    expect(problem).toMatchObject({ part: 'subscription mailer' })
   })
 
   test('with a damaged slot, what is delivered again is said to be', async () => {
@@ -240,6 +281,29 @@ async function madeStore(): Promise<string> {
     await subscription.close()
   }
   return directory
+}
+
+/** The same, whose process died over a checkpoint: three slots are written, and OWNER is there. */
+async function diedStore(): Promise<string> {
+  const directory = await madeStore()
+  const path = pathOf(directory, 'mailer')
+  const last = await checkpointOf(path)
+  const at = (position: number): Buffer => {
+    return encodeCheckpoint({ ...last, position, time: 0, isClean: false })
+  }
+  const file = await SlotFile.create(path, SLOT_BYTES, at(3))
+  for (const position of [4, 5]) {
+    file.write(at(position))
+    await file.sync()
+  }
+  file.close()
+  await writeFile(join(directory, 'OWNER'), '')
+  return directory
+}
+
+/** As a power cut leaves a slot: the first of its sectors are the new ones, the rest is not. */
+async function tear(path: string, slot: number): Promise<void> {
+  await flipFile(path, (slot - 1) * SLOT_BYTES + 24)
 }
 
 async function learn(store: Store, count: number): Promise<void> {

@@ -3,7 +3,7 @@
  *
  * FAULT_PATH   calls on files whose path contains this text are looked at
  * FAULT_OP     fwrite, fflush, fdatasync, fsync, write, pwrite, rename, link, unlink or any: these calls count;
- *              or pread or mkdir, which any leaves out
+ *              or read, pread or mkdir, which any leaves out
  * FAULT_END    if their path ends with this text, where it is given
  * FAULT_WHEN   and while a file of this name exists, where it is given
  * FAULT_AT     number of the first counted call that fails, from 1
@@ -170,6 +170,11 @@ ssize_t pread64(int file, void *data, size_t size, off64_t at) {
 ssize_t pread(int file, void *data, size_t size, off_t at) {
   REAL(pread);
   return is_asked_for("pread") && fails_for("pread", file) ? -1 : real(file, data, size, at);
+}
+
+ssize_t read(int file, void *data, size_t size) {
+  REAL(read);
+  return is_asked_for("read") && fails_for("read", file) ? -1 : real(file, data, size);
 }
 
 int mkdir(const char *path, mode_t mode) {
