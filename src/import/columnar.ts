@@ -2,7 +2,7 @@ import { aborted, isStoreError } from '../errors.ts'
 import { onAbort } from '../on-abort.ts'
 import { WorkerLink } from '../storage/worker-link.ts'
 import { recordOf } from './column-record.ts'
-import { type Piece, rowOf } from './columns.ts'
+import { GROUP_BYTES_MAX, type Piece, rowOf } from './columns.ts'
 import { sourceInvalid } from './files.ts'
 import { unsupported } from './options.ts'
 import type { Input, Reader, Row } from './reader.ts'
@@ -17,16 +17,24 @@ export type ColumnarFormat = 'parquet' | 'arrow'
 const HEAP_MIB: Readonly<Record<ColumnarFormat, number>> = { parquet: 1536, arrow: 256 }
 
 /**
- * Reads a file of columns in a thread of its own: unpacking a row group takes tens of milliseconds
- * in one go, and a damaged file may make it take more memory than there is. Here come rows.
+ * In a damaged file a run of values may be of -8 or of billions, and counting them does not end. A part
+ * that takes longer than this, and a second for each mebibyte that it may be made from, is such a one.
  */
-export function columnarReader(format: ColumnarFormat): Reader {
-  return (input) => readColumnar(input, format)
+const PATIENCE_MS = 20_000
+const MiB = 1024 * 1024
+
+/**
+ * Reads a file of columns in a thread of its own: unpacking a row group takes tens of milliseconds
+ * in one go, and a damaged file may make it take more memory or time than there is. Here come rows.
+ */
+export function columnarReader(format: ColumnarFormat, patienceMs: number = PATIENCE_MS): Reader {
+  return (input) => readColumnar(input, format, patienceMs)
 }
 
 async function* readColumnar(
   input: Input,
-  format: ColumnarFormat
+  format: ColumnarFormat,
+  patienceMs: number
 ): AsyncGenerator<Iterable<Row>, void> {
   const { path, options } = input
   const { signal } = options
@@ -46,32 +54,59 @@ async function* readColumnar(
     heap
   )
   const stop = onAbort(signal, () => void link.terminate())
+  const part = Math.min(input.bytes ?? 0, GROUP_BYTES_MAX)
+  const pieces = new Pieces(link, Math.ceil(patienceMs + (1000 * part) / MiB))
   try {
-    let next = ask(link)
+    let next = pieces.next()
     for (;;) {
       const piece = await next
       if (signal?.aborted) throw aborted(signal, 'import')
       if (piece === undefined) return
       // Unpacked while the rows of this one are taken in.
-      next = ask(link)
+      next = pieces.next()
       input.told(piece.readTo)
       yield rowsOf(piece, input)
     }
   } catch (error) {
     if (signal?.aborted) throw aborted(signal, 'import')
-    throw isStoreError(error) ? error : sourceInvalid(input.file ?? path, error)
+    const cause = pieces.late ?? error
+    throw isStoreError(cause) ? cause : sourceInvalid(input.file ?? path, cause)
   } finally {
     stop()
     await link.terminate()
   }
 }
 
-function ask(link: WorkerLink): Promise<Piece | undefined> {
-  // What the other end answers with, and nothing else: see columnar-worker.ts.
-  const asked = link.request(undefined) as Promise<Piece | undefined>
-  // Whoever waits for it hears of a failure; nobody does when the import ends before.
-  asked.catch(() => undefined)
-  return asked
+/** Asks the thread, and ends it when an answer takes too long. */
+class Pieces {
+  readonly #link: WorkerLink
+  readonly #limitMs: number
+  late: Error | undefined
+
+  constructor(link: WorkerLink, limitMs: number) {
+    this.#link = link
+    this.#limitMs = limitMs
+  }
+
+  next(): Promise<Piece | undefined> {
+    const asked = this.#ask()
+    // Whoever waits for it hears of a failure; nobody does when the import ends before.
+    asked.catch(() => undefined)
+    return asked
+  }
+
+  async #ask(): Promise<Piece | undefined> {
+    const timer = setTimeout(() => {
+      this.late = new Error(`unpacking a part of it has not ended in ${this.#limitMs} ms`)
+      void this.#link.terminate()
+    }, this.#limitMs)
+    try {
+      // What the other end answers with, and nothing else: see columnar-worker.ts.
+      return (await this.#link.request(undefined)) as Piece | undefined
+    } finally {
+      clearTimeout(timer)
+    }
+  }
 }
 
 function* rowsOf(piece: Piece, { file, options }: Input): Generator<Row, void> {

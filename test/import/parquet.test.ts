@@ -3,6 +3,8 @@ import { parquetMetadata, type SchemaElement } from 'hyparquet'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { ConceptId, type ImportRecord } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
+import { columnarReader } from '#sutra/import/columnar.js'
+import type { Input } from '#sutra/import/reader.js'
 import { openTemporaryStore } from '../support/open-store.ts'
 import { Random } from '../support/random.ts'
 import { temporaryPath } from '../support/temp.ts'
@@ -145,22 +147,46 @@ describe('an import of Parquet', () => {
   test('of a damaged file gives a typed error or rows, and always ends', async () => {
     await using temporary = await openTemporaryStore()
     const { store } = temporary
-    const random = new Random()
-    const words = Array.from({ length: 300 }, () => `word ${random.below(1000)}`)
-    const path = await parquetFile(
-      [
-        { name: 'list', data: words.map((_, i) => [i, i + 0.5]) },
-        { name: 'content', data: words },
-        { name: 'lang', data: words.map(() => 'en') }
-      ],
-      { schema: schemaWithList('list', 'content', 'lang') }
-    )
+    const path = await wordsFile(new Random())
     // Half of the time near the end, where the directory stands.
     await importDamaged(store, path, (whole, random) =>
       damageFrom(random.below(2) === 0 ? 0 : Math.floor(whole.length / 2), whole, random)
     )
+  }, 300_000)
+
+  test('of a run of values that is never counted to its end is given up', async () => {
+    const path = await wordsFile(new Random(2))
+    const bytes = await readFile(path)
+    const damage: [number, number][] = [
+      [2172, 0xff],
+      [2760, 0xc6],
+      [3867, 0xf9]
+    ]
+    for (const [at, byte] of damage) bytes[at] = byte
+    await writeFile(path, bytes)
+    const input = { path, file: 'words', bytes: bytes.length, options: {}, told: () => {} }
+
+    // What the reader asks of an input, and no more.
+    const rows = columnarReader('parquet', 500)(input as unknown as Input)
+
+    await expect(rows[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      code: 'IMPORT_SOURCE_INVALID',
+      details: { source: 'words', reason: expect.stringMatching(/has not ended in 50\d/) }
+    })
   })
 })
+
+async function wordsFile(random: Random): Promise<string> {
+  const words = Array.from({ length: 300 }, () => `word ${random.below(1000)}`)
+  return parquetFile(
+    [
+      { name: 'list', data: words.map((_, i) => [i, i + 0.5]) },
+      { name: 'content', data: words },
+      { name: 'lang', data: words.map(() => 'en') }
+    ],
+    { schema: schemaWithList('list', 'content', 'lang') }
+  )
+}
 
 async function parquetFile(
   columnData: Columns,
