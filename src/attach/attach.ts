@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { StoreError } from '../errors.ts'
-import { isMissing } from '../storage/files.ts'
+import { ioFailed, StoreError } from '../errors.ts'
+import { isMisplaced, isMissing } from '../storage/files.ts'
 import type { Stats, TelemetryEvent } from '../telemetry/types.ts'
 import type {
   Attached,
@@ -148,7 +148,11 @@ async function assertStore(directory: string): Promise<void> {
   try {
     await stat(join(directory, 'FORMAT'))
   } catch (cause) {
-    if (!isMissing(cause)) throw cause
+    if (isMisplaced(cause)) {
+      const message = `'${directory}' is not a store but a file`
+      throw new StoreError('NOT_A_STORE', message, { directory, found: [] }, { cause })
+    }
+    if (!isMissing(cause)) throw ioFailed(cause, 'attach')
     const message = `There is no store in '${directory}'`
     throw new StoreError('STORE_NOT_FOUND', message, { directory }, { cause })
   }

@@ -19,22 +19,32 @@ export function storeOption(): Option {
   return new Option('--dir <directory>', 'directory of the store').argParser(toPath)
 }
 
+/** For one that may be given several times. */
+export function toPaths(text: string, before: readonly string[] = []): string[] {
+  return [...before, toPath(text)]
+}
+
 /** A variable of a script that was never set is no directory. */
 export function toPath(text: string): string {
   if (text !== '') return text
   throw new InvalidArgumentError('Expected a path.')
 }
 
+/** Plain decimal digits: `1e3` and `0x10` are more often a slip than a number. */
 export function toInteger(text: string): number {
   const value = Number(text)
-  if (text.trim() !== '' && Number.isSafeInteger(value) && value >= 0) return value
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
   throw new InvalidArgumentError('Expected a whole number from 0.')
 }
 
 export function toNumber(text: string): number {
   const value = Number(text)
-  if (text.trim() !== '' && Number.isFinite(value)) return value
+  if (isDecimal(text) && Number.isFinite(value)) return value
   throw new InvalidArgumentError('Expected a number.')
+}
+
+export function isDecimal(text: string): boolean {
+  return /^[+-]?(\d+\.?\d*|\.\d+)$/.test(text)
 }
 
 /** For an option that may be given several times. */

@@ -122,7 +122,9 @@ function describe(error: unknown): string {
   const message = error.message.replace(/\s+/g, ' ').trim()
   const cause = isStoreError(error) ? undefined : error.cause
   const because = cause instanceof Error ? `: ${cause.message}` : ''
-  return `${message}${because} (${String(code)})`
+  const said = `${message}${because}`
+  // The reason that a line was refused for may end with it.
+  return said.endsWith(`(${String(code)})`) ? said : `${said} (${String(code)})`
 }
 
 function isAbort(error: unknown): boolean {

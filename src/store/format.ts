@@ -223,7 +223,11 @@ export function isTemporaryFormat(name: string): boolean {
   return /^FORMAT\.[0-9a-f]+\.tmp$/.test(name)
 }
 
-function notAStore(directory: string, found: string[], cause?: unknown): StoreError<'NOT_A_STORE'> {
+export function notAStore(
+  directory: string,
+  found: string[] = [],
+  cause?: unknown
+): StoreError<'NOT_A_STORE'> {
   const message = `'${directory}' is not a store and not empty`
   const details = { directory, found: found.slice(0, 10) }
   return new StoreError('NOT_A_STORE', message, details, { cause })

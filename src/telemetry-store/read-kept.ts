@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { isStoreError, StoreError } from '../errors.ts'
+import { ioFailed, isStoreError, StoreError } from '../errors.ts'
+import { isMisplaced } from '../storage/files.ts'
 import type { TelemetryEvent } from '../telemetry/types.ts'
 import type { StoredTelemetryOptions } from '../types.ts'
 import { segmentsIn, TELEMETRY_DIRECTORY } from './layout.ts'
@@ -26,7 +27,7 @@ export async function* readKept(
       reason
     })
   }
-  const pool = new SegmentPool(await placeOf(directory), open)
+  const pool = new SegmentPool(await placeIn(directory), open)
   try {
     // Found out before anything is told: the newest one is taken by whoever keeps telemetry now.
     const newest = (await pool.list()).at(-1)
@@ -49,6 +50,16 @@ async function holdNewest(pool: SegmentPool, name: string): Promise<void> {
   } catch (error) {
     // Of any other trouble whoever reads hears when it is its turn.
     if (isStoreError(error, 'STORE_LOCKED')) throw error
+  }
+}
+
+async function placeIn(directory: string): Promise<string> {
+  try {
+    return await placeOf(directory)
+  } catch (error) {
+    if (!isMisplaced(error)) throw ioFailed(error, 'readTelemetry')
+    const message = `'${directory}' is not a store, or its telemetry is a file`
+    throw new StoreError('NOT_A_STORE', message, { directory, found: [] }, { cause: error })
   }
 }
 

@@ -290,6 +290,26 @@ describe('sutra events', () => {
     expectToFit(run.stdout)
   })
 
+  test('takes 0 for the beginning, as the API does', async () => {
+    const [zero, one] = [
+      await sutra('events', '--dir', dir, '--json', '--from', '0'),
+      await sutra('events', '--dir', dir, '--json', '--from', '1')
+    ]
+    expect(zero).toMatchObject({ code: 0, stdout: one.stdout })
+  })
+
+  test.each([
+    [['--types', 'nonsense'], 'concept-learned, concept-reinforced'],
+    [['--type', 'concept-learned', '--type', 'concept-learnt'], "'concept-learnt' is none of"],
+    [['--types', ','], '--types'],
+    [['--to', '0'], '--to'],
+    [['--from', '3', '--to', '2'], '--from']
+  ])('refuses %j', async (args, reason) => {
+    const run = await sutra('events', '--dir', dir, ...args)
+    expect(run).toMatchObject({ code: 2, stdout: '' })
+    expect(run.stderr).toContain(reason)
+  })
+
   test.skipIf(process.platform === 'win32')('follows until Ctrl-C', async () => {
     const child = start(['events', '--dir', dir, '--json', '--follow'])
     if (child.stdout === null) throw new Error('The child has a standard output')

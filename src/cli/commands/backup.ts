@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { BackupReport } from '../../index.ts'
-import { onStore } from '../arguments.ts'
+import { onStore, toPath } from '../arguments.ts'
 import { formatBytes, formatCount, formatMany, formatSeconds } from '../output.ts'
 import { ProgressLine } from '../progress.ts'
 import type { Session, StoreFlags } from '../session.ts'
@@ -15,7 +15,7 @@ interface Flags extends StoreFlags {
 export function addBackup(program: Command, session: Session): void {
   onStore(program.command('backup'))
     .description('Copy the store into a directory, or what is new since the backup there')
-    .argument('<target>', 'directory of the backup')
+    .argument('<target>', 'directory of the backup', toPath)
     .option('--no-state-hash', 'copy alone: a restore has no state to compare')
     .option('--no-check', 'do not read the older backup that is there before going on with it')
     .action(async (target: string, flags: Flags) => {

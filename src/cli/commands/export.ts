@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import zlib from 'node:zlib'
 import { type Command, Option } from 'commander'
 import { type ExportOptions, type ExportProgress, StoreError } from '../../index.ts'
-import { collect, given, onStore } from '../arguments.ts'
+import { collect, given, onStore, toPath } from '../arguments.ts'
 import { formatBytes, formatCount, formatMany, formatSeconds } from '../output.ts'
 import { ProgressLine } from '../progress.ts'
 import { type Session, type StoreFlags, UsageError } from '../session.ts'
@@ -49,7 +49,11 @@ const PLAIN: readonly Format[] = ['parquet', 'arrow']
 export function addExport(program: Command, session: Session): void {
   onStore(program.command('export'))
     .description('Write all concepts and associations to a file that an import takes back')
-    .requiredOption('--out <file>', 'file to write; .gz and .zst compress; - is standard output')
+    .requiredOption(
+      '--out <file>',
+      'file to write; .gz and .zst compress; - is standard output',
+      toPath
+    )
     .addOption(new Option('--format <format>', 'where the name does not tell').choices(FORMATS))
     .option('--gzip', 'compress, whatever the name of the file')
     .option('--type <type>', 'concepts of this type alone; may be given several times', collect)

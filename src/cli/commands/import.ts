@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import type { ImportOptions, ImportProgress, ImportReport, StoreOptions } from '../../index.ts'
-import { given, onStore, toInteger } from '../arguments.ts'
+import { given, onStore, toInteger, toPath, toPaths } from '../arguments.ts'
 import { loadEmbed } from '../embed-module.ts'
 import { type FormatFlags, formatOptions, onFormat } from '../format-flags.ts'
 import { formatCount, formatMany, formatSeconds } from '../output.ts'
@@ -38,13 +38,13 @@ const REJECTED_SHOWN = 10
 export function addImport(program: Command, session: Session): void {
   onFormat(onStore(program.command('import')))
     .description('Import files of records, plain or compressed; creates the store if need be')
-    .argument('<file...>', 'files to import in this order; - is standard input')
+    .argument('<file...>', 'files to import in this order; - is standard input', toPaths)
     .addOption(choice('--format <format>', 'what the files hold', FORMATS))
     .addOption(choice('--if-exists <rule>', 'what to do with what is there', RULES))
     .option('--create-missing', 'make the ends of associations that do not exist')
     .option('--window <records>', 'how long associations wait for their ends', toInteger)
     .option('--strict', 'stop at the first bad line')
-    .option('--reject-file <file>', 'write every rejected line here, with its reason')
+    .option('--reject-file <file>', 'write every rejected line here, with its reason', toPath)
     .option('--resume-key <name>', 'go on where an import of this name was cut off')
     .option('--dry-run', 'check everything, write nothing')
     .addOption(choice('--durability <mode>', 'when a commit is acknowledged', DURABILITIES))
@@ -52,7 +52,11 @@ export function addImport(program: Command, session: Session): void {
     .addOption(choice('--metric <metric>', 'how embeddings are compared', METRICS))
     .addOption(choice('--quantization <kind>', 'numbers of the index', QUANTIZATIONS))
     .option('--model <name>', 'name of the embedding model')
-    .option('--embed <module>', 'an ES module whose export `embed` turns texts into vectors')
+    .option(
+      '--embed <module>',
+      'an ES module whose export `embed` turns texts into vectors',
+      toPath
+    )
     .action(async (files: string[], flags: Flags) => {
       if (flags.resumeKey !== undefined) {
         session.signal.addEventListener('abort', () =>

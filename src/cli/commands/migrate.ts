@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { type MigrationReport, migrate } from '../../index.ts'
-import { onStore } from '../arguments.ts'
+import { onStore, toPath } from '../arguments.ts'
 import { formatCount, formatMany, formatSeconds } from '../output.ts'
 import { ProgressLine } from '../progress.ts'
 import type { Session, StoreFlags } from '../session.ts'
@@ -12,15 +12,25 @@ interface Flags extends StoreFlags {
 }
 
 export function addMigrate(program: Command, session: Session): void {
-  onStore(program.command('migrate'))
+  const command = onStore(program.command('migrate'))
+  // Both set one value, of which the later would win.
+  let isCopied = false
+  let isUncopied = false
+  command.on('option:backup', () => {
+    isCopied = true
+  })
+  command.on('option:no-backup', () => {
+    isUncopied = true
+  })
+  command
     .description('Move a store of an older format to the newest one')
-    .option('--backup <directory>', 'copy the log there first; it must be empty')
+    .option('--backup <directory>', 'copy the log there first; it must be empty', toPath)
     .addOption(new Option('--no-backup', 'copy nothing first').default(undefined))
     .option('--dry-run', 'read and check everything and change nothing')
-    .action(async (flags: Flags, command: Command) => {
+    .action(async (flags: Flags) => {
       const { dir, json } = flags
       const dryRun = flags.dryRun === true
-      if (flags.backup === undefined && !dryRun) {
+      if ((isCopied && isUncopied) || (flags.backup === undefined && !dryRun)) {
         command.error('error: either --backup <directory> or --no-backup must be given')
       }
       const backup = typeof flags.backup === 'string' ? flags.backup : false

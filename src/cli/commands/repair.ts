@@ -3,7 +3,7 @@ import { type RepairReport, repair } from '../../index.ts'
 import { onStore } from '../arguments.ts'
 import { type Cell, formatCount, formatMany, formatSeconds } from '../output.ts'
 import { ProgressLine } from '../progress.ts'
-import type { Session, StoreFlags } from '../session.ts'
+import { Failed, type Session, type StoreFlags } from '../session.ts'
 
 interface Flags extends StoreFlags {
   dryRun?: true
@@ -30,7 +30,18 @@ export function addRepair(program: Command, session: Session): void {
       if (json) await session.printer.json(report)
       else await print(report, dryRun, session)
       await session.printer.flush()
+      // As `verify` says it. What was repaired is whole by now.
+      if (dryRun && !isWhole(report)) throw new Failed('The store is damaged')
     })
+}
+
+function isLogWhole({ changed, eventsLost, lost, files, declaration }: RepairReport): boolean {
+  const isLost = eventsLost > 0 || lost.length > 0 || declaration !== undefined
+  return !isLost && files.length === 0 && !changed
+}
+
+function isWhole(report: RepairReport): boolean {
+  return isLogWhole(report) && report.subscriptions.length === 0
 }
 
 async function print(report: RepairReport, dryRun: boolean, { printer }: Session): Promise<void> {
@@ -38,11 +49,11 @@ async function print(report: RepairReport, dryRun: boolean, { printer }: Session
   const { declaration, subscriptions } = report
   const kept = `${formatMany(events, 'event')} in ${formatMany(frames, 'frame')} intact`
   const up = `up to position ${formatCount(position)}, in ${formatSeconds(seconds)}`
-  const isLogWhole = eventsLost === 0 && files.length === 0 && !changed
-  const isWhole = isLogWhole && subscriptions.length === 0
-  const damaged = isLogWhole ? 'Checkpoints of subscriptions are damaged' : 'The log is damaged'
-  const verdict = isWhole ? 'The log is whole' : dryRun ? damaged : 'Repaired'
-  await printer.line(verdict, isWhole || changed ? 'good' : 'bad')
+  const damaged = isLogWhole(report)
+    ? 'Checkpoints of subscriptions are damaged'
+    : 'The log is damaged'
+  const verdict = isWhole(report) ? 'The log is whole' : dryRun ? damaged : 'Repaired'
+  await printer.line(verdict, isWhole(report) || changed ? 'good' : 'bad')
   await printer.line(`${kept}, ${up}`, 'dim')
   if (eventsLost > 0) await printer.line(`${formatMany(eventsLost, 'event')} lost`, 'bad')
   if (declaration !== undefined) await printer.line(DECLARATION[declaration], 'bad')

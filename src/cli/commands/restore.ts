@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { type RestoreReport, restore } from '../../index.ts'
-import { given, onStore, toInteger } from '../arguments.ts'
+import { given, onStore, toInteger, toPath } from '../arguments.ts'
 import { formatBytes, formatCount, formatMany, formatSeconds } from '../output.ts'
 import { ProgressLine } from '../progress.ts'
 import { Failed, type Session, type StoreFlags } from '../session.ts'
@@ -24,7 +24,7 @@ export function addRestore(program: Command, session: Session): void {
   const position = new Option('--to-position <n>', 'leave out what was committed later')
   onStore(program.command('restore'))
     .description('Make a store out of a backup, whole or as it was earlier, and check its state')
-    .argument('<backup>', 'directory of the backup')
+    .argument('<backup>', 'directory of the backup', toPath)
     .addOption(position.argParser(toInteger).conflicts('toTime'))
     .option('--to-time <time>', 'the same by time: 2h ago, or 2026-01-31T12:00Z', toDate)
     .action(async (backup: string, flags: Flags) => {

@@ -7,7 +7,17 @@ import type {
   SearchQuery,
   Where
 } from '../../index.ts'
-import { collect, given, onStore, toId, toInteger, toNumber, toVector } from '../arguments.ts'
+import {
+  collect,
+  given,
+  isDecimal,
+  onStore,
+  toId,
+  toInteger,
+  toNumber,
+  toPath,
+  toVector
+} from '../arguments.ts'
 import { loadEmbed } from '../embed-module.ts'
 import { type Cell, formatShare } from '../output.ts'
 import { type Session, type StoreFlags, UsageError } from '../session.ts'
@@ -32,8 +42,12 @@ export function addSearch(program: Command, session: Session): void {
     .description('Find the concepts whose meaning is nearest')
     .argument('[text]', 'what to look for; needs --embed')
     .option('--like <id-or-key>', 'near this concept')
-    .option('--vector <json>', 'near this vector: a JSON array, or a file that holds one')
-    .option('--embed <module>', 'an ES module whose export `embed` turns texts into vectors')
+    .option('--vector <json>', 'near this vector: a JSON array, or a file that holds one', toPath)
+    .option(
+      '--embed <module>',
+      'an ES module whose export `embed` turns texts into vectors',
+      toPath
+    )
     .option('-k, --limit <count>', 'how many', toInteger, 10)
     .option('--min-similarity <number>', 'only matches at least this similar', toNumber)
     .option('--where <json>', 'only concepts that pass this filter')
@@ -110,7 +124,8 @@ function toWhere(text: string): Where {
 function toWeights(texts: readonly string[]): ScoreWeights {
   const weights = texts.map((text) => {
     const [name = '', value = '', ...rest] = text.split('=')
-    if (name !== '' && value.trim() !== '' && rest.length === 0) return [name, Number(value)]
+    const number = isDecimal(value) ? Number(value) : Number.NaN
+    if (name !== '' && value.trim() !== '' && rest.length === 0) return [name, number]
     throw new UsageError(`--weight must be a part and a number, as in strength=0.5: ${text}`)
   })
   // Names and numbers are for the store to check, as those of any caller.
