@@ -237,9 +237,9 @@ export class LevelLog implements EventLog {
     }
   }
 
-  async *read(from: number): AsyncGenerator<Frame> {
+  async *read(from: number, to: number = this.#head): AsyncGenerator<Frame> {
     // LevelDB shows a frame before its append has resolved, when it is not acknowledged yet.
-    yield* this.#reader.framesFrom(Math.max(from, 1), this.#head)
+    yield* this.#reader.framesFrom(Math.max(from, 1), Math.min(to, this.#head))
   }
 
   async *tail(from: number, signal: AbortSignal): AsyncGenerator<Frame> {

@@ -37,8 +37,11 @@ export interface EventLog {
    */
   sync(): Promise<void>
 
-  /** Acknowledged frames in order, from the one that holds `from` to the present head. */
-  read(from: number): AsyncIterable<Frame>
+  /**
+   * Acknowledged frames in order, from the one that holds `from` to the one that holds `to`, or to the
+   * present head. Whoever wants few says so: what lies behind is not read ahead.
+   */
+  read(from: number, to?: number): AsyncIterable<Frame>
 
   /** Like `read`, but goes on with every frame appended later, until the signal fires. */
   tail(from: number, signal: AbortSignal): AsyncIterable<Frame>

@@ -1,9 +1,9 @@
 import { prepareNote } from '../append/note.ts'
+import type { Frame } from '../log/frame.ts'
 import { toStoredEvent } from '../log/stored-event.ts'
 import { DurableLimit } from '../pipeline/durable-limit.ts'
 import { storeClosed } from '../pipeline/flow-control.ts'
 import { Subscriptions, type SubscriptionsHost } from '../pipeline/subscriptions/subscriptions.ts'
-import type { StoredEvent } from '../types.ts'
 import type { Engine } from './engine.ts'
 
 /** What subscriptions need of an open store. */
@@ -41,23 +41,35 @@ function hostOf(engine: Engine): SubscriptionsHost {
       const { receipt } = await engine.writer.commit(prepareNote(event, key))
       return receipt.first
     },
-    eventAt: async (position) => eventAt(engine, position),
-    timeAt: async (position) => (await eventAt(engine, position))?.time ?? 0
+    eventAt: async (position) => eventCursor(engine)(position),
+    eventCursor: () => eventCursor(engine),
+    timeAt: async (position) => (await eventCursor(engine)(position))?.time ?? 0
   }
 }
 
-/** `undefined` for a position before the first, and for one that is lost in a gap. */
-async function eventAt(engine: Engine, position: number): Promise<StoredEvent | undefined> {
-  if (position < 1) return undefined
+/**
+ * Finds events by their positions, `undefined` for one before the first and for one that is lost in a
+ * gap. The frame at hand is kept: of a thousand events of one frame, it is read and decoded once.
+ */
+function eventCursor(engine: Engine): SubscriptionsHost['eventAt'] {
+  let frame: Frame | undefined
+  return async (position) => {
+    if (position < 1) return undefined
+    if (frame === undefined || position < frame.first || position > frame.last) {
+      frame = await frameWith(engine, position)
+    }
+    const commit = frame?.commits.findLast(({ first }) => first <= position)
+    const event = commit?.events[position - commit.first]
+    if (commit === undefined || event === undefined) return undefined
+    return toStoredEvent(commit, position - commit.first, event)
+  }
+}
+
+async function frameWith(engine: Engine, position: number): Promise<Frame | undefined> {
   const { signal } = engine.closing
   try {
     if (signal.aborted) throw storeClosed('quarantined')
-    for await (const { commits } of engine.parts.log.read(position)) {
-      const commit = commits.findLast(({ first }) => first <= position)
-      const event = commit?.events[position - commit.first]
-      if (commit === undefined || event === undefined) return undefined
-      return toStoredEvent(commit, position - commit.first, event)
-    }
+    for await (const frame of engine.parts.log.read(position, position)) return frame
     return undefined
   } catch (error) {
     // The log may be closed under a read: what it says then is no news.

@@ -78,6 +78,20 @@ export function describeEventLog(name: string, make: () => Promise<LogUnderTest>
       expect(await contents(5)).toEqual([])
     })
 
+    test('reading ends with the frame that holds the last position asked for', async () => {
+      const { log } = await setUp()
+      await log.append([commitOf(1, ['a', 'b', 'c'])], { durable: true })
+      await log.append([commitOf(4, ['d'])], { durable: true })
+
+      const contents = async (from: number, to: number) =>
+        (await framesOf(log.read(from, to))).map(contentsOf)
+
+      expect(await contents(2, 2)).toEqual([['a', 'b', 'c']])
+      expect(await contents(3, 4)).toEqual([['a', 'b', 'c'], ['d']])
+      expect(await contents(4, 9)).toEqual([['d']])
+      expect(await contents(4, 3)).toEqual([])
+    })
+
     test('reading ends at the head of the moment it began', async () => {
       const { log } = await setUp()
       await fill(log, 2)

@@ -178,7 +178,8 @@ async function run(
     note,
     durableBeyond: async () => undefined,
     durableNow: async () => source.head(),
-    eventAt: async () => undefined
+    eventAt: async () => undefined,
+    eventCursor: () => async () => undefined
   }
   const loop = new SubscriptionLoop(host, { setup, handler, keeper, seenBefore: 0 })
   const done = loop.run()

@@ -84,8 +84,8 @@ export class MemoryLog implements EventLog {
     await this.#write(() => this.#markDurable(), this.#durableHead + 1, this.#head)
   }
 
-  async *read(from: number): AsyncGenerator<Frame> {
-    const head = this.#head
+  async *read(from: number, to: number = this.#head): AsyncGenerator<Frame> {
+    const head = Math.min(to, this.#head)
     for (const { key, value } of [...this.#storage.frames]) {
       const frame = decodeFrame(key, value, this.#storage.storeId)
       if (frame.first > head) return

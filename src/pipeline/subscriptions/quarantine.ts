@@ -29,6 +29,8 @@ export interface QuarantineHost {
   note(note: SubscriptionNote, key: string): Promise<number>
   /** `undefined` where the event is lost. */
   eventAt(position: number): Promise<StoredEvent | undefined>
+  /** The same for whoever asks for many: what stands in the frame that was read last costs nothing. */
+  eventCursor(): QuarantineHost['eventAt']
 }
 
 export class Quarantine {
@@ -96,8 +98,10 @@ export class Quarantine {
   /** In the order of their positions. */
   async *list(): AsyncGenerator<QuarantinedEvent, void> {
     const entries = this.#entries.toSorted((a, b) => a.position - b.position)
+    // Either go forward, nearly always: notes are written in the order of the events.
+    const [notes, events] = [this.#host.eventCursor(), this.#host.eventCursor()]
     for (const { position, noted } of entries) {
-      const [note, event] = [await this.#host.eventAt(noted), await this.#host.eventAt(position)]
+      const [note, event] = [await notes(noted), await events(position)]
       const { attempts, error } = note?.data ?? {}
       yield {
         position,
