@@ -70,7 +70,7 @@ function setOf(parts: readonly { rows: number; graph: number; later: number }[])
     const segment = new Segment(`/nowhere/${at}`, String(at), 4000, shape.dimensions)
     segment.rows = rows + later
     if (graph > 0) {
-      const counts = { rows: graph, vectors: graph }
+      const counts = { rows: graph, vectors: graph, scale: 0 }
       const names = { graph: at + 1, path: `/nowhere/${at}.usearch`, name: String(at) }
       segment.setGraph({ ...names, ...counts, seal: { bytes: 1, blocks: [] } })
     }

@@ -26,12 +26,24 @@ const PIECE_MS = 50
 const PIECE_ROWS_MIN = 16
 const PIECE_ROWS_MAX = 2_048
 
+const NOT_SAVED: SavedGraph = { rows: 0, vectors: 0, scale: 0, seal: { bytes: 0, blocks: [] } }
+
+/** Vectors that tell how long they are. */
+const SAMPLE_ROWS = 256
+/** A graph of more rows keeps its scale. */
+const RESCALED_MAX = 16_384
+/** Powers of two by which the median may be off: f16 has room for more on both sides. */
+const SCALE_SLACK = 3
+
 /** A graph that grows in the memory of this worker. */
 interface Growing {
   graph: VectorGraph
   /** The first rows were looked at; how many of them are in it. */
   rows: number
   vectors: number
+  scale: number
+  /** Rows that its scale was chosen by. */
+  sampled: number
 }
 
 export class Builder {
@@ -58,11 +70,13 @@ export class Builder {
     const part = this.#sets.get(task.set).parts[task.part]
     if (part === undefined) throw new RangeError(`there is no part ${task.part}`)
     const { description, rows } = part
-    const growing = this.#growing.get(description.segment) ?? load(description.graph, factory)
+    let growing = this.#growing.get(description.segment) ?? load(description.graph, factory)
     this.#growing.set(description.segment, growing)
     const cancel = new CancelFlag(task.cancel)
     const pace = new Pace()
     while (growing.rows < task.rows && !cancel.raised) {
+      growing = wellScaled(growing, task.rows, rows, factory)
+      this.#growing.set(description.segment, growing)
       const started = performance.now()
       const to = Math.min(task.rows, growing.rows + this.#pieceRows)
       const { revisions, vectors } = liveRows(rows, growing.rows, to)
@@ -79,14 +93,14 @@ export class Builder {
   async saveGraph({ segment, path }: SaveGraphTask, factory: GraphFactory): Promise<SavedGraph> {
     const growing = this.#growing.get(segment)
     // It went with its worker, or was let go of because another save has just written it.
-    if (growing === undefined) return { rows: 0, vectors: 0, seal: { bytes: 0, blocks: [] } }
-    const { graph, rows, vectors } = growing
+    if (growing === undefined) return NOT_SAVED
+    const { graph, rows, vectors, scale } = growing
     graph.save(path)
     await syncFile(path)
     // usearch ignores a failed close: only reading back tells whether the graph is all there.
     const seal = await readSeal(path, new Pace())
-    factory.view(path, vectors)
-    return { rows, vectors, seal }
+    factory.view({ path, vectors, scale })
+    return { rows, vectors, scale, seal }
   }
 
   /** The time per row grows with the graph and with what else the machine does. */
@@ -98,9 +112,42 @@ export class Builder {
 }
 
 function load(saved: GraphDescription | undefined, factory: GraphFactory): Growing {
-  if (saved === undefined) return { graph: factory.create(), rows: 0, vectors: 0 }
-  const { path, rows, vectors } = saved
-  return { graph: readGraph(() => factory.load(path, vectors)), rows, vectors }
+  if (saved === undefined) return empty(factory, 0, 0)
+  const { rows, vectors, scale } = saved
+  return { graph: readGraph(() => factory.load(saved)), rows, vectors, scale, sampled: rows }
+}
+
+function empty(factory: GraphFactory, scale: number, sampled: number): Growing {
+  return { graph: factory.create(scale), rows: 0, vectors: 0, scale, sampled }
+}
+
+/**
+ * The graph, or an empty one in its place if what came since the last look is of quite another size.
+ * Looked at each time the rows have doubled, while they are few: that costs less than they did.
+ */
+function wellScaled(
+  growing: Growing,
+  upTo: number,
+  rows: PartRows,
+  factory: GraphFactory
+): Growing {
+  if (growing.rows < 2 * growing.sampled || growing.rows > RESCALED_MAX) return growing
+  const scale = factory.scaleOf(sampleOf(rows, upTo))
+  const isNear = growing.rows > 0 && Math.abs(scale - growing.scale) <= SCALE_SLACK
+  return isNear ? { ...growing, sampled: upTo } : empty(factory, scale, upTo)
+}
+
+/** Some vectors, at equal distances, dead ones too: they are as long as the others. */
+function sampleOf(rows: PartRows, upTo: number): Float32Array {
+  const { dimensions } = rows
+  const step = Math.max(1, Math.floor(upTo / SAMPLE_ROWS))
+  const sample = new Float32Array(Math.ceil(upTo / step) * dimensions)
+  const cursor = rows.cursor()
+  for (let row = 0, to = 0; row < upTo; row += step, to += dimensions) {
+    cursor.seek(row)
+    sample.set(cursor.vectors.subarray(cursor.offset, cursor.offset + dimensions), to)
+  }
+  return sample
 }
 
 /** What of a range of rows goes into a graph: no state to come needs those that are dead. */

@@ -288,7 +288,7 @@ export class IndexBuilder {
       const rows = segment.endOfBatch(BATCH_ROWS, upTo)
       const ask = { set: set.description.set, part, rows, cancel: this.#cancel.buffer }
       const built = await pool.run('build', ask, { role: 'build', set: set.description })
-      this.#unreported.vectors += built.vectors - segment.builtVectors
+      this.#unreported.vectors += Math.max(0, built.vectors - segment.builtVectors)
       this.#unreported.ms += performance.now() - started
       segment.setBuilt(built.rows, built.vectors)
     } finally {
@@ -316,7 +316,7 @@ export class IndexBuilder {
     const path = `${segment.path.slice(0, -segment.name.length)}${name}.usearch`
     const ask = { segment: segment.number, shape, path }
     const saving = pool.run('save-graph', ask, { role: 'build' })
-    const { rows, vectors, seal } = await saving.catch((error: unknown) => {
+    const { rows, vectors, scale, seal } = await saving.catch((error: unknown) => {
       // Not before: another save that ends meanwhile would take it away as a leftover.
       saver.retire(`${name}.usearch`)
       throw error
@@ -329,7 +329,7 @@ export class IndexBuilder {
     this.#bytesPerMs = seal.bytes / Math.max(1, performance.now() - started)
     if (segment.graph !== undefined) saver.retire(`${segment.graph.name}.usearch`)
     const before = leftOutOf(segment.graph)
-    segment.setGraph({ graph: nextNumber(), path, name, rows, vectors, seal })
+    segment.setGraph({ graph: nextNumber(), path, name, rows, vectors, scale, seal })
     if (rows > segment.built) segment.setBuilt(rows, vectors)
     if (rows - vectors > before) state.leftOut()
     else state.changed()

@@ -138,15 +138,15 @@ async function checkGraphs(
   const check = async (segment: Segment): Promise<void> => {
     const graph = segment.saved?.graph
     if (graph === undefined) return
-    const { name, rows, vectors = rows, file } = graph
+    const { name, rows, vectors = rows, scale = 0, file } = graph
     const path = join(directory, 'vectors', `${name}.usearch`)
     try {
-      const graph = { graph: nextNumber(), path, name, rows, vectors, seal: file }
+      const graph = { graph: nextNumber(), path, name, rows, vectors, scale, seal: file }
       if ((await early?.has(path, file)) === true) {
         // The thread that checked it has nothing else to do until the store is open.
         await pool.run(
           'view',
-          { shape, graph: { graph: graph.graph, path, rows, vectors } },
+          { shape, graph: { graph: graph.graph, path, rows, vectors, scale } },
           OPENING
         )
       } else await checkShared(pool, path, file)

@@ -154,8 +154,9 @@ export class IndexSaver {
 /** A graph may hold rows beyond what is saved: then the older files do without it. */
 function graphSeal(graph: SavedGraphFile | undefined, rows: number): Pick<SegmentSeal, 'graph'> {
   if (graph === undefined || graph.rows > rows) return {}
-  const { name, rows: made, vectors, seal: file } = graph
-  return { graph: { name, rows: made, ...(vectors === made ? {} : { vectors }), file } }
+  const { name, rows: made, vectors, scale, seal: file } = graph
+  const some = vectors === made ? {} : { vectors }
+  return { graph: { name, rows: made, ...some, ...(scale === 0 ? {} : { scale }), file } }
 }
 
 function isSame(a: Manifest, b: Manifest): boolean {

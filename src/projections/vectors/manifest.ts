@@ -18,8 +18,8 @@ export interface SegmentSeal {
   last: number
   vectors: FileSeal
   ids: FileSeal
-  /** `.usearch`: the graph of the first rows, and how many of them are in it, unless all are. */
-  graph?: { name: string; rows: number; vectors?: number; file: FileSeal }
+  /** `.usearch`: the graph of the first rows, and how many of them are in it, unless all are; its scale. */
+  graph?: { name: string; rows: number; vectors?: number; scale?: number; file: FileSeal }
 }
 
 /**
@@ -158,7 +158,7 @@ function isSeal(value: Partial<SegmentSeal> | null): boolean {
   if (![rows, first, last].every(Number.isSafeInteger)) return false
   if (![vectors, ids].every(isFile)) return false
   if (graph === undefined) return true
-  const counts = [graph.rows, graph.vectors ?? graph.rows]
+  const counts = [graph.rows, graph.vectors ?? graph.rows, graph.scale ?? 0]
   return NAME.test(String(graph.name)) && counts.every(Number.isSafeInteger) && isFile(graph.file)
 }
 

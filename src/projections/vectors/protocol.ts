@@ -25,6 +25,8 @@ export interface GraphDescription {
   rows: number
   /** How many of the rows are in it: those that were dead are not. */
   vectors: number
+  /** See `GraphFactory.scaleOf`. */
+  scale: number
 }
 
 /** Everything that a search may read. Does not change: another one takes its place. */
@@ -153,6 +155,7 @@ export interface SaveGraphTask {
 export interface SavedGraph {
   rows: number
   vectors: number
+  scale: number
   seal: FileSeal
 }
 

@@ -50,7 +50,7 @@ export class OpenSets {
   graph(description: GraphDescription, factory: GraphFactory): VectorGraph {
     let graph = this.#graphs.get(description.graph)
     if (graph === undefined) {
-      graph = readGraph(() => factory.view(description.path, description.vectors))
+      graph = readGraph(() => factory.view(description))
       this.#graphs.set(description.graph, graph)
     }
     return graph

@@ -225,7 +225,8 @@ export class Segment {
         graph: graph.graph,
         path: graph.path,
         rows: graph.rows,
-        vectors: graph.vectors
+        vectors: graph.vectors,
+        scale: graph.scale
       }
     }
   }

@@ -52,33 +52,52 @@ export class GraphFactory {
     }
   }
 
-  create(): VectorGraph {
-    return new VectorGraph(this.#index(), this.#shape)
+  /** @param scale See `scaleOf`. */
+  create(scale: number): VectorGraph {
+    return new VectorGraph(this.#index(), this.#shape, scale)
   }
 
   /** Reads a graph into memory, so that it can grow. Only for bytes whose checksum was checked. */
-  load(path: string, count: number): VectorGraph {
+  load({ path, vectors, scale }: GraphFile): VectorGraph {
     const index = this.#index()
     index.load(path)
-    return this.#checked(index, count)
+    return this.#checked(index, vectors, scale)
   }
 
   /** Maps a graph that never changes. Only for bytes whose checksum was checked. */
-  view(path: string, count: number): VectorGraph {
+  view({ path, vectors, scale }: GraphFile): VectorGraph {
     const index = this.#index()
     index.view(path)
-    return this.#checked(index, count)
+    return this.#checked(index, vectors, scale)
+  }
+
+  /**
+   * How much larger the numbers in a graph are than those given, as a power of two. Where more counts
+   * than the angle, lengths are brought to about 1 by those of a sample: squares of small ones would
+   * vanish, and f16 ends at 65 504. That all are scaled alike changes no order.
+   */
+  scaleOf(sample: Float32Array): number {
+    const { dimensions, metric } = this.#shape
+    if (metric === 'cosine') return 0
+    const inverses: number[] = []
+    for (let start = 0; start < sample.length; start += dimensions) {
+      const inverse = inverseNorm(sample, start, dimensions)
+      if (inverse > 0) inverses.push(inverse)
+    }
+    inverses.sort((a, b) => a - b)
+    // By the median: a few that are far longer or shorter must not decide about all.
+    return Math.round(Math.log2(inverses[inverses.length >> 1] ?? 1))
   }
 
   /** The file decides over the dimensions of an index that is read from it, without a word. */
-  #checked(index: UsearchIndex, count: number): VectorGraph {
+  #checked(index: UsearchIndex, count: number, scale: number): VectorGraph {
     if (index.dimensions() !== this.#shape.dimensions || index.size() !== count) {
       throw new Error(
         `a graph of ${index.size()} × ${index.dimensions()} numbers, ` +
           `expected ${count} × ${this.#shape.dimensions}`
       )
     }
-    return new VectorGraph(index, this.#shape)
+    return new VectorGraph(index, this.#shape, scale)
   }
 
   #index(): UsearchIndex {
@@ -102,6 +121,13 @@ export class GraphFactory {
   }
 }
 
+/** A graph that was written. */
+export interface GraphFile {
+  path: string
+  vectors: number
+  scale: number
+}
+
 /** Revisions of the rows found, nearest first by the distances of the graph. */
 export interface GraphHits {
   keys: BigUint64Array
@@ -119,10 +145,12 @@ export class VectorGraph {
   readonly #index: UsearchIndex
   readonly #shape: GraphShape
   readonly #limit: number
+  readonly #factor: number
 
-  constructor(index: UsearchIndex, shape: GraphShape) {
+  constructor(index: UsearchIndex, shape: GraphShape, scale: number) {
     this.#index = index
     this.#shape = shape
+    this.#factor = 2 ** scale
     this.#limit = largestNumber(shape)
   }
 
@@ -158,15 +186,15 @@ export class VectorGraph {
   }
 
   /**
-   * A copy that the graph's numbers can hold: of length one where only the angle counts (f16
-   * ends at 65 504), cut off at the largest number otherwise. Infinity would poison the graph.
+   * A copy that the graph's numbers can hold: of length one where only the angle counts, scaled and
+   * cut off at the largest number otherwise. Infinity would poison the graph.
    */
   #fit(vectors: Float32Array): Float32Array {
     const { dimensions, metric } = this.#shape
     const fitted = new Float32Array(vectors.length)
     assert(vectors.length % dimensions === 0, 'whole vectors go into a graph')
     for (let start = 0; start < vectors.length; start += dimensions) {
-      const scale = metric === 'cosine' ? inverseNorm(vectors, start, dimensions) : 1
+      const scale = metric === 'cosine' ? inverseNorm(vectors, start, dimensions) : this.#factor
       for (let at = start; at < start + dimensions; at++) {
         const scaled = (vectors[at] ?? 0) * scale
         fitted[at] = Math.max(-this.#limit, Math.min(this.#limit, scaled))
