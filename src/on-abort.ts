@@ -15,7 +15,8 @@ const waitingFor = new WeakMap<AbortSignal, Waiting>()
  * signals gather nothing, as long as it is.
  */
 export function onAbort(signal: AbortSignal | undefined, run: () => void): () => void {
-  if (signal === undefined) return nothing
+  // It fires once: one that has fired tells nobody any more.
+  if (signal === undefined || signal.aborted) return nothing
   const { all, tell } = waitingFor.get(signal) ?? listenTo(signal)
   const one = { run }
   if (all.size === 0) signal.addEventListener('abort', tell, { once: true })
@@ -39,5 +40,5 @@ function listenTo(signal: AbortSignal): Waiting {
 }
 
 function nothing(): void {
-  // There is no signal to leave.
+  // There is no signal to leave, or none that will fire.
 }

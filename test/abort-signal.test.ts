@@ -110,4 +110,6 @@ test('who left hears nothing, who stays hears once, and a signal that lives on g
   for (let i = 0; i < 100; i++) onAbort(long, same)()
   expect(getEventListeners(long, 'abort')).toEqual([])
   onAbort(undefined, same)()
+  onAbort(signal, same)
+  expect(getEventListeners(signal, 'abort')).toEqual([])
 })

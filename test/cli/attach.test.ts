@@ -57,7 +57,7 @@ describe('a store that another process has open', () => {
 describe('sutra events', () => {
   test.each([
     ['--types', ['--types', 'concept-learned, association-created'], [1, 2, 3]],
-    ['--type and --types', ['--type', 'concept-learned', '--types', 'nonsense'], [1, 2]],
+    ['--type and --types', ['--type', 'concept-learned', '--types', 'concept-forgotten'], [1, 2]],
     ['--key', ['--key', 'b'], [2, 3]],
     ['--subject', ['--subject', 'ada'], [1]],
     ['--last', ['--last', '2'], [2, 3]],
