@@ -244,14 +244,16 @@ async function hashAt(backup: Backup, pinned: Pinned): Promise<string | undefine
   if (older?.position === pinned.position && older.stateHash !== null) return older.stateHash
   if (!isHashed || (declaration !== undefined && vectors === undefined)) return undefined
   onProgress?.({ phase: 'state hash', done: 0 })
+  const held = engine.holdVectors()
   const vectorsOf = async (revisions: readonly number[]): Promise<(Float32Array | undefined)[]> =>
     vectors === undefined || revisions.length === 0
       ? []
-      : engine.vectorIndex('backup').vectors(revisions, pinned.position)
+      : engine.vectorIndex('backup', held).vectors(revisions, pinned.position)
   pinned.snapshot.hold()
   try {
     return await stateHashAt(pinned, vectorsOf, signal)
   } finally {
+    engine.holds.release(held)
     await pinned.snapshot.release()
   }
 }

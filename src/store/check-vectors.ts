@@ -37,19 +37,24 @@ export async function checkVectors(
   options: CheckVectorsOptions
 ): Promise<RecallReport> {
   const request = checkRequest(options)
-  const index = engine.vectorIndex('checkVectors')
+  // It is told now that there is no index, and not after a wait.
+  engine.vectorIndex('checkVectors')
   const shape = engine.parts.declaration
   if (shape === undefined || engine.recall === undefined) throw nothingDeclared()
   await engine.pipeline.caughtUp(engine.parts.log.head, options.signal, BUILT_IN)
   await saveGraphs(engine)
   const pinned = engine.pin()
   pinned.snapshot.hold()
+  // What is replaced and merged away meanwhile is looked for all the same.
+  const held = engine.holdVectors()
   try {
+    const index = engine.vectorIndex('checkVectors', held)
     const setup = { pinned, index, shape, now: 0, except: 0 }
     const report = await measure(setup, request)
     await keep(engine, report)
     return report
   } finally {
+    engine.holds.release(held)
     await pinned.snapshot.release()
   }
 }

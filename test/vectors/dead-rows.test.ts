@@ -64,6 +64,35 @@ test('what is replaced is found again by a view from before, whatever was left o
   expect((await again.verify()).ok).toBe(true)
 })
 
+test('a check of recall ends, though all that it looks at is replaced and merged away meanwhile', async () => {
+  const start = VectorsClient.start.bind(VectorsClient)
+  const path = await temporaryPath()
+  try {
+    VectorsClient.start = async (options) => start({ ...options, segmentRows: 400 })
+    await using store = await open(path, { durability: 'os', vectors: { dimensions: DIMENSIONS } })
+    for (let round = 0; round < 4; round++) await learnAll(store)
+    let isDone = false
+    let merges = 0
+    store.telemetry$.subscribe((event) => {
+      if (event.type === 'index-merged') merges += 1
+    })
+    const check = store.checkVectors({ sample: HOT, k: 5, efs: [16, 64] }).finally(() => {
+      isDone = true
+    })
+    // Also where it fails while the others go on.
+    check.catch(() => undefined)
+    while (!isDone || merges === 0) {
+      await learnAll(store)
+      await store.caughtUp()
+    }
+    const { sample, recalls } = await check
+    expect(sample).toBe(HOT)
+    expect(recalls.map(({ recall }) => recall > 0.9)).toEqual([true, true])
+  } finally {
+    VectorsClient.start = start
+  }
+})
+
 test('a row is dead once the state that does without it would survive a power cut', async () => {
   const overlay = new Overlay(0, new Map())
   const state = { ordinal: 1, position: 1, revision: 1 }
