@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { syncDirectory } from '../../storage/files.ts'
-import { checkBlocks, checkSealed, readSeal, syncFile } from './index-files.ts'
+import { checkBlocks, checkSealed, readSeal, readSealed, syncFile } from './index-files.ts'
 import { ID_BYTES, RowIds, Slab, slabRows } from './layout.ts'
 import { CancelFlag, Pace } from './pace.ts'
 import type { PartRows } from './part-rows.ts'
@@ -227,12 +227,7 @@ export async function check({ path, seal, ids, blocks }: Tasks['check']['ask']):
     await checkSealed(path, seal, new Pace())
     return
   }
-  const bytes = new Uint8Array(ids)
-  let at = 0
-  await checkSealed(path, seal, new Pace(), (block) => {
-    bytes.set(block.subarray(0, bytes.length - at), at)
-    at += block.length
-  })
+  await readSealed(path, seal, new Pace(), ids)
 }
 
 /** Copies the rows to keep of one part behind those that a new segment has already. */

@@ -4,7 +4,7 @@ import { syncDirectory } from '../../storage/files.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { VectorsStart } from './client-types.ts'
 import { checkShared } from './early-checks.ts'
-import { IndexDamage } from './index-files.ts'
+import { IndexDamage, readSealed } from './index-files.ts'
 import { IndexSaver } from './index-saver.ts'
 import { IndexState } from './index-state.ts'
 import { ID_BYTES } from './layout.ts'
@@ -16,11 +16,15 @@ import {
   type SegmentSeal,
   sweep
 } from './manifest.ts'
+import { Pace } from './pace.ts'
 import type { RunOptions, VectorPool } from './pool.ts'
 import { nextNumber, type Segment } from './segment.ts'
 
 /** What is asked while a store opens takes less time than a thread does to start. */
 export const OPENING: RunOptions = { role: 'read', isPatient: true }
+
+/** Ids of so many bytes are read here: a thread starts for longer, and has graphs to check then. */
+const HERE_BYTES = 16 * 1024 * 1024
 
 /** What an index is made of when it opens. */
 export interface OpenedIndex {
@@ -88,7 +92,8 @@ async function adoptSegments(
     state.segments.map(async (segment) => {
       const seal = segment.saved as SegmentSeal
       const ask = { path: `${segment.path}.ids`, seal: seal.ids, ids: segment.ids.buffer }
-      await pool.run('check', ask, OPENING)
+      if (segments.length * seal.ids.bytes > HERE_BYTES) await pool.run('check', ask, OPENING)
+      else await readSealed(ask.path, ask.seal, new Pace(), ask.ids)
     })
   )
 }

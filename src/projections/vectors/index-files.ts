@@ -85,6 +85,25 @@ export async function checkSealed(
   if (bad !== -1) throw new IndexDamage(`${path} is damaged in block ${bad}`)
 }
 
+/**
+ * The same, into memory: as much as there is room for. Use it only once this has resolved.
+ *
+ * @throws IndexDamage
+ */
+export async function readSealed(
+  path: string,
+  expected: FileSeal,
+  pace: Pace,
+  into: SharedArrayBuffer
+): Promise<void> {
+  const bytes = new Uint8Array(into)
+  let at = 0
+  await checkSealed(path, expected, pace, (block) => {
+    bytes.set(block.subarray(0, bytes.length - at), at)
+    at += block.length
+  })
+}
+
 /** Some blocks of a sealed file. */
 export interface BlockRange {
   from: number
