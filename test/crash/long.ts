@@ -26,6 +26,7 @@ const SIZES: Readonly<Record<string, string>> = {
   SUTRA_FAULTS: 'all',
   // A life is about a hundred operations.
   SUTRA_MODEL_RUNS: '1000',
+  SUTRA_SEARCH_RUNS: '60',
   SUTRA_FUZZ: '1000000',
   SUTRA_SAME: '50',
   SUTRA_PLANTED: 'all'
@@ -35,7 +36,8 @@ const FILES = [
   'test/pipeline/subscriptions.model.test.ts',
   'test/telemetry-store/kill.test.ts',
   'test/migrations/migrate.test.ts',
-  'test/projections/custom.model.test.ts'
+  'test/projections/custom.model.test.ts',
+  'test/vectors/search.property.test.ts'
 ]
 
 for (const [name, value] of Object.entries(SIZES)) process.env[name] ??= value

@@ -29,6 +29,7 @@ const ofTheSet: Damage[] = [
   ['the manifest empty', async (vectors) => writeFile(join(vectors, 'MANIFEST'), '')],
   ['the manifest cut short', async (vectors) => truncate(join(vectors, 'MANIFEST'), 200)],
   ['a manifest of format 1', async (vectors) => editManifest(vectors, { format: 1 })],
+  ['a manifest of format 4', async (vectors) => editManifest(vectors, { format: 4 })],
   ['a manifest without its segments', async (vectors) => editManifest(vectors, { segments: {} })],
   ['segments without their seals', async (vectors) => editManifest(vectors, { segments: [{}] })],
   ['no exact vectors', async (vectors) => rm(await only(vectors, '.f32'))],
@@ -122,6 +123,20 @@ test.each([...ofTheSet.slice(2), ...ofTheGraph, ...ofARow])(
     expect(await contentsOf(join(directory, 'vectors'))).toEqual(before)
   }
 )
+
+test('an index that the format before this one described is read, and described anew', async () => {
+  const { directory, vectors } = await graphSample()
+  const path = join(directory, 'vectors')
+  await editManifest(path, { format: 2 })
+  const before = await readdir(path)
+  const store = await open(directory)
+
+  expect(damagesOf(store)).toEqual([])
+  await expectRightAnswers(store, vectors)
+  await store.close()
+  expect(await readdir(path)).toEqual(before)
+  expect(await readFile(join(path, 'MANIFEST'), 'utf8')).toContain('"format":3')
+})
 
 describe('a store that is open', () => {
   test.each([

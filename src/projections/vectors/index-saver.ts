@@ -5,6 +5,7 @@ import type { IndexState } from './index-state.ts'
 import {
   emptyManifest,
   filesOf,
+  MANIFEST_FORMAT,
   type Manifest,
   publishManifest,
   removeFiles,
@@ -75,7 +76,9 @@ export class IndexSaver {
         saved.push(segment)
       }
       const before = this.#manifest
-      const manifest = { ...before, position, nextName: state.nextName, segments: seals }
+      const { nextName } = state
+      const format = MANIFEST_FORMAT
+      const manifest: Manifest = { ...before, format, position, nextName, segments: seals }
       if (isSame(before, manifest)) {
         // A graph that a search held when it was replaced may be let go of by now.
         await this.#tidy(before)

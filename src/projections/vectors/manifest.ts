@@ -27,7 +27,8 @@ export interface SegmentSeal {
  * and the CRC-32 of that in hex.
  */
 export interface Manifest {
-  format: 2
+  /** 3: graphs may have a scale, and leave out the dead. An older program makes the index anew. */
+  format: 2 | 3
   storeId: string
   space: string
   dimensions: number
@@ -44,11 +45,14 @@ export interface Manifest {
 export const MANIFEST_FILE = 'MANIFEST'
 const OURS = /^(MANIFEST\..*tmp|[0-9]+\.(usearch|f32|ids))$/
 const NAME = /^[0-9]{1,15}$/
+/** What is written; older ones are read. */
+export const MANIFEST_FORMAT: 3 = 3
+const FORMATS: readonly number[] = [2, MANIFEST_FORMAT]
 
 export function emptyManifest(storeId: string, declared: VectorsDeclared): Manifest {
   const { space, dimensions, metric, quantization, connectivity } = declared
   return {
-    format: 2,
+    format: MANIFEST_FORMAT,
     storeId,
     space,
     dimensions,
@@ -77,8 +81,11 @@ export async function readManifest(
   if (sum !== checksum(json)) throw new IndexDamage(`${MANIFEST_FILE}: checksum differs`)
   // The checksum proves that this program wrote it; the names below prove which version of it.
   const manifest = parse(json)
+  if (!FORMATS.includes(manifest.format)) {
+    const found = JSON.stringify(manifest.format)
+    throw new IndexDamage(`${MANIFEST_FILE}: format is ${found}, expected ${FORMATS.join(' or ')}`)
+  }
   const names = [
-    'format',
     'storeId',
     'space',
     'dimensions',
