@@ -337,7 +337,7 @@ describe('import directions', () => {
     {
       from: 'export',
       to: 'query',
-      files: ['query/scan.ts', 'query/pace.ts', 'query/counts.ts'],
+      files: ['query/scan.ts', 'query/pace.ts', 'query/counts.ts', 'query/stored-vectors.ts'],
       types: false
     },
     {

@@ -1,9 +1,9 @@
 import { decodeMetadata } from '../checks/metadata.ts'
-import { StoreError } from '../errors.ts'
 import { BitSet } from '../projections/bit-set.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
 import { scanConcepts } from '../query/scan.ts'
+import { vectorMissing } from '../query/stored-vectors.ts'
 import type { ExportOptions } from '../types.ts'
 import type { AssociationRow, ConceptRow } from './writer.ts'
 
@@ -70,7 +70,7 @@ export class ExportRows {
     const vectors = await this.#source.vectors(embedded.map(({ revision }) => revision))
     for (const [i, { id, ordinal, revision }] of embedded.entries()) {
       const vector = vectors[i]
-      if (vector === undefined) throw vectorMissing(id, revision)
+      if (vector === undefined) throw vectorMissing({ id, revision })
       found.set(ordinal, vector)
     }
     return found
@@ -129,10 +129,4 @@ function metadataOf({
   metadata
 }: ConceptState | AssociationState): Record<string, unknown> | undefined {
   return metadata && decodeMetadata(metadata)
-}
-
-function vectorMissing(id: string, revision: number): StoreError<'VECTORS_UNAVAILABLE'> {
-  const reason = `revision ${revision} of concept ${id} is missing`
-  const message = 'The index lacks a vector that a concept names'
-  return new StoreError('VECTORS_UNAVAILABLE', message, { reason })
 }

@@ -15,6 +15,7 @@ import type { Side } from '../projections/tables/keys.ts'
 import { pack } from '../storage/codec.ts'
 import { ReadPace } from './pace.ts'
 import { scanConcepts } from './scan.ts'
+import { vectorMissing } from './stored-vectors.ts'
 
 type VectorsOf = (revisions: readonly number[]) => Promise<(Float32Array | undefined)[]>
 
@@ -70,7 +71,9 @@ async function walk(
     const vectors = await vectorsOf(embedded.map(({ revision }) => revision))
     const byOrdinal = new Map(embedded.map(({ ordinal }, i) => [ordinal, vectors[i]]))
     for (const state of states) {
-      visitor.concept(state, bytesOf(byOrdinal.get(state.ordinal)))
+      const vector = byOrdinal.get(state.ordinal)
+      if (vector === undefined && state.revision > 0) throw vectorMissing(state)
+      visitor.concept(state, bytesOf(vector))
       const self = { ordinal: state.ordinal, id: state.id, key: state.key }
       for (const side of visitor.sides) {
         for (const association of pinned.associations(self, side)) {

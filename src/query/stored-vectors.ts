@@ -16,10 +16,8 @@ export class StoredVectors {
   /** The vector of a concept that has one. */
   async of(state: ConceptState): Promise<Float32Array> {
     const [vector] = await this.#index('vector').vectors([state.revision], this.#position)
-    if (vector !== undefined) return vector
-    throw new StoreError('VECTORS_UNAVAILABLE', 'The index lacks a vector that a concept names', {
-      reason: `revision ${state.revision} of concept ${state.id} is missing`
-    })
+    if (vector === undefined) throw vectorMissing(state)
+    return vector
   }
 
   /** By their revisions. A property, because it is handed on. */
@@ -34,9 +32,20 @@ export class StoredVectors {
     const embedded = states.map((state, i) => ({ state, concept: concepts[i] }))
     const wanted = embedded.filter(({ state }) => (state?.revision ?? 0) > 0)
     const vectors = await this.at(wanted.map(({ state }) => state?.revision ?? 0))
-    for (const [i, { concept }] of wanted.entries()) {
+    for (const [i, { concept, state }] of wanted.entries()) {
       const vector = vectors[i]
+      if (state !== undefined && vector === undefined) throw vectorMissing(state)
       if (concept !== undefined && vector !== undefined) concept.vector = vector
     }
   }
+}
+
+/** A concept without the vector that its state names would be another concept. */
+export function vectorMissing({
+  id,
+  revision
+}: Pick<ConceptState, 'id' | 'revision'>): StoreError<'VECTORS_UNAVAILABLE'> {
+  const reason = `revision ${revision} of concept ${id} is missing`
+  const message = 'The index lacks a vector that a concept names'
+  return new StoreError('VECTORS_UNAVAILABLE', message, { reason })
 }

@@ -30,7 +30,8 @@ const PURPOSE: Readonly<Record<keyof Rules, string>> = {
   'telemetry.metricsMs': 'from one `metrics` event to the next, while somebody watches; 0: none',
   'telemetry.slowMs': 'then a `slow-operation` is told of, bulk work at ten times that; 0: never',
   'telemetry.windowMs': 'how far back the recent latencies of `stats()` reach',
-  'telemetry.store.keepMs': 'how long kept telemetry stays; up to an eighth more',
+  'telemetry.store.keepMs':
+    'how long kept telemetry stays: an open store reads nothing older, and at most an eighth more is on disk; what was there when it closed stays until the next open',
   'telemetry.store.maxBytes': 'kept telemetry on disk; beyond it the oldest is removed',
   'telemetry.store.summaryMs': 'commits, reads and batches are kept as sums of so long a time',
   'limits.contentBytes': 'of `content`, and of `data`',
@@ -44,7 +45,8 @@ const PURPOSE: Readonly<Record<keyof Rules, string>> = {
   'pipeline.intervalMs.min': 'between two batches when much is waiting',
   'pipeline.intervalMs.base': 'between two batches at first',
   'pipeline.intervalMs.max': 'between two batches when nothing is urgent',
-  'pipeline.queueEventsMax': 'acknowledged, but not in the tables yet; then writers wait',
+  'pipeline.queueEventsMax':
+    'acknowledged, but not in the tables yet; then writers wait. A commit of more than so many comes alone, once there are none',
   'pipeline.queueBytesMax': 'the same, by their encoded size',
   'pipeline.batchEventsMax': 'projected in one atomic batch, about',
   'pipeline.emaAlpha': 'weight of the newest sample in moving averages',

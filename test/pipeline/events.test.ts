@@ -34,5 +34,7 @@ test.each([
   const asked = options as unknown as EventsOptions
   const refused = { code: 'QUERY_INVALID', details: { option: 'types' } }
   await expect(positions(temporary.store, asked)).rejects.toMatchObject(refused)
-  expect(() => temporary.store.events$(asked)).toThrow(expect.objectContaining({ code: refused.code }))
+  expect(() => temporary.store.events$(asked)).toThrow(
+    expect.objectContaining({ code: refused.code })
+  )
 })

@@ -79,10 +79,11 @@ describe('a room for vectors', () => {
     builder.error = new Error('it died')
     progress.notify()
     await expect(early).rejects.toMatchObject({ code: 'PROJECTION_STOPPED' })
-    const late = [room.enter(1), room.spare(0.5)]
+    const [entering, sparing] = [room.enter(1), room.spare(0.5)]
     cancel.raise()
     progress.notify()
-    await Promise.all(late)
+    await entering
+    await sparing
   })
 
   test('never holds more than it may, and keeps nobody waiting who fits', async () => {
