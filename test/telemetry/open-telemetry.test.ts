@@ -576,11 +576,15 @@ test('A handler of a subscription runs in a span of a consumer, which is a trace
   ])
   const [learned, ok, bad] = ['concept-learned', SpanStatusCode.UNSET, SpanStatusCode.ERROR]
   const [first, second] = [...new Set(told.map(([, id]) => id))]
+  // How much is at hand when a batch is given is a matter of time: a busy machine makes two of it.
+  const batch = ['batches', undefined, expect.any(Number), undefined, 1, undefined, ok]
+  const batches = told.slice(3)
+  expect(batches.length).toBeGreaterThan(0)
   expect(told).toEqual([
     ['mailer', first, undefined, learned, 1, 'RangeError', bad],
     ['mailer', first, undefined, learned, 2, undefined, ok],
     ['mailer', second, undefined, learned, 1, undefined, ok],
-    ['batches', undefined, expect.any(Number), undefined, 1, undefined, ok]
+    ...batches.map(() => batch)
   ])
   // What the handler asks of the store is below what it handles.
   const gets = collector.spans.filter(({ attributes }) => attributes['db.operation.name'] === 'get')
