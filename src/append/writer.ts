@@ -172,6 +172,8 @@ export class Writer {
       await this.#options.room(line.next)
     } catch (error) {
       line.rejectAll(error)
+      // Nobody has let the other line in yet; bulk is empty now, so this ends.
+      if (line === this.#bulk) await this.#admit()
     }
   }
 

@@ -21,6 +21,7 @@ const HEAP_MIB: Readonly<Record<ColumnarFormat, number>> = { parquet: 1536, arro
  * that takes longer than this, and a second for each mebibyte that it may be made from, is such a one.
  */
 const PATIENCE_MS = 20_000
+const TICKS = 20
 const MiB = 1024 * 1024
 
 /**
@@ -96,15 +97,19 @@ class Pieces {
   }
 
   async #ask(): Promise<Piece | undefined> {
-    const timer = setTimeout(() => {
+    // Ticks: a program that was stopped for long, with its thread, has waited for one of them.
+    let left = TICKS
+    const timer = setInterval(() => {
+      left -= 1
+      if (left > 0) return
       this.late = new Error(`unpacking a part of it has not ended in ${this.#limitMs} ms`)
       void this.#link.terminate()
-    }, this.#limitMs)
+    }, this.#limitMs / TICKS)
     try {
       // What the other end answers with, and nothing else: see columnar-worker.ts.
       return (await this.#link.request(undefined)) as Piece | undefined
     } finally {
-      clearTimeout(timer)
+      clearInterval(timer)
     }
   }
 }

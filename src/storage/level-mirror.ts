@@ -6,16 +6,16 @@
  * Only what it reads is linked. A file that a crash left may have a name that LevelDB gives again,
  * and writing through the link would change the database.
  */
-import { link, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { link, mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { ioFailed } from '../errors.ts'
 import { tableFiles } from './database-files.ts'
-import { isMissing, isUnwritable, namesIn } from './files.ts'
-import { processExists } from './processes.ts'
+import { namesIn } from './files.ts'
+import { identityOf, processExists } from './processes.ts'
 
 const PREFIX = 'sutra-read-'
-const LEFTOVER = /^sutra-read-(\d+)-/
+const LEFTOVER = /^sutra-read-(\d+)-(\d*-\d*)-/
 const LOG_FILE = /^\d+\.log$/
 
 export interface LevelMirror {
@@ -29,9 +29,10 @@ let swept: Promise<void> | undefined
 export async function mirrorLevel(database: string): Promise<LevelMirror> {
   const paths = await filesToRead(resolve(database))
   try {
-    swept ??= removeLeftovers()
+    // What others left is no reason to refuse a store: the next process looks again.
+    swept ??= removeLeftovers().catch(() => undefined)
     await swept
-    return await linkInto(await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`)), paths)
+    return await linkInto(await mkdtemp(join(tmpdir(), prefixOf(process.pid))), paths)
   } catch (error) {
     // Of the directory for temporary files: it says nothing about the database.
     throw ioFailed(error, 'open')
@@ -66,17 +67,19 @@ async function filesToRead(database: string): Promise<string[]> {
   ]
 }
 
-/** Of processes that were killed. One whose number was given again stays until that one ends too. */
+function prefixOf(pid: number): string {
+  return `${PREFIX}${pid}-${identityOf(pid) || '-'}-`
+}
+
+/** Of processes of this user that were killed; those of another container are left to it. */
 async function removeLeftovers(): Promise<void> {
+  const [, here] = identityOf(process.pid).split('-')
   for (const name of await namesIn(tmpdir())) {
-    const pid = Number(LEFTOVER.exec(name)?.[1])
-    if (Number.isNaN(pid) || processExists(pid)) continue
-    try {
-      await rm(join(tmpdir(), name), { recursive: true, force: true })
-    } catch (error) {
-      // Another user's is not ours to remove, and no reason not to read a store.
-      if (isMissing(error) || isUnwritable(error)) continue
-      throw error
-    }
+    const [, pid = '', identity = ''] = LEFTOVER.exec(name) ?? []
+    if (pid === '' || identity.split('-')[1] !== here) continue
+    if (processExists(Number(pid)) && name.startsWith(prefixOf(Number(pid)))) continue
+    const path = join(tmpdir(), name)
+    const { uid } = await stat(path)
+    if (uid === process.getuid?.()) await rm(path, { recursive: true, force: true })
   }
 }

@@ -14,7 +14,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { link, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { StoreError } from '../errors.ts'
@@ -122,16 +122,21 @@ async function removeOwn(path: string, token: string, isKept = false): Promise<v
   const owner = await readOwner(path)
   if (owner?.token !== token) return
   if (isKept) {
-    await truncate(path)
+    await disown(path)
     return
   }
   try {
     await rm(path, { force: true })
   } catch (error) {
-    // An empty one has no owner, which lets other processes in as well.
-    await truncate(path).catch(() => undefined)
+    // Then others come in as well.
+    await disown(path).catch(() => undefined)
     throw error
   }
+}
+
+/** Nobody's from now on. As no two claims may name the same token, not even that of nobody comes twice. */
+async function disown(path: string): Promise<void> {
+  await writeFile(path, randomBytes(6).toString('hex'))
 }
 
 /** Leaves nothing that would keep others out. What made taking the directory fail is told. */

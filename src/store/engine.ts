@@ -230,6 +230,8 @@ export class Engine implements ReaderHost {
       if (this.closing.signal.aborted) return
       this.retire(restartVectors(this, vectors))
     })
+    // An open that only reads syncs nothing: its durable head may be behind what the index holds.
+    if (this.parts.options.readOnly) return
     vectors.follow(livenessOf(this, vectors))
   }
 
@@ -296,7 +298,9 @@ export class Engine implements ReaderHost {
   }
 
   poisoned(error: Error): void {
-    const { hub, log } = this.parts
+    const { hub, log, vectors } = this.parts
+    // Who waits for room would wait for ever for what is not durable, and is told by the writer.
+    vectors?.room.open()
     if (!hub.active) return
     const { durableHead } = log
     hub.emit({ type: 'poisoned', time: Date.now(), durableHead, error: error.message })

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { StoreError } from '../errors.ts'
 import { HEAD_FILE, LOG_DIRECTORY, LOG_TUNING } from '../log/level-log.ts'
 import type { Survey } from '../log/salvage.ts'
 import { isRefusal, Level } from '../storage/level.ts'
@@ -40,7 +41,7 @@ export async function levelDbSees(
   try {
     level = await Level.open(join(directory, LOG_DIRECTORY), LOG_TUNING, options)
   } catch (error) {
-    if (isRefusal(error)) throw error
+    if (isRefusal(error) || error instanceof StoreError) throw error
     // Whatever it stumbles over: the frames are known, and a new database is made of them.
     return false
   }

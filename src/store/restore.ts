@@ -210,8 +210,8 @@ async function makeStore(restoration: Restoration): Promise<RestoreReport> {
   await mkdir(join(directory, VECTORS_DIRECTORY))
   let { bytes } = log
   let vectors = false
-  // An index that is ahead of where the log ends now knows vectors that never were.
-  if (manifest.vectors !== null && manifest.vectors.manifest.position <= log.position) {
+  // What is cut off may have buried vectors that were of use before it: such an index is made anew.
+  if (manifest.vectors !== null && manifest.position === log.position) {
     const onCopied = (more: number): void => {
       bytes += more
       onProgress?.({ phase: 'vectors', done: bytes - log.bytes })

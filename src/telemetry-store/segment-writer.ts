@@ -53,8 +53,6 @@ const OCCUPIED: readonly StoreErrorCode[] = [
   'FORMAT_UNSUPPORTED',
   'MIGRATION_UNFINISHED'
 ]
-/** Its maker died before it was a store. */
-const UNMADE: readonly StoreErrorCode[] = ['STORE_NOT_FOUND']
 
 export class SegmentWriter {
   readonly #pool: SegmentPool
@@ -63,6 +61,8 @@ export class SegmentWriter {
   readonly #onDamaged: (reason: string) => void
   #ownership: Ownership | undefined
   #window: WindowFile | undefined
+  /** Of a process that died, until whoever starts this has them. */
+  #left: Summary[][] = []
   #live: { segment: Kept; store: Store } | undefined
   #lookedAt = Number.NEGATIVE_INFINITY
   /** Of the segments that nobody writes any more. */
@@ -103,7 +103,6 @@ export class SegmentWriter {
   async start(): Promise<Summary[][]> {
     if (this.#live !== undefined) return []
     const { directory } = this.#pool
-    let left: Summary[][] = []
     if (this.#ownership === undefined) {
       await mkdir(directory, { recursive: true })
       this.#ownership = await Ownership.take(directory)
@@ -112,10 +111,12 @@ export class SegmentWriter {
     if (this.#window === undefined) {
       const opened = await WindowFile.open(directory)
       this.#window = opened.file
-      left = opened.left
+      this.#left = opened.left
     }
     await this.#findEnd()
     await this.#begin()
+    const left = this.#left
+    this.#left = []
     return left
   }
 
@@ -217,8 +218,7 @@ export class SegmentWriter {
       }
     } catch (error) {
       // Then it stays for as long as if it had been written until now.
-      const known = [...OCCUPIED, ...DAMAGED, ...UNMADE]
-      if (!known.some((code) => isStoreError(error, code))) throw error
+      if (!isStoreError(error)) throw error
     }
   }
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { open, type Store } from 'sutra-storage'
+import { open, repair, type Store } from 'sutra-storage'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { isRefusal } from '#sutra/storage/level.js'
 import { mirrorLevel } from '#sutra/storage/level-mirror.js'
@@ -97,6 +97,23 @@ test('a directory for temporary files that is not there is no damage of the stor
   await child.ended
 
   expect(notOpened).toMatchObject({ code: 'IO_FAILED', details: { operation: 'open' } })
+})
+
+test('temporary files that cannot be made for now are no damage, and no trouble for later', async () => {
+  const directory = await killed({ bytes: 100, commits: 5, durabilities: ['fsync'] })
+  const place = process.env['TMPDIR']
+  process.env['TMPDIR'] = join(directory, 'nowhere')
+  try {
+    const refused = { code: 'IO_FAILED' }
+    await expect(open(directory, READ_ONLY)).rejects.toMatchObject(refused)
+    await expect(repair(directory, { dryRun: true })).rejects.toMatchObject(refused)
+  } finally {
+    if (place === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = place
+  }
+
+  await using reader = await open(directory, READ_ONLY)
+  expect(await reader.counts()).toMatchObject({ concepts: 5 })
 })
 
 test('a database without CURRENT is not mirrored', async () => {

@@ -1,7 +1,9 @@
 /** Vectors that were replaced while they waited for the index: nobody builds, scans or waits for them. */
 import { type Command, open, type Store } from 'sutra-storage'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { Overlay } from '#sutra/projections/overlay.js'
+import { tablesDamaged } from '#sutra/projections/tables/generation.js'
+import { TablesSnapshot } from '#sutra/projections/tables/snapshot.js'
 import { VectorsClient } from '#sutra/projections/vectors/client.js'
 import type { Liveness } from '#sutra/projections/vectors/index-merger.js'
 import { Segment } from '#sutra/projections/vectors/segment.js'
@@ -91,6 +93,74 @@ test('a check of recall ends, though all that it looks at is replaced and merged
   } finally {
     VectorsClient.start = start
   }
+})
+
+test('a view finds what a graph leaves out that was made anew at another scale', async () => {
+  const directory = await temporaryPath()
+  const options = { durability: 'os', vectors: { dimensions: 16, metric: 'l2sq' } } as const
+  const learn = async (store: Store, from: number, count: number, size: number): Promise<void> => {
+    for (let at = from; at < from + count; at += 500) {
+      const commands = Array.from({ length: Math.min(500, from + count - at) }, (_, i): Command => {
+        const vector = Array.from({ length: 16 }, () => (random.next() - 0.5) * size)
+        known.set(at + i, vector)
+        return { do: 'learn', id: { key: `k${at + i}` }, content: 'c', embedding: vector }
+      })
+      await store.commit(commands)
+    }
+    await store.caughtUp()
+  }
+  const known = new Map<number, number[]>()
+  const first = await open(directory, options)
+  // The graph that is saved leaves out five hundred, which nobody remembers behind the next open.
+  await learn(first, 0, 500, 1)
+  await learn(first, 0, 500, 1)
+  await learn(first, 500, 1500, 1)
+  await first.checkpoint()
+  await first.close()
+  await using store = await open(directory, options)
+  await learn(store, 10_000, 1550, 1000)
+  await store.checkpoint()
+  await learn(store, 6000, 850, 1000)
+  await using view = await store.view()
+  const before = new Map(known)
+
+  await learn(store, 6000, 100, 1000)
+  await learn(store, 20_000, 1500, 1000)
+  await store.checkpoint()
+
+  const missed: number[] = []
+  for (let n = 6000; n < 6100; n++) {
+    const [match] = await view.search(before.get(n) ?? [], { k: 1 })
+    if (match?.key !== `k${n}`) missed.push(n)
+  }
+  expect(missed, `SUTRA_TEST_SEED=${random.seed}`).toEqual([])
+})
+
+test('a census that the tables cannot answer costs time, and stops nothing', async () => {
+  await using store = await open(await temporaryPath(), {
+    durability: 'os',
+    vectors: { dimensions: DIMENSIONS }
+  })
+  await learnAll(store)
+  let refused = 0
+  const read = TablesSnapshot.prototype.concept
+  TablesSnapshot.prototype.concept = function (ordinal) {
+    if (refused > 0 || !new Error('where').stack?.includes('vector-census')) {
+      return read.call(this, ordinal)
+    }
+    refused += 1
+    throw tablesDamaged('rows', 'a row is damaged')
+  }
+  onTestFinished(() => {
+    TablesSnapshot.prototype.concept = read
+  })
+  let last = await learnAll(store)
+  for (let round = 0; round < 20; round++) last = await learnAll(store)
+  await store.caughtUp()
+
+  expect(refused).toBe(1)
+  expect(store.stats().pipeline.projections['vectors']?.state).toBe('running')
+  await expectAll(store, last)
 })
 
 test('a row is dead once the state that does without it would survive a power cut', async () => {

@@ -8,6 +8,8 @@ export interface FakeBuilder {
   isDrained: boolean
   attempt: number
   error: Error | undefined
+  /** Of the log, not of building. */
+  readError: Error | undefined
   hasFailedSince(attempt: number): boolean
 }
 
@@ -24,6 +26,7 @@ export function roomOf(pending: number): {
     isDrained: false,
     attempt: 0,
     error: undefined,
+    readError: undefined,
     hasFailedSince: (attempt) => builder.attempt > attempt
   }
   const progress = new ProgressSignal()
@@ -34,6 +37,7 @@ export function roomOf(pending: number): {
     progress,
     cancel,
     unread: () => 0,
+    readError: () => builder.readError,
     position: () => 0
   }
   return { room: new WriterRoom(setup), builder, progress, cancel }

@@ -86,6 +86,28 @@ describe('a room for vectors', () => {
     await sparing
   })
 
+  test('refuses who would wait for vectors that cannot be read, and lets others in', async () => {
+    const { room, builder, progress } = roomOf(1000)
+    const early = room.enter(100)
+    builder.readError = new Error('frames are missing')
+    progress.notify()
+
+    const refused = { code: 'PROJECTION_STOPPED', message: expect.stringMatching(/are missing/) }
+    await expect(early).rejects.toMatchObject(refused)
+    await expect(room.enter(100)).rejects.toMatchObject(refused)
+    expect(room.enter(20)).toBe(undefined)
+  })
+
+  test('lets everybody in once nothing is written any more', async () => {
+    const { room } = roomOf(1024)
+    const waiting = room.enter(10)
+
+    room.open()
+
+    await waiting
+    expect(room.enter(5000)).toBe(undefined)
+  })
+
   test('never holds more than it may, and keeps nobody waiting who fits', async () => {
     const step = fc.oneof(
       fc.record({ do: fc.constant('enter' as const), rows: fc.integer({ min: 1, max: 700 }) }),

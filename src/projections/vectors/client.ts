@@ -73,7 +73,8 @@ export class VectorsClient implements Projection {
       dimensions,
       readOnly,
       cancel: this.#cancel,
-      head: () => options.head()
+      head: () => options.head(),
+      onFailed: () => this.#progress.notify()
     })
     this.#builder = new IndexBuilder({
       pool,
@@ -96,6 +97,7 @@ export class VectorsClient implements Projection {
       ...work,
       dimensions,
       unread: () => this.#feed.unread,
+      readError: () => this.#feed.readError,
       position: () => this.#position
     })
     this.#recovery = new Recovery({

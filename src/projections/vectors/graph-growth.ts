@@ -18,8 +18,3 @@ export function isWorthSaving({ builtVectors, graph }: Segment): boolean {
   const before = graph?.vectors ?? 0
   return builtVectors - before > before * WORTH_SAVING
 }
-
-/** Rows that were dead when it was made. */
-export function leftOutOf(graph: { rows: number; vectors: number } | undefined): number {
-  return graph === undefined ? 0 : graph.rows - graph.vectors
-}

@@ -1,6 +1,6 @@
 import { InvariantError } from '../../assert.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
-import { BATCH_ROWS, isGrown, isWorthSaving, leftOutOf } from './graph-growth.ts'
+import { BATCH_ROWS, isGrown, isWorthSaving } from './graph-growth.ts'
 import { IndexMerger, type Liveness } from './index-merger.ts'
 import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
@@ -250,10 +250,18 @@ export class IndexBuilder {
 
   /** What is dead by now goes into no graph. Of what is replaced all the time, little is left then. */
   async #withoutDead(next: Next | undefined): Promise<Next | undefined> {
-    if (next === undefined || !this.#merger.mayFindDead) return next
+    if (next === undefined) return next
     const { segment, rows } = next
-    const to = segment.endOfBatch(BATCH_ROWS, rows)
-    await this.#merger.bury(segment, { from: segment.built, to })
+    try {
+      if (!this.#merger.mayFindDead) return next
+      const to = segment.endOfBatch(BATCH_ROWS, rows)
+      await this.#merger.bury(segment, { from: segment.built, to })
+    } catch (error) {
+      if (isDamage(error) || error instanceof InvariantError) throw error
+      // The tables could not tell, and are told so by whoever read them: they heal. What is dead is
+      // built meanwhile, which costs time alone.
+      return next
+    }
     return this.#nextToBuild(this.#limit)
   }
 
@@ -321,6 +329,11 @@ export class IndexBuilder {
       saver.retire(`${name}.usearch`)
       throw error
     })
+    if (rows > 0 && vectors === 0) {
+      // All that it was made of is dead: there is no graph of nothing.
+      saver.retire(`${name}.usearch`)
+      return
+    }
     if (rows === 0) {
       // It went with its worker: the next build goes on from the graph that was saved before.
       segment.setBuilt(segment.graph?.rows ?? 0, segment.graph?.vectors ?? 0)
@@ -328,11 +341,12 @@ export class IndexBuilder {
     }
     this.#bytesPerMs = seal.bytes / Math.max(1, performance.now() - started)
     if (segment.graph !== undefined) saver.retire(`${segment.graph.name}.usearch`)
-    const before = leftOutOf(segment.graph)
     segment.setGraph({ graph: nextNumber(), path, name, rows, vectors, scale, seal })
     if (rows > segment.built) segment.setBuilt(rows, vectors)
-    if (rows - vectors > before) state.leftOut()
+    // Others may be left out than before: it may have been made from nothing, at another scale.
+    if (rows > vectors && segment.dead !== segment.deadAtSave) state.leftOut()
     else state.changed()
+    segment.deadAtSave = segment.dead
   }
 
   async #merge(): Promise<boolean> {

@@ -19,6 +19,8 @@ export interface FeedSetup {
   cancel: CancelFlag
   /** The last position in the log now. */
   head(): number
+  /** Told when the log could not be read. */
+  onFailed(): void
 }
 
 /**
@@ -33,6 +35,7 @@ export class LogFeed {
   #unread = 0
   /** Where the log begins that they are in. */
   #unreadFrom = 0
+  #readError: Error | undefined
 
   constructor(setup: FeedSetup) {
     this.#setup = setup
@@ -42,6 +45,11 @@ export class LogFeed {
   /** Vectors that this process acknowledged and that are in no row yet. */
   get unread(): number {
     return this.#unread
+  }
+
+  /** Why the log could not be read the last time. */
+  get readError(): Error | undefined {
+    return this.#readError
   }
 
   /** Takes the vectors of commits that were just written, before anybody is told of them. */
@@ -74,10 +82,22 @@ export class LogFeed {
   async upTo(position: number, check: () => void): Promise<void> {
     while (this.#setup.state.ingested < position) {
       check()
-      this.#reading ??= this.#read().finally(() => {
+      this.#reading ??= this.#tryReading().finally(() => {
         this.#reading = undefined
       })
       await this.#reading
+    }
+  }
+
+  async #tryReading(): Promise<void> {
+    try {
+      await this.#read()
+      this.#readError = undefined
+    } catch (error) {
+      this.#readError = error instanceof Error ? error : new Error(String(error))
+      // Whoever waits for room waits in vain.
+      this.#setup.onFailed()
+      throw error
     }
   }
 

@@ -168,7 +168,7 @@ export class VectorGraph {
     // A huge number would abort the process: usearch takes memory for it at once.
     const clamped = Math.min(wanted, this.#index.size())
     if (clamped === 0) return { keys: new BigUint64Array(0), distances: new Float32Array(0) }
-    const { keys, distances } = this.#index.search(this.#fit(query), clamped, 1)
+    const { keys, distances } = this.#index.search(this.#fitQuery(query), clamped, 1)
     return { keys, distances }
   }
 
@@ -183,6 +183,14 @@ export class VectorGraph {
   /** Writes in place, without fsync, and may return although the file is cut short. */
   save(path: string): void {
     this.#index.save(path)
+  }
+
+  /** With inner products the length of a query changes no order; distances need that of the rows. */
+  #fitQuery(query: Float32Array): Float32Array {
+    const { dimensions, metric } = this.#shape
+    if (metric !== 'ip') return this.#fit(query)
+    const scale = inverseNorm(query, 0, dimensions)
+    return query.map((value) => value * scale)
   }
 
   /**

@@ -19,6 +19,8 @@ export interface RoomSetup {
   cancel: CancelFlag
   /** Acknowledged vectors that the builder does not know of yet. */
   unread(): number
+  /** Why the log, which they are read from, could not be read the last time. */
+  readError(): Error | undefined
   /** How far the projection has come. */
   position(): number
 }
@@ -48,6 +50,7 @@ export class WriterRoom {
   /** Who waits until there is room to spare, and brings nothing yet. */
   readonly #patient = new Set<Waiting>()
   #isWatching = false
+  #isOpen = false
   /** Of those that wait no more. */
   #waitedMs = 0
 
@@ -83,6 +86,12 @@ export class WriterRoom {
     this.#letIn()
   }
 
+  /** From now on everybody is let in: what is written no more fills no memory. */
+  open(): void {
+    this.#isOpen = true
+    this.#letIn()
+  }
+
   /**
    * `undefined`: no more than this share of the room is taken. Otherwise resolves when it is so:
    * where writers wait for every vector that is built, whoever comes waits too.
@@ -102,7 +111,7 @@ export class WriterRoom {
   #fits(rows: number, max: number): boolean {
     const { builder, unread } = this.#setup
     // An index that is being made anew reads from the log what it lacks: it takes any number.
-    if (builder.isDamaged || this.#used + rows <= max) return true
+    if (this.#isOpen || builder.isDamaged || this.#used + rows <= max) return true
     // It will never be emptier: a commit that is larger than the room has it for itself.
     return this.#taken === 0 && unread() === 0 && builder.isDrained
   }
@@ -167,7 +176,8 @@ export class WriterRoom {
   #refuse(): void {
     for (const line of [this.#writers, this.#patient]) {
       for (const waiting of line) {
-        if (!this.#setup.builder.hasFailedSince(waiting.attempt)) continue
+        const { builder, readError } = this.#setup
+        if (!builder.hasFailedSince(waiting.attempt) && readError() === undefined) continue
         line.delete(waiting)
         waiting.reject(this.#stopped())
       }
@@ -177,9 +187,10 @@ export class WriterRoom {
   /** Without this bound, vectors would fill the memory for as long as nothing can be built. */
   #stopped(): StoreError<'PROJECTION_STOPPED'> {
     const { builder } = this.#setup
-    const cause = builder.error
+    const cause = builder.error ?? this.#setup.readError()
     const position = this.#setup.position()
-    const many = `${builder.pending} vectors wait for the index, at most ${this.max} may`
+    const pending = builder.pending + this.#setup.unread()
+    const many = `${pending} vectors wait for the index, at most ${this.max} may`
     const message = `Projection 'vectors' stopped at position ${position}, and ${many}: ${cause?.message}`
     const details = { projection: 'vectors', position }
     return new StoreError('PROJECTION_STOPPED', message, details, { cause })
