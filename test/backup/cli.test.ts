@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { faultEnv, shim } from '../faults/shim.ts'
 import { flipFile } from '../support/raw.ts'
 import { sampleStore } from '../support/sample.ts'
+import { sutra } from '../support/sutra.ts'
 import { temporaryPath } from '../support/temp.ts'
 import { lookInto } from './support.ts'
 
@@ -148,10 +149,6 @@ interface Ran {
   signal: string | undefined
   stdout: string
   stderr: string
-}
-
-async function sutra(...args: string[]): Promise<Ran> {
-  return sutraIn({}, ...args)
 }
 
 async function sutraIn(more: NodeJS.ProcessEnv, ...args: string[]): Promise<Ran> {

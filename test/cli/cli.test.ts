@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ConceptId } from 'sutra-storage'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sutra } from '../support/sutra.ts'
 
 let home: string
 let dir: string
@@ -435,10 +436,6 @@ interface Run {
   code: number
   stdout: string
   stderr: string
-}
-
-async function sutra(...args: string[]): Promise<Run> {
-  return sutraWith({}, args)
 }
 
 async function sutraWith(

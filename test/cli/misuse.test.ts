@@ -1,9 +1,9 @@
 /** What makes no sense is refused with exit code 2, before anything is done; damage exits with 1. */
-import { execFile } from 'node:child_process'
 import { cp, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { attach, open, readTelemetry, repair } from 'sutra-storage'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { type Ran, sutra } from '../support/sutra.ts'
 import { lastingPath, temporaryPath } from '../support/temp.ts'
 
 let store = ''
@@ -149,28 +149,8 @@ describe('a failure', () => {
   )
 })
 
-interface Ran {
-  code: number
-  stdout: string
-  stderr: string
-}
-
-/** Two at a time. */
 async function each(commands: readonly string[][]): Promise<[string[], Ran][]> {
   const runs: [string[], Ran][] = []
-  for (let i = 0; i < commands.length; i += 2) {
-    const pair = commands.slice(i, i + 2)
-    const ran = async (args: string[]): Promise<[string[], Ran]> => [args, await sutra(...args)]
-    runs.push(...(await Promise.all(pair.map(ran))))
-  }
+  for (const args of commands) runs.push([args, await sutra(...args)])
   return runs
-}
-
-async function sutra(...args: string[]): Promise<Ran> {
-  const main = join('dist', 'cli', 'main.js')
-  return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], (error, stdout, stderr) => {
-      resolve({ code: Number(error?.code ?? 0), stdout, stderr })
-    })
-  })
 }

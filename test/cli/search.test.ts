@@ -1,8 +1,7 @@
 /** `sutra search` with filters, weights and what surrounds a match; `sutra vectors check`. */
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { open } from 'sutra-storage'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { sutra as inProcess, type Ran } from '../support/sutra.ts'
 import { lastingPath } from '../support/temp.ts'
 
 let dir: string
@@ -107,21 +106,8 @@ describe('sutra vectors check', () => {
   })
 })
 
-interface Run {
-  code: number
-  stdout: string
-  stderr: string
-}
-
-async function sutra(...args: string[]): Promise<Run> {
-  const run = promisify(execFile)(process.execPath, ['dist/cli/main.js', ...args, '--dir', dir])
-  try {
-    return { code: 0, ...(await run) }
-  } catch (error) {
-    // What `execFile` rejects with when the exit code is not 0.
-    const { code, stdout, stderr } = error as Run
-    return { code, stdout, stderr }
-  }
+async function sutra(...args: string[]): Promise<Ran> {
+  return inProcess(...args, '--dir', dir)
 }
 
 function lines(text: string): string[] {

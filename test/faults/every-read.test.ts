@@ -63,13 +63,15 @@ describe.skipIf(missing !== undefined)(`a read fails ${missing ?? ''}`, () => {
         const wrong = [...judge(lines), ...(await whole(directory))]
         findings.push(...wrong.map((one) => `${kind}, call ${at}: ${one}`))
       }
-      const all = [...traced].flatMap(([kind, calls]) =>
+      // In a short run, half of the kinds fail once and the others for good.
+      const kinds = [...traced].filter((_, i) => ALL || i % 2 === Number(count === 1))
+      const all = kinds.flatMap(([kind, calls]) =>
         chosen(calls.length, count).map((at) => ({ kind, at }))
       )
       for (let i = 0; i < all.length; i += 2) {
         await Promise.all(all.slice(i, i + 2).map(async ({ kind, at }) => fail(kind, at)))
       }
-      console.log(`      ${often}: ${traced.size} kinds of reads, ${failed} runs with an error`)
+      console.log(`      ${often}: ${kinds.length} kinds of reads, ${failed} runs with an error`)
       expect(findings).toEqual([])
       expect(failed).toBeGreaterThan(5)
     })

@@ -63,25 +63,20 @@ export class VectorsClient implements Projection {
     this.#ready = checked
     const { log, storeId, declaration, readOnly } = options
     const { space, dimensions } = declaration
+    const files = { pool, state, saver, readOnly }
     this.#feed = new LogFeed({
-      pool,
-      state,
-      saver,
+      ...files,
       log,
       storeId,
       space,
       dimensions,
-      readOnly,
       cancel: this.#cancel,
       head: () => options.head(),
       onFailed: () => this.#progress.notify()
     })
     this.#builder = new IndexBuilder({
-      pool,
-      state,
-      saver,
-      shape: options.declaration,
-      readOnly: options.readOnly,
+      ...files,
+      shape: declaration,
       ready: checked,
       retryMs: options.retryMs,
       emit: (event) => options.onTelemetry(event),

@@ -1,6 +1,7 @@
 import { InvariantError } from '../../assert.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import { BATCH_ROWS, isGrown, isWorthSaving } from './graph-growth.ts'
+import { isIndexDamage } from './index-files.ts'
 import { IndexMerger, type Liveness } from './index-merger.ts'
 import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
@@ -92,7 +93,7 @@ export class IndexBuilder {
 
   /** The files are not what was written: another index takes the place of this one. */
   get isDamaged(): boolean {
-    return this.#broken !== undefined && isDamage(this.#broken)
+    return this.#broken !== undefined && isIndexDamage(this.#broken)
   }
 
   /** Stands for now, where it is asked later whether building has failed since. */
@@ -257,7 +258,7 @@ export class IndexBuilder {
       const to = segment.endOfBatch(BATCH_ROWS, rows)
       await this.#merger.bury(segment, { from: segment.built, to })
     } catch (error) {
-      if (isDamage(error) || error instanceof InvariantError) throw error
+      if (isIndexDamage(error) || error instanceof InvariantError) throw error
       // The tables could not tell, and are told so by whoever read them: they heal. What is dead is
       // built meanwhile, which costs time alone.
       return next
@@ -274,7 +275,7 @@ export class IndexBuilder {
       await this.#build(segment, upTo)
       this.#retry.succeeded()
     } catch (error) {
-      if (isDamage(error) || error instanceof InvariantError) throw error
+      if (isIndexDamage(error) || error instanceof InvariantError) throw error
       const { failures, retryMs } = this.#retry.failed(toError(error))
       const { message: reason } = toError(error)
       this.#setup.emit({
@@ -329,14 +330,11 @@ export class IndexBuilder {
       saver.retire(`${name}.usearch`)
       throw error
     })
-    if (rows > 0 && vectors === 0) {
-      // All that it was made of is dead: there is no graph of nothing.
-      saver.retire(`${name}.usearch`)
-      return
-    }
-    if (rows === 0) {
-      // It went with its worker: the next build goes on from the graph that was saved before.
-      segment.setBuilt(segment.graph?.rows ?? 0, segment.graph?.vectors ?? 0)
+    if (vectors === 0) {
+      // Of nothing there is no graph: all of it is dead. Or it went with its worker, and the next build
+      // goes on from the graph that was saved before.
+      if (rows > 0) saver.retire(`${name}.usearch`)
+      else segment.setBuilt(segment.graph?.rows ?? 0, segment.graph?.vectors ?? 0)
       return
     }
     this.#bytesPerMs = seal.bytes / Math.max(1, performance.now() - started)
@@ -368,7 +366,7 @@ export class IndexBuilder {
       await work()
       return true
     } catch (error) {
-      if (isDamage(error)) throw error
+      if (isIndexDamage(error)) throw error
       const { message: reason } = toError(error)
       this.#setup.emit({ type: 'index-save-failed', time: Date.now(), reason })
       this.#retryAt = performance.now() + RETRY_AFTER_MS
@@ -398,8 +396,4 @@ export class IndexBuilder {
 
 function toError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error))
-}
-
-function isDamage(error: unknown): boolean {
-  return error instanceof Error && error.name === 'IndexDamage'
 }

@@ -16,6 +16,11 @@ export class IndexDamage extends Error {
   override readonly name = 'IndexDamage'
 }
 
+/** By its name, which survives the way between threads. */
+export function isIndexDamage(error: unknown): boolean {
+  return error instanceof Error && error.name === 'IndexDamage'
+}
+
 /** Forces a file that somebody else wrote onto the disk. */
 export async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r+')
