@@ -108,7 +108,12 @@ test.each(ofTheSet.slice(2))('a store with %s tells whoever subscribes', async (
   expect(told).toEqual([expect.objectContaining({ part: 'vectors' })])
 })
 
-test.each([...ofTheSet.slice(2), ...ofTheGraph, ...ofARow])(
+/** Each kind was met by a store that is written above: of these, a part in a short run. */
+const toReaders = [...ofTheSet.slice(2), ...ofTheGraph, ...ofARow].filter(
+  (_, i) => process.env['SUTRA_DAMAGE'] === 'all' || i % 3 === 0
+)
+
+test.each(toReaders)(
   'a read-only store with %s answers, and changes nothing',
   async (_, damage) => {
     const { directory, vectors, stateHash } = await graphSample()
