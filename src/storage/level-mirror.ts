@@ -12,10 +12,11 @@ import { basename, join, resolve } from 'node:path'
 import { ioFailed } from '../errors.ts'
 import { tableFiles } from './database-files.ts'
 import { namesIn } from './files.ts'
-import { identityOf, processExists } from './processes.ts'
+import { pidSpace, processExists, startTime } from './processes.ts'
 
 const PREFIX = 'sutra-read-'
-const LEFTOVER = /^sutra-read-(\d+)-(\d*-\d*)-/
+/** Number and start of the process, and where its number counts. */
+const LEFTOVER = /^sutra-read-(\d+)-(\d+)-(\d+)-/
 const LOG_FILE = /^\d+\.log$/
 
 export interface LevelMirror {
@@ -32,7 +33,7 @@ export async function mirrorLevel(database: string): Promise<LevelMirror> {
     // What others left is no reason to refuse a store: the next process looks again.
     swept ??= removeLeftovers().catch(() => undefined)
     await swept
-    return await linkInto(await mkdtemp(join(tmpdir(), prefixOf(process.pid))), paths)
+    return await linkInto(await mkdtemp(join(tmpdir(), ownPrefix())), paths)
   } catch (error) {
     // Of the directory for temporary files: it says nothing about the database.
     throw ioFailed(error, 'open')
@@ -67,19 +68,25 @@ async function filesToRead(database: string): Promise<string[]> {
   ]
 }
 
-function prefixOf(pid: number): string {
-  return `${PREFIX}${pid}-${identityOf(pid) || '-'}-`
+function ownPrefix(): string {
+  return `${PREFIX}${process.pid}-${startOf(process.pid)}-${pidSpace()}-`
+}
+
+function startOf(pid: number): string {
+  return startTime(pid, null) ?? '0'
 }
 
 /** Of processes of this user that were killed; those of another container are left to it. */
 async function removeLeftovers(): Promise<void> {
-  const [, here] = identityOf(process.pid).split('-')
   for (const name of await namesIn(tmpdir())) {
-    const [, pid = '', identity = ''] = LEFTOVER.exec(name) ?? []
-    if (pid === '' || identity.split('-')[1] !== here) continue
-    if (processExists(Number(pid)) && name.startsWith(prefixOf(Number(pid)))) continue
+    const [, pid, started, space] = LEFTOVER.exec(name) ?? []
+    if (pid === undefined || Number(space) !== pidSpace()) continue
+    if (processExists(Number(pid)) && startOf(Number(pid)) === started) continue
     const path = join(tmpdir(), name)
     const { uid } = await stat(path)
-    if (uid === process.getuid?.()) await rm(path, { recursive: true, force: true })
+    // Without users, as on Windows, the directory for temporary files is the user's own.
+    if (process.getuid === undefined || uid === process.getuid()) {
+      await rm(path, { recursive: true, force: true })
+    }
   }
 }

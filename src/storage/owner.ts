@@ -13,13 +13,12 @@
  * owner, whose claim is claimed in the same way. Whoever owns the directory removes what the dead left.
  */
 import { randomBytes } from 'node:crypto'
-import { readFileSync, readlinkSync } from 'node:fs'
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import { StoreError } from '../errors.ts'
 import { isMissing, isUnwritable, namesIn, parseJson } from './files.ts'
-import { processExists } from './processes.ts'
+import { bootId, currentTask, hasProc, processExists, startTime } from './processes.ts'
 
 const OWNER = 'OWNER'
 const TOKEN = /^[0-9a-z]+$/
@@ -290,38 +289,4 @@ function isAlive(owner: Owner): boolean {
   // Where the kernel tells nothing, a living process with that number is taken for the owner.
   if (owner.started === null || !hasProc()) return true
   return started === owner.started
-}
-
-function hasProc(): boolean {
-  return process.platform === 'linux'
-}
-
-/** The kernel's number of this thread, from the link `<pid>/task/<tid>`. */
-function currentTask(): number | null {
-  if (!hasProc()) return null
-  const last = readlinkSync('/proc/thread-self').split('/').at(-1)
-  return last === undefined ? null : Number(last)
-}
-
-/** Field 22 of `stat`: start time in clock ticks since boot. Fields begin behind the last `)`. */
-function startTime(pid: number, task: number | null): string | null {
-  if (!hasProc()) return null
-  const path = task === null ? `/proc/${pid}/stat` : `/proc/${pid}/task/${task}/stat`
-  try {
-    const text = readFileSync(path, 'utf8')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
-  } catch {
-    // The task is gone, which is the answer.
-    return null
-  }
-}
-
-function bootId(): string | null {
-  if (!hasProc()) return null
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  } catch {
-    // Not every sandbox shows it; then the start time alone tells owners apart.
-    return null
-  }
 }

@@ -230,6 +230,8 @@ export class Engine implements ReaderHost {
       if (this.closing.signal.aborted) return
       this.retire(restartVectors(this, vectors))
     })
+    // A log that is written no more makes nobody wait, whichever index took the place of another.
+    if (this.parts.log.poison !== undefined) vectors.room.open()
     // An open that only reads syncs nothing: its durable head may be behind what the index holds.
     if (this.parts.options.readOnly) return
     vectors.follow(livenessOf(this, vectors))

@@ -88,6 +88,32 @@ test('what a killed reader left is removed by the next process', async () => {
   await last.ended
 })
 
+test('leftovers are told from what lives by when it began, and by whose numbers count', async () => {
+  const directory = await killed({ bytes: 100, commits: 5, durabilities: ['fsync'] })
+  const ours = (await mirrorsAfterOpen(directory))[0] ?? ''
+  const [, , pid, started = '', space = ''] = ours.split('-')
+  expect(pid).toBe(String(process.pid))
+  const make = async (...parts: string[]): Promise<string> => {
+    const name = ['sutra-read', ...parts, 'test'].join('-')
+    await mkdir(join(tmpdir(), name))
+    onTestFinished(async () => rm(join(tmpdir(), name), { recursive: true, force: true }))
+    return name
+  }
+  const living = await make(String(process.pid), started, space)
+  const reused = await make(String(process.pid), `${started}1`, space)
+  const elsewhere = await make('4000000', '1', `${space}1`)
+
+  const child = new Child('support/writer.mjs', reading(directory))
+  await child.line('opened')
+  child.process.kill('SIGKILL')
+  await child.ended
+
+  const left = await readdir(tmpdir())
+  expect(left).toContain(living)
+  expect(left).not.toContain(reused)
+  expect(left).toContain(elsewhere)
+})
+
 test('a directory for temporary files that is not there is no damage of the store', async () => {
   const directory = await killed({ bytes: 100, commits: 5, durabilities: ['fsync'] })
   const nowhere = join(directory, 'nowhere')
@@ -224,6 +250,12 @@ async function filesOf(directory: string): Promise<Map<string, string>> {
 
 function withoutOwner(files: Map<string, string>): Map<string, string> {
   return new Map([...files].filter(([name]) => name !== 'OWNER'))
+}
+
+/** Of this process, while it reads. */
+async function mirrorsAfterOpen(directory: string): Promise<string[]> {
+  await using _ = await open(directory, READ_ONLY)
+  return await mirrorsOf(process.pid)
 }
 
 async function mirrorsOf(pid: number): Promise<string[]> {
