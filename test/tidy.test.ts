@@ -445,7 +445,6 @@ describe('files', () => {
   /** Longer than a reader likes, each for a reason. */
   const LONG: Readonly<Record<string, string>> = {
     'append/resolve.ts': 'one command, one function; split, no reader would find the other half',
-    'log/event.ts': 'the layout of every event on one page: writing and reading stand side by side',
     'options.ts': 'every option with its default and its bounds on one page',
     'telemetry/events.ts':
       'every kind of telemetry with its fields on one page, which docs/telemetry.md is made from',

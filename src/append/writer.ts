@@ -8,7 +8,7 @@ import { assert } from '../assert.ts'
 import { aborted, StoreError } from '../errors.ts'
 import type { LogCommit } from '../log/frame.ts'
 import { poisoned } from '../log/level-log.ts'
-import type { EventLog } from '../log/log.ts'
+import type { AppendedFrame, EventLog } from '../log/log.ts'
 import { onAbort } from '../on-abort.ts'
 import { turn, urgentTurn } from '../turn.ts'
 import type { Receipt } from '../types.ts'
@@ -61,10 +61,7 @@ export interface WriterOptions {
   onPoisoned(error: Error): void
 }
 
-export interface AppendedGroup {
-  first: number
-  last: number
-  bytes: number
+export interface AppendedGroup extends AppendedFrame {
   commits: readonly LogCommit[]
   /** Whether a commit asked to be durable within the interval and is not yet. */
   isPending: boolean
@@ -246,10 +243,10 @@ export class Writer {
     const { commits, durable } = group
     const started = performance.now()
     // The process may die here. With the frame on disk or not, nobody was told anything.
-    const { first, last, bytes } = await this.#log.append(commits, { durable })
+    const frame = await this.#log.append(commits, { durable })
     const us = (performance.now() - started) * 1000
     const isPending = group.interval && !durable
-    this.#options.onAppended({ first, last, bytes, commits, isPending, us })
+    this.#options.onAppended({ ...frame, commits, isPending, us })
   }
 
   #acknowledge(commit: WaitingCommit, backlog: number): void {

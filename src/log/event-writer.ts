@@ -4,20 +4,17 @@
  */
 import type { MessageWriter } from '../storage/message-writer.ts'
 import {
+  ASSOCIATION_FIXED,
   type AssociationChanged,
   type AssociationEnd,
   CODES,
+  CONCEPT_FIXED,
   type ConceptChanged,
   encodeEvent,
   FIELDS,
   type LogEvent,
   newestVersion
 } from './event.ts'
-
-/** Code, version, ordinal, id, version of the concept, created, mask. */
-const CONCEPT_FIXED = 7
-/** Code, version, both ends, type, key, version of the association, created, mask. */
-const ASSOCIATION_FIXED = 13
 
 export function writeEvent(writer: MessageWriter, event: LogEvent): void {
   switch (event.type) {

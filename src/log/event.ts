@@ -4,7 +4,7 @@
  * An event is an array: `[code, version, …fields]`. Codes are part of the disk format: never
  * reuse one. What the writer resolved (ordinals, versions, resulting values) is in the event, so
  * that a projection never looks anything up. A field that is absent was not changed; `null` was
- * cleared. Long, so that the writing and the reading of a layout stand side by side.
+ * cleared. The frequent ones are written by event-writer.ts and read by event-reader.ts.
  *
  * | code | event                  | layout after `[code, version`                            |
  * | ---- | ---------------------- | -------------------------------------------------------- |
@@ -173,12 +173,17 @@ export const CODES: Readonly<Record<LogEvent['type'], number>> = {
   'event-released': 12
 }
 
-const TYPES: readonly (LogEvent['type'] | undefined)[] = [
+/** Fields of a concept's event up to its mask: code, version, ordinal, id, version, created, mask. */
+export const CONCEPT_FIXED = 7
+/** The same of an association: code, version, both ends, type, key, version, created, mask. */
+export const ASSOCIATION_FIXED = 13
+
+export const TYPES: readonly (LogEvent['type'] | undefined)[] = [
   undefined,
   ...(Object.keys(CODES) as LogEvent['type'][])
 ]
 
-/** The events that come by the million: event-writer.ts writes them without an array between. */
+/** The events that come by the million: event-writer.ts and event-reader.ts make no array of them. */
 export type FrequentEvent = ConceptChanged | AssociationChanged
 export type RareEvent = Exclude<LogEvent, FrequentEvent>
 
@@ -213,12 +218,12 @@ export function encodeEvent(event: RareEvent): unknown[] {
 }
 
 /**
- * Reads one event back and checks its shape: a checksum proves that the bytes are those that
+ * Reads a rare event back and checks its shape: a checksum proves that the bytes are those that
  * were written, not that they were written by this version of this program.
  *
  * @throws MalformedEvent
  */
-export function decodeEvent(value: unknown): LogEvent {
+export function decodeEvent(value: unknown): RareEvent {
   const reader = new FieldReader(value)
   const code = reader.integer()
   const version = reader.integer()
@@ -233,19 +238,15 @@ export function decodeEvent(value: unknown): LogEvent {
 }
 
 /** Reads what stands behind code and version. */
-function decodeFields(type: LogEvent['type'], reader: FieldReader): LogEvent {
+function decodeFields(type: LogEvent['type'], reader: FieldReader): RareEvent {
   switch (type) {
     case 'concept-learned':
     case 'concept-reinforced':
     case 'concept-revised':
-      return {
-        type,
-        ordinal: reader.integer(),
-        id: reader.id(),
-        version: reader.integer(),
-        created: reader.boolean(),
-        fields: readConceptFields(reader)
-      }
+    case 'association-created':
+    case 'association-reinforced':
+    case 'association-revised':
+      throw new MalformedEvent(`${type} of an unknown layout`)
     case 'concept-forgotten':
       return {
         type,
@@ -253,19 +254,6 @@ function decodeFields(type: LogEvent['type'], reader: FieldReader): LogEvent {
         id: reader.id(),
         version: reader.integer(),
         key: reader.optionalString()
-      }
-    case 'association-created':
-    case 'association-reinforced':
-    case 'association-revised':
-      return {
-        type,
-        source: readEnd(reader),
-        target: readEnd(reader),
-        name: reader.string(),
-        key: reader.optionalString(),
-        version: reader.integer(),
-        created: reader.boolean(),
-        fields: readAssociationFields(reader)
       }
     case 'association-removed':
       return {
@@ -298,7 +286,7 @@ function decodeFields(type: LogEvent['type'], reader: FieldReader): LogEvent {
   }
 }
 
-class MalformedEvent extends Error {
+export class MalformedEvent extends Error {
   override readonly name = 'MalformedEvent'
 }
 
@@ -314,37 +302,6 @@ export const FIELDS = {
   vector: 128,
   stub: 256
 } as const
-
-function readConceptFields(reader: FieldReader): ConceptFields {
-  const mask = reader.integer()
-  const fields: ConceptFields = {}
-  if (mask & FIELDS.key) fields.key = reader.string()
-  if (mask & FIELDS.type) fields.type = reader.optionalString() ?? null
-  if (mask & FIELDS.content) fields.content = reader.string()
-  if (mask & FIELDS.data) fields.data = reader.optionalBytes()
-  if (mask & FIELDS.strength) fields.strength = reader.number()
-  if (mask & FIELDS.confidence) fields.confidence = reader.number()
-  if (mask & FIELDS.metadata) fields.metadata = reader.optionalBytes()
-  if (mask & FIELDS.vector) fields.vector = readVector(reader)
-  if (mask & FIELDS.stub) fields.stub = reader.boolean()
-  return fields
-}
-
-function readVector(reader: FieldReader): EventVector | null {
-  const value = reader.next()
-  if (value === null) return null
-  const parts = new FieldReader(value)
-  return { space: parts.string(), revision: parts.integer(), bytes: parts.bytes() }
-}
-
-function readAssociationFields(reader: FieldReader): AssociationFields {
-  const mask = reader.integer()
-  const fields: AssociationFields = {}
-  if (mask & FIELDS.strength) fields.strength = reader.number()
-  if (mask & FIELDS.confidence) fields.confidence = reader.number()
-  if (mask & FIELDS.metadata) fields.metadata = reader.optionalBytes()
-  return fields
-}
 
 function readEnd(reader: FieldReader): AssociationEnd {
   return { ordinal: reader.integer(), id: reader.id(), key: reader.optionalString() }
@@ -393,18 +350,6 @@ class FieldReader {
     throw this.#unexpected('an integer')
   }
 
-  number(): number {
-    const value = this.next()
-    if (typeof value === 'number') return value
-    throw this.#unexpected('a number')
-  }
-
-  boolean(): boolean {
-    const value = this.next()
-    if (typeof value === 'boolean') return value
-    throw this.#unexpected('a boolean')
-  }
-
   string(): string {
     const value = this.next()
     if (typeof value === 'string') return value
@@ -422,12 +367,6 @@ class FieldReader {
     const value = this.next()
     if (value instanceof Uint8Array) return value
     throw this.#unexpected('bytes')
-  }
-
-  optionalBytes(): Uint8Array | null {
-    const value = this.next()
-    if (value === null || value instanceof Uint8Array) return value
-    throw this.#unexpected('bytes or nil')
   }
 
   id(): ConceptId {

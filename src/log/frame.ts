@@ -26,10 +26,10 @@
  */
 import { crc32 } from 'node:zlib'
 import { assert } from '../assert.ts'
-import { pack, unpack } from '../storage/codec.ts'
+import { pack } from '../storage/codec.ts'
 import { MessageWriter } from '../storage/message-writer.ts'
 import type { CommandResult } from '../types.ts'
-import { decodeEvent, type LogEvent } from './event.ts'
+import type { LogEvent } from './event.ts'
 import { writeEvent } from './event-writer.ts'
 
 /** Number of a frame's layout; a store of format n holds frames of format n alone. */
@@ -128,14 +128,23 @@ export function encodeBody(commits: readonly LogCommit[]): Buffer {
   return writer.finish()
 }
 
-/** Encodes a whole frame: as `sealFrame` of the body, which is copied once less. */
-export function encodeFrame(commits: readonly LogCommit[], header: FrameSeal): EncodedFrame {
+/**
+ * Encodes a whole frame: as `sealFrame` of the body, which is copied once less.
+ *
+ * @param starts Filled with where each event begins in the value.
+ */
+export function encodeFrame(
+  commits: readonly LogCommit[],
+  header: FrameSeal,
+  starts?: Uint32Array
+): EncodedFrame {
   writer.begin(HEADER_BYTES[header.format])
-  writeBody(commits)
+  writeBody(commits, starts)
   return sealValue('normal', writer.finish(), header)
 }
 
-function writeBody(commits: readonly LogCommit[]): void {
+function writeBody(commits: readonly LogCommit[], starts?: Uint32Array): void {
+  let written = 0
   writer.array(commits.length)
   for (const { time, meta, events } of commits) {
     writer.array(3)
@@ -143,7 +152,10 @@ function writeBody(commits: readonly LogCommit[]): void {
     if (meta === undefined) writer.nil()
     else writer.value(encodeMeta(meta))
     writer.array(events.length)
-    for (const event of events) writeEvent(writer, event)
+    for (const event of events) {
+      if (starts !== undefined) starts[written++] = writer.at
+      writeEvent(writer, event)
+    }
   }
 }
 
@@ -252,66 +264,14 @@ function formatOf(value: Buffer): FrameFormat {
   return format
 }
 
-/**
- * Checks and decodes a frame.
- *
- * @throws FrameDamage
- */
-export function decodeFrame(key: Uint8Array, value: Buffer, storeId: Uint8Array): Frame {
-  const header = checkFrame(key, value, storeId)
-  const bytes = value.length
-  try {
-    const body = unpack(bodyOf(value))
-    if (header.kind === 'gap')
-      return { ...header, bytes, commits: [], gap: decodeGap(body, header) }
-    const commits = decodeBody(body, header.first)
-    const last = commits.at(-1)
-    const end = last === undefined ? header.first : last.first + last.events.length
-    if (end !== header.last + 1) throw new FrameDamage('count of events differs from the header')
-    if (header.time !== undefined && header.time !== last?.time) {
-      throw new FrameDamage('time differs from the header')
-    }
-    return { ...header, time: last?.time, bytes, commits, gap: undefined }
-  } catch (cause) {
-    if (cause instanceof FrameDamage) throw cause
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new FrameDamage(`the body is malformed: ${why}`, { cause })
-  }
+/** Where the body of a frame begins. */
+export function bodyAt(value: Buffer): number {
+  return HEADER_BYTES[formatOf(value)]
 }
 
 /** The body of a frame that was checked, to be sealed under another header. */
 export function bodyOf(value: Buffer): Buffer {
-  return value.subarray(HEADER_BYTES[formatOf(value)])
-}
-
-function decodeGap(value: unknown, header: FrameHeader): Gap {
-  if (!Array.isArray(value)) throw new FrameDamage('a gap is not an array')
-  const [previous, next, reason] = value as unknown[]
-  if (previous !== header.previous) throw new FrameDamage('a gap names two frames before it')
-  if (typeof reason !== 'string' || (next !== null && typeof next !== 'number')) {
-    throw new FrameDamage('malformed gap')
-  }
-  return { next: next ?? undefined, reason }
-}
-
-function decodeBody(value: unknown, first: number): LogCommit[] {
-  if (!Array.isArray(value)) throw new FrameDamage('the body is not an array')
-  let position = first
-  return value.map((item: unknown) => {
-    if (!Array.isArray(item)) throw new FrameDamage('a commit is not an array')
-    const [time, meta, events] = item as unknown[]
-    if (typeof time !== 'number' || !Array.isArray(events)) {
-      throw new FrameDamage('a commit without time or events')
-    }
-    const commit = {
-      time,
-      first: position,
-      meta: decodeMeta(meta),
-      events: events.map(decodeEvent)
-    }
-    position += events.length
-    return commit
-  })
+  return value.subarray(bodyAt(value))
 }
 
 function encodeMeta(meta: CommitMeta): unknown {
@@ -329,38 +289,6 @@ function encodeMeta(meta: CommitMeta): unknown {
 
 function encodeResult(result: CommandResult): unknown {
   return [result.id ?? null, result.key ?? null, result.version, result.created]
-}
-
-function decodeMeta(value: unknown): CommitMeta | undefined {
-  if (value === null) return undefined
-  if (!Array.isArray(value) || value.length !== 5) throw new FrameDamage('malformed commit meta')
-  const [subject, causation, correlation, headers, idempotency] = value as unknown[]
-  const meta: CommitMeta = {}
-  if (typeof subject === 'string') meta.subject = subject
-  if (typeof causation === 'string') meta.causation = causation
-  if (typeof correlation === 'string') meta.correlation = correlation
-  if (typeof headers === 'object' && headers !== null) {
-    meta.headers = headers as Record<string, string>
-  }
-  if (Array.isArray(idempotency)) meta.idempotency = decodeIdempotency(idempotency)
-  return meta
-}
-
-function decodeIdempotency([key, digest, results]: unknown[]): Idempotency {
-  if (typeof key !== 'string' || !(digest instanceof Uint8Array) || !Array.isArray(results)) {
-    throw new FrameDamage('malformed idempotency record')
-  }
-  return { key, digest, results: results.map(decodeResult) }
-}
-
-function decodeResult(value: unknown): CommandResult {
-  if (!Array.isArray(value)) throw new FrameDamage('malformed command result')
-  const [id, key, version, created] = value as [string | null, string | null, number, boolean]
-  const result: CommandResult = { version, created }
-  // Written from a checked id and covered by the frame's checksum.
-  if (id !== null) result.id = id as NonNullable<CommandResult['id']>
-  if (key !== null) result.key = key
-  return result
 }
 
 function frameChecksum(key: Uint8Array, value: Buffer, headerBytes: number): number {

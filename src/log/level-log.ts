@@ -30,6 +30,9 @@ const NEWEST: FrameFormat = 2
 export const LOG_DIRECTORY = 'log'
 export const HEAD_FILE = 'HEAD'
 
+/** Fewer events are kept as objects for less than it costs to tell where they lie. */
+const WRITTEN_EVENTS_MIN = 16
+
 /** The log in a LevelDB of its own, whose write-ahead log makes the frames durable. */
 export class LevelLog implements EventLog {
   readonly #level: Level
@@ -183,14 +186,16 @@ export class LevelLog implements EventLog {
     const first = this.#head + 1
     const count = commits.reduce((sum, commit) => sum + commit.events.length, 0)
     assert(commits[0]?.first === first, 'a commit begins behind the head (invariant 1)')
-    const frame = encodeFrame(commits, {
+    const header = {
       format: this.#format,
       first,
       count,
       time: commits.at(-1)?.time ?? 0,
       previous: this.#checksum,
       storeId: this.#storeId
-    })
+    }
+    const starts = count < WRITTEN_EVENTS_MIN ? undefined : new Uint32Array(count)
+    const frame = encodeFrame(commits, header, starts)
     const last = first + count - 1
 
     this.#appending = true
@@ -215,7 +220,11 @@ export class LevelLog implements EventLog {
       this.onSynced(performance.now() - started)
     }
     this.#wake()
-    return { first, last, bytes: frame.value.length }
+    const { value } = frame
+    if (starts === undefined) return { first, last, bytes: value.length }
+    const times = commits.map((commit) => ({ first: commit.first, time: commit.time }))
+    const written = { value, first, starts, commits: times }
+    return { first, last, bytes: value.length, written }
   }
 
   async sync(): Promise<void> {

@@ -56,4 +56,15 @@ export interface AppendedFrame {
   first: number
   last: number
   bytes: number
+  /** Of a frame of many events, where the log has it at hand. */
+  written?: WrittenFrame
+}
+
+/** A frame as it was written: what is kept of it for a while need not be kept as objects. */
+export interface WrittenFrame {
+  value: Buffer
+  first: number
+  /** Where each event begins in the value. */
+  starts: Uint32Array
+  commits: readonly { first: number; time: number }[]
 }

@@ -2,18 +2,13 @@ import { StoreError } from '../errors.ts'
 import { isCorruption, type Level } from '../storage/level.ts'
 import {
   checkFrame,
-  decodeFrame,
   type Frame,
   FrameDamage,
   type FrameHeader,
   frameKey,
   positionOfKey
 } from './frame.ts'
-
-/** A frame as it lies in the log: checked, but not decoded. */
-export interface RawFrame extends FrameHeader {
-  value: Buffer
-}
+import { damageOf, decodeFrame, type RawFrame } from './frame-decode.ts'
 
 type Decode<T> = (key: Uint8Array, value: Buffer, storeId: Uint8Array) => T
 
@@ -36,13 +31,12 @@ export class FrameReader {
    * @throws StoreError `LOG_DAMAGED`
    */
   frameAt(first: number): Frame | undefined {
-    const key = frameKey(first)
-    try {
-      const value = this.#level.getSync(key)
-      return value === undefined ? undefined : this.#decode(decodeFrame, key, value)
-    } catch (cause) {
-      throw asDamage(cause, first)
-    }
+    return this.#at(decodeFrame, first)
+  }
+
+  /** The same for who reads its body event by event. Its checksum is checked. */
+  rawFrameAt(first: number): RawFrame | undefined {
+    return this.#at(checkRaw, first)
   }
 
   /** Names the hole that begins at `first`, where a frame should be. */
@@ -70,7 +64,17 @@ export class FrameReader {
 
   /** The same as `framesFrom` for who copies frames: their checksums are checked, no more. */
   rawFramesFrom(from: number, to?: number): AsyncGenerator<RawFrame> {
-    return this.#walk((key, value, id) => ({ ...checkFrame(key, value, id), value }), from, to)
+    return this.#walk(checkRaw, from, to)
+  }
+
+  #at<T>(decode: Decode<T>, first: number): T | undefined {
+    const key = frameKey(first)
+    try {
+      const value = this.#level.getSync(key)
+      return value === undefined ? undefined : this.#decode(decode, key, value)
+    } catch (cause) {
+      throw asDamage(cause, first)
+    }
   }
 
   async *#walk<T extends FrameHeader>(
@@ -109,10 +113,20 @@ export class FrameReader {
   }
 }
 
+function checkRaw(key: Uint8Array, value: Buffer, storeId: Uint8Array): RawFrame {
+  return { ...checkFrame(key, value, storeId), value }
+}
+
 /** LevelDB itself stumbled: it reads no further than the frame before this position. */
 function asDamage(error: unknown, position: number): unknown {
   if (!isCorruption(error)) return error
   return logDamaged(position, position, error.message, error)
+}
+
+/** What is thrown where the body of a frame is read event by event, as who asked is told of it. */
+export function bodyDamage(error: unknown, { first, last }: FrameHeader): unknown {
+  const damage = damageOf(error)
+  return damage === undefined ? error : logDamaged(first, last, damage.message, damage)
 }
 
 export function logDamaged(

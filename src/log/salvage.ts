@@ -14,7 +14,8 @@ import { type TableEntry, TableFile } from '../storage/table-file.ts'
 import { entriesOf } from '../storage/write-ahead-file.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { LogEvent } from './event.ts'
-import { decodeFrame, type Frame, FrameDamage, follows } from './frame.ts'
+import { type Frame, FrameDamage, follows } from './frame.ts'
+import { decodeFrame } from './frame-decode.ts'
 
 /** Offset and length of the id of the store in every frame. */
 const STORE_ID = [16, 32] as const

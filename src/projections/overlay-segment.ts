@@ -2,6 +2,8 @@
 import { assert } from '../assert.ts'
 import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd } from '../log/event.ts'
+import type { LogCommit } from '../log/frame.ts'
+import type { WrittenFrame } from '../log/log.ts'
 import type { CommandResult } from '../types.ts'
 import { ConceptVersions } from './concept-versions.ts'
 import { compareSortKeys, type SortKey } from './order.ts'
@@ -173,6 +175,14 @@ export class OverlaySegment {
     return mark.died
   }
 
+  /** Lets go of the concepts that a commit learned: the frame has them, too. */
+  pack({ first, events }: LogCommit, written: WrittenFrame): void {
+    for (const [i, event] of events.entries()) {
+      if (event.type !== 'concept-learned' || !event.created) continue
+      this.concepts.pack(event.ordinal, first + i, written)
+    }
+  }
+
   addEvent(position: number, bytes: number): void {
     this.last = position
     this.events += 1
@@ -258,10 +268,7 @@ export class OverlaySegment {
   #knowIds(): void {
     for (; this.#idsKnown < this.#learnedOrdinals.length; this.#idsKnown++) {
       const ordinal = this.#learnedOrdinals[this.#idsKnown] ?? 0
-      let version = this.concepts.get(ordinal)
-      while (version?.previous !== undefined) version = version.previous
-      const id = version?.state?.id
-      assert(id !== undefined, 'the first version of what was learned here has a state')
+      const id = this.concepts.idOf(ordinal)
       const previous = this.#ids.get(id)
       this.#ids.set(id, previous === undefined ? ordinal : { ordinal, previous })
     }

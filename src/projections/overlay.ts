@@ -9,6 +9,8 @@
  * The writer stages events here before their frame is written, with the positions they will get.
  * Readers never look beyond the head, so they do not see what is staged.
  */
+import type { LogCommit } from '../log/frame.ts'
+import type { WrittenFrame } from '../log/log.ts'
 import {
   type AssociationChain,
   type CountDelta,
@@ -91,6 +93,15 @@ export class Overlay {
     if (projected.length === 0) return
     this.#segments = this.#segments.slice(projected.length)
     this.#bury()
+  }
+
+  /** Keeps what was just written as the bytes that the log has of it, where that is enough. */
+  pack(commits: readonly LogCommit[], written: WrittenFrame): void {
+    for (const commit of commits) {
+      // What is staged was written just now: its segment is among the newest.
+      const segment = this.#segments.findLast(({ first }) => first <= commit.first)
+      segment?.pack(commit, written)
+    }
   }
 
   /** Counts one more event of the commit being staged. */

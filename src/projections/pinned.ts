@@ -102,7 +102,20 @@ export class Pinned {
     if (newest?.isAlive === true && newest.ordinal <= this.snapshot.counts().ordinals) {
       return { ordinal: newest.ordinal, id, key: undefined }
     }
+    const written = newest?.isAlive === true ? this.#writtenKey(newest.ordinal) : undefined
+    if (newest !== undefined && written !== undefined) {
+      return { ordinal: newest.ordinal, id, key: written.key }
+    }
     return this.conceptById(id)
+  }
+
+  /** Of a concept that an import has just learned, and that nothing has changed since. */
+  #writtenKey(ordinal: number): { key: string | undefined } | undefined {
+    for (let i = this.segments.length - 1; i >= 0; i--) {
+      const concepts = this.segments[i]?.concepts
+      if (concepts?.has(ordinal) === true) return concepts.writtenKey(ordinal, this.position)
+    }
+    return undefined
   }
 
   /** The ordinal that the id led to at the position; its concept may be dead. */

@@ -87,10 +87,8 @@ function* newer(
 function changedOrdinals(pinned: Pinned): Set<number> {
   const changed = new Set<number>()
   for (const segment of pinned.segments) {
-    for (const [ordinal, newest] of segment.concepts) {
-      let version: typeof newest | undefined = newest
-      while (version !== undefined && version.position > pinned.position) version = version.previous
-      if (version !== undefined) changed.add(ordinal)
+    for (const { ordinal, first } of segment.concepts.changed()) {
+      if (first <= pinned.position) changed.add(ordinal)
     }
   }
   return changed

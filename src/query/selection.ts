@@ -126,9 +126,9 @@ function changedBehind(pinned: Pinned): Uint32Array {
   const changed = new Set<number>()
   for (const segment of pinned.segments) {
     if (segment.last <= checkpoint) continue
-    for (const [ordinal, newest] of segment.concepts) {
+    for (const { ordinal, newest } of segment.concepts.changed()) {
       // What changed behind the position as well is looked at, too: it is as it was, or changed.
-      if (newest.position > checkpoint) changed.add(ordinal)
+      if (newest > checkpoint) changed.add(ordinal)
     }
   }
   return Uint32Array.from(changed).sort()

@@ -28,6 +28,11 @@ export class MessageWriter {
     this.#at = headerBytes
   }
 
+  /** Where the next value will stand. */
+  get at(): number {
+    return this.#at
+  }
+
   /** A copy of what was written: the next message is written over it. */
   finish(): Buffer {
     const copy = Buffer.allocUnsafeSlow(this.#at)

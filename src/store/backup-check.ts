@@ -5,7 +5,7 @@
 import { resolve } from 'node:path'
 import { isStoreError, StoreError, throwIfAborted } from '../errors.ts'
 import { checkFrame, FrameDamage, follows, frameKey } from '../log/frame.ts'
-import type { RawFrame } from '../log/reader.ts'
+import type { RawFrame } from '../log/frame-decode.ts'
 import { checkOptions } from '../query/read-options.ts'
 import { Ownership } from '../storage/owner.ts'
 import { STRETCH_MS, turn } from '../turn.ts'

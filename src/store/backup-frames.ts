@@ -1,7 +1,8 @@
 /** Files of frames: written once, read in order. */
 import { type FileHandle, open } from 'node:fs/promises'
-import { decodeFrame, type Frame, frameKey } from '../log/frame.ts'
-import type { RawFrame } from '../log/reader.ts'
+import { type Frame, frameKey } from '../log/frame.ts'
+import type { RawFrame } from '../log/frame-decode.ts'
+import { decodeFrame } from '../log/frame-decode.ts'
 import { isMissing } from '../storage/files.ts'
 import { backupDamaged, dataPath, type FrameFile } from './backup-directory.ts'
 

@@ -344,8 +344,9 @@ export class Engine implements ReaderHost {
   }
 
   #appended(group: AppendedGroup): void {
-    const { first, last, bytes, commits, us } = group
+    const { first, last, bytes, commits, us, written } = group
     const events = last - first + 1
+    if (written !== undefined) this.parts.overlay.pack(commits, written)
     this.counters.commits += commits.length
     this.parts.vectors?.appended(commits, first, last)
     for (const { events: changes } of commits) {

@@ -9,7 +9,7 @@
 import { existsSync } from 'node:fs'
 import { cp, mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { decodeFrame } from '../log/frame.ts'
+import { decodeFrame } from '../log/frame-decode.ts'
 import { type Survey, salvagedBytes } from '../log/salvage.ts'
 import { SUBSCRIPTIONS_DIRECTORY } from '../pipeline/subscriptions/checkpoint.ts'
 import { CheckpointFiles } from '../pipeline/subscriptions/checkpoint-files.ts'

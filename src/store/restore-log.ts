@@ -1,17 +1,11 @@
 /** The log of a restored store: the frames of a backup as they are, up to where it is cut. */
 import { join } from 'node:path'
 import { throwIfAborted } from '../errors.ts'
-import {
-  decodeFrame,
-  encodeBody,
-  type FrameHeader,
-  frameKey,
-  type LogCommit,
-  sealFrame
-} from '../log/frame.ts'
+import { encodeBody, type FrameHeader, frameKey, type LogCommit, sealFrame } from '../log/frame.ts'
+import type { RawFrame } from '../log/frame-decode.ts'
+import { decodeFrame } from '../log/frame-decode.ts'
 import { HeadFile } from '../log/head-file.ts'
 import { HEAD_FILE, LOG_DIRECTORY, LOG_TUNING } from '../log/level-log.ts'
-import type { RawFrame } from '../log/reader.ts'
 import { syncDirectory, syncFiles } from '../storage/files.ts'
 import { Level, type LevelBatch } from '../storage/level.ts'
 import { STRETCH_MS, turn } from '../turn.ts'

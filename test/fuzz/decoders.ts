@@ -10,9 +10,12 @@ import { crc32 } from 'node:zlib'
 import { ConceptId, isStoreError } from 'sutra-storage'
 import { encodeMetadata, mergeMetadata } from '#sutra/checks/metadata.js'
 import { importRecords } from '#sutra/import/import.js'
-import { decodeFrame, encodeBody, frameKey, sealFrame, sealGap } from '#sutra/log/frame.js'
+import { LearnedConcept, readEvent } from '#sutra/log/event-reader.js'
+import { checkFrame, encodeBody, frameKey, sealFrame, sealGap } from '#sutra/log/frame.js'
+import { BodyReader, damageOf, decodeFrame } from '#sutra/log/frame-decode.js'
 import { HeadFile } from '#sutra/log/head-file.js'
 import { toStoredEvent } from '#sutra/log/stored-event.js'
+import { copyLearned, learnedBytesMax } from '#sutra/projections/tables/concept-row.js'
 import { currentGeneration } from '#sutra/projections/tables/generation.js'
 import { checkSealed, type FileSeal, readSeal } from '#sutra/projections/vectors/index-files.js'
 import { checkSizes } from '#sutra/projections/vectors/index-files-open.js'
@@ -97,6 +100,13 @@ function frameDecoders(): Decoder[] {
       isTyped
     },
     {
+      name: 'concepts of a frame that was sealed anew, where they lie',
+      samples: bodies,
+      share: 50,
+      decode: (body) => learnedIn(body),
+      isTyped: (error) => damageOf(error) !== undefined
+    },
+    {
       name: 'event of a frame that was sealed anew, as the public API gives it',
       samples: bodies,
       share: 100,
@@ -104,6 +114,25 @@ function frameDecoders(): Decoder[] {
       isTyped: (error) => isTyped(error) || isStoreError(error)
     }
   ]
+}
+
+function learnedIn(body: Buffer): number {
+  const { key, value } = sealFrame(body, { ...FRAME, count: countEvents(body) })
+  const reader = new BodyReader({ ...checkFrame(key, value, STORE_ID), value })
+  const learned = new LearnedConcept()
+  let found = 0
+  for (let head = reader.nextCommit(); head !== undefined; head = reader.nextCommit()) {
+    for (let i = 0; i < head.count; i++) {
+      if (learned.read(reader.reader)) found += copiedBytes(value, learned)
+      else readEvent(reader.reader)
+    }
+  }
+  return found
+}
+
+function copiedBytes(body: Buffer, learned: LearnedConcept): number {
+  const row = Buffer.alloc(learnedBytesMax(learned))
+  return copyLearned(row, 0, body, learned, { position: 1, time: TIME })
 }
 
 function eventsOf(body: Buffer): unknown {

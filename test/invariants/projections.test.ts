@@ -3,7 +3,8 @@ import { cp, mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { open, type Store } from 'sutra-storage'
 import { expect, test, vi } from 'vitest'
-import { decodeFrame, type Frame } from '#sutra/log/frame.js'
+import { checkFrame } from '#sutra/log/frame.js'
+import type { RawFrame } from '#sutra/log/frame-decode.js'
 import { readWriterState, tablesTuning } from '#sutra/projections/tables/generation.js'
 import { META, PREFIX } from '#sutra/projections/tables/keys.js'
 import { decodeNumber, decodeRecord, openRow } from '#sutra/projections/tables/rows.js'
@@ -193,12 +194,14 @@ test('8 rebuilding yields the same state, and equal content the same content has
 })
 
 /** The frames of an open store, as its projections read them. */
-async function framesOf(directory: string, store: Store): Promise<Frame[]> {
+async function framesOf(directory: string, store: Store): Promise<RawFrame[]> {
   await store.caughtUp()
   const log = await Level.open(logOf(directory), tablesTuning(0))
-  const frames: Frame[] = []
+  const frames: RawFrame[] = []
   for await (const rows of log.blocks({})) {
-    for (const [key, value] of rows) frames.push(decodeFrame(key, value, value.subarray(16, 32)))
+    for (const [key, value] of rows) {
+      frames.push({ ...checkFrame(key, value, value.subarray(16, 32)), value })
+    }
   }
   await log.close()
   return frames

@@ -9,13 +9,8 @@ import type {
   LogEvent
 } from '#sutra/log/event.js'
 import { encodeEvent } from '#sutra/log/event.js'
-import {
-  decodeFrame,
-  encodeBody,
-  encodeFrame,
-  type LogCommit,
-  sealFrame
-} from '#sutra/log/frame.js'
+import { encodeBody, encodeFrame, type LogCommit, sealFrame } from '#sutra/log/frame.js'
+import { decodeFrame } from '#sutra/log/frame-decode.js'
 import { pack, unpack } from '#sutra/storage/codec.js'
 import { MessageWriter } from '#sutra/storage/message-writer.js'
 

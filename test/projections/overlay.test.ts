@@ -1,16 +1,22 @@
-/** A commit that is taken back leaves no trace in the overlay, whatever it did. */
+/**
+ * A commit that is taken back leaves no trace in the overlay, whatever it did, and one that was
+ * written reads the same once the overlay keeps it as bytes.
+ */
 import { expect, test } from 'vitest'
 import { ConceptId } from '#sutra/ids.js'
-import type { AssociationEnd } from '#sutra/log/event.js'
+import type { AssociationEnd, ConceptChanged, LogEvent } from '#sutra/log/event.js'
+import { encodeFrame, type LogCommit } from '#sutra/log/frame.js'
+import type { WrittenFrame } from '#sutra/log/log.js'
 import { Overlay } from '#sutra/projections/overlay.js'
-import type { AssociationState, ConceptState } from '#sutra/projections/state.js'
+import type { OverlaySegment } from '#sutra/projections/overlay-segment.js'
+import { type AssociationState, type ConceptState, foldConcept } from '#sutra/projections/state.js'
 import { Random } from '../support/random.ts'
 
 const KEYS = 12
 const COMMITS = 400
 const FAR = Number.MAX_SAFE_INTEGER
 
-test('what is taken back is as it was', () => {
+test('what is taken back is as it was, and what is kept as bytes reads as it did', () => {
   const random = new Random()
   const overlay = new Overlay(0, new Map())
   const world = new World(random, overlay)
@@ -23,10 +29,16 @@ test('what is taken back is as it was', () => {
     const before = isKept && random.below(4) > 0 ? undefined : dump(overlay)
     const memory = world.remember()
     overlay.begin(true)
+    world.begin()
     for (let i = random.below(6); i >= 0; i--) world.change()
-    if (random.below(3) === 0) dump(overlay)
+    const looked = random.below(3) === 0 ? dump(overlay) : undefined
     if (isKept) {
       overlay.keep()
+      world.write()
+      // Two commits in a frame, now and then.
+      if (random.below(2) === 0) continue
+      overlay.pack(...world.frame())
+      if (looked !== undefined) expect(dump(overlay), `seed ${random.seed}`).toEqual(looked)
       continue
     }
     overlay.rollback()
@@ -34,6 +46,7 @@ test('what is taken back is as it was', () => {
     expect(dump(overlay), `seed ${random.seed}, commit ${n}`).toEqual(before)
   }
   // Otherwise nothing of the above was looked at.
+  expect(world.packed).toBeGreaterThan(10)
   expect(world.deaths).toBeGreaterThan(10)
   expect(world.relearned).toBeGreaterThan(10)
 })
@@ -63,6 +76,11 @@ test('an id leads to the ordinal that it had at a position', () => {
 class World {
   deaths = 0
   relearned = 0
+  packed = 0
+  /** Of the commit being made, and those that are kept and in no frame yet. */
+  #events: LogEvent[] = []
+  #commits: LogCommit[] = []
+  #time = 0
   readonly #random: Random
   readonly #overlay: Overlay
   #position = 0
@@ -97,8 +115,34 @@ class World {
     memory()
   }
 
+  begin(): void {
+    this.#events = []
+    this.#time = this.#position + 1
+  }
+
+  /** Keeps the commit for the next frame. */
+  write(): void {
+    const first = this.#position + 1 - this.#events.length
+    this.#commits.push({ first, time: this.#time, meta: undefined, events: this.#events })
+  }
+
+  /** What was kept since the frame before, written. */
+  frame(): [LogCommit[], WrittenFrame] {
+    const commits = this.#commits
+    this.#commits = []
+    const [{ first }] = commits as [LogCommit]
+    const events = commits.flatMap((commit) => commit.events)
+    this.packed += events.filter(({ type }) => type === 'concept-learned').length
+    const count = events.length
+    const header = { format: 2, first, count, time: this.#time, previous: 0 } as const
+    const starts = new Uint32Array(count)
+    const { value } = encodeFrame(commits, { ...header, storeId: Buffer.alloc(16) }, starts)
+    return [commits, { value, first, starts, commits }]
+  }
+
   change(): void {
     const position = ++this.#position
+    this.#events.push({ type: 'commit-noted' })
     this.#overlay.addEvent(position, this.#random.below(100) / 7)
     const number = this.#random.below(KEYS)
     const ordinal = this.#living.get(number)
@@ -113,7 +157,9 @@ class World {
     if (this.#ever.has(number)) this.relearned += 1
     this.#ever.add(number)
     this.#living.set(number, this.#ordinal)
-    this.#overlay.addConcept(conceptOf(idOf(number), this.#ordinal, position, 1))
+    const event = learnedOf(idOf(number), this.#ordinal, position)
+    this.#events[this.#events.length - 1] = event
+    this.#overlay.addConcept(foldConcept(undefined, event, { position, time: this.#time }))
   }
 
   #revise(number: number, position: number): void {
@@ -164,8 +210,9 @@ function dump(overlay: Overlay): unknown {
     dead: [...overlay.dead].sort(),
     segments: segments.map((segment) => {
       const { last, events, bytes, lateKeys, deltas, created, learned } = segment
-      const concepts = [...segment.concepts].sort(([a], [b]) => a - b)
-      const ordinals = concepts.map(([ordinal]) => ordinal)
+      const concepts = [...segment.concepts.changed()].sort((a, b) => a.ordinal - b.ordinal)
+      const ordinals = concepts.map(({ ordinal }) => ordinal)
+      for (const ordinal of ordinals) checkParts(segment, ordinal)
       return structuredClone({
         ...{ last, events, bytes, lateKeys, deltas, created, learned, concepts },
         size: segment.concepts.size,
@@ -184,6 +231,18 @@ function dump(overlay: Overlay): unknown {
   }
 }
 
+/** What is told of a concept without making it is what it is. */
+function checkParts({ concepts }: OverlaySegment, ordinal: number): void {
+  let first = concepts.get(ordinal)
+  while (first?.previous !== undefined) first = first.previous
+  if (first?.state !== undefined) expect(concepts.idOf(ordinal)).toBe(first.state.id)
+  const key = concepts.writtenKey(ordinal, FAR)
+  if (key === undefined || first === undefined) return
+  expect(key).toEqual({ key: first.state?.key })
+  expect(concepts.writtenKey(ordinal, first.position)).toEqual(key)
+  expect(concepts.writtenKey(ordinal, first.position - 1)).toBe(undefined)
+}
+
 function idOf(number: number): ConceptId {
   return ConceptId.fromKey(`${number}`)
 }
@@ -200,6 +259,14 @@ function conceptOf(
     ...{ strength: 1, confidence: 1, revision: ordinal % 2, vectorPosition: 0 },
     ...{ createdAt: 1, updatedAt: position, stub: false }
   }
+}
+
+function learnedOf(id: ConceptId, ordinal: number, position: number): ConceptChanged {
+  const vector = { space: 'default', revision: position, bytes: Buffer.alloc(4) }
+  const fields: ConceptChanged['fields'] = { type: `t${ordinal % 3}`, content: `${position}` }
+  if (ordinal % 2 === 0) fields.vector = vector
+  if (ordinal % 3 === 0) fields.key = `key ${ordinal}`
+  return { type: 'concept-learned', ordinal, id, version: 1, created: true, fields }
 }
 
 function associationOf(

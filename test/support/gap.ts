@@ -1,6 +1,7 @@
 /** Puts a gap frame where frames of a closed store are, as a repair does once they are lost. */
 import { join } from 'node:path'
-import { decodeFrame, type Frame, sealGap } from '#sutra/log/frame.js'
+import { type Frame, sealGap } from '#sutra/log/frame.js'
+import { decodeFrame } from '#sutra/log/frame-decode.js'
 import { HeadFile } from '#sutra/log/head-file.js'
 import { changeRow, deleteRows, logOf, rowsOf } from './raw.ts'
 

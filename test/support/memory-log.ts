@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { assert } from '#sutra/assert.js'
 import { StoreError } from '#sutra/errors.js'
-import { decodeFrame, encodeBody, type Frame, type LogCommit, sealFrame } from '#sutra/log/frame.js'
+import { checkFrame, encodeBody, type Frame, type LogCommit, sealFrame } from '#sutra/log/frame.js'
+import { decodeFrame, type RawFrame } from '#sutra/log/frame-decode.js'
 import { poisoned } from '#sutra/log/level-log.js'
 import type { AppendedFrame, EventLog } from '#sutra/log/log.js'
 
@@ -91,6 +92,13 @@ export class MemoryLog implements EventLog {
       if (frame.first > head) return
       if (frame.last >= from) yield frame
     }
+  }
+
+  /** Frames as the tables take them, from one that begins there on. */
+  rawFrom(from: number): RawFrame[] {
+    return this.#storage.frames
+      .map(({ key, value }) => ({ ...checkFrame(key, value, this.#storage.storeId), value }))
+      .filter(({ first }) => first >= from)
   }
 
   async *tail(from: number, signal: AbortSignal): AsyncGenerator<Frame> {

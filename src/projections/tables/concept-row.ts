@@ -7,7 +7,9 @@
  * A generic encoding takes twice as long to read, and reading one row is most of a `get`.
  */
 import type { ConceptId } from '../../ids.ts'
-import type { ConceptState } from '../state.ts'
+import type { LearnedConcept } from '../../log/event-reader.ts'
+import type { Span } from '../../storage/message-reader.ts'
+import type { At, ConceptState } from '../state.ts'
 
 const LAYOUT = 1
 const UPDATED = 1
@@ -27,6 +29,8 @@ const CREATED_AT = 29
 const FIXED_BYTES = 35
 /** What the flags may add, but for texts and bytes. */
 const OPTIONAL_BYTES = 6 + 8 + 8 + 10 + 2 + 2 + 4 + 4
+/** Up to here a loop is faster than a call that leaves JavaScript. */
+const LOOP_BYTES = 48
 /** A code unit takes three bytes of UTF-8 at most. */
 const UNIT_BYTES = 3
 
@@ -82,6 +86,64 @@ export function writeConcept(out: Buffer, start: number, state: ConceptState): n
   }
   out.writeUInt16LE(flags, start + 1)
   return at + out.write(state.content, at, 'utf8')
+}
+
+/** Room that is surely enough for a concept that is copied. */
+export function learnedBytesMax({ key, type, content, data, metadata }: LearnedConcept): number {
+  const spans = bytesOf(key) + bytesOf(type) + bytesOf(content) + bytesOf(data) + bytesOf(metadata)
+  return FIXED_BYTES + OPTIONAL_BYTES + spans
+}
+
+/**
+ * Copies a concept out of the event that learned it under a new ordinal: byte for byte what
+ * `writeConcept` makes of what the event folds into.
+ */
+export function copyLearned(
+  out: Buffer,
+  start: number,
+  body: Buffer,
+  learned: LearnedConcept,
+  { position, time }: At
+): number {
+  const { id, key, type, content, data, metadata, strength, confidence, revision } = learned
+  let flags = learned.isStub ? STUB : 0
+  out[start] = LAYOUT
+  copy(body, id, out, start + ID_AT)
+  out.writeUInt32LE(learned.version, start + VERSION_AT)
+  writeU48(out, position, start + POSITION_AT)
+  writeU48(out, time, start + CREATED_AT)
+  let at = start + FIXED_BYTES
+  if (strength !== 1) {
+    flags |= STRENGTH
+    at = out.writeDoubleLE(strength, at)
+  }
+  if (confidence !== 1) {
+    flags |= CONFIDENCE
+    at = out.writeDoubleLE(confidence, at)
+  }
+  if (revision !== 0) {
+    flags |= VECTOR
+    at = out.writeUInt32LE(revision, at)
+    at = writeU48(out, position, at)
+  }
+  if (key.end > 0) {
+    flags |= KEY
+    at = copy(body, key, out, out.writeUInt16LE(bytesOf(key), at))
+  }
+  if (type.end > 0) {
+    flags |= TYPE
+    at = copy(body, type, out, out.writeUInt16LE(bytesOf(type), at))
+  }
+  if (data.end > 0) {
+    flags |= DATA
+    at = copy(body, data, out, out.writeUInt32LE(bytesOf(data), at))
+  }
+  if (metadata.end > 0) {
+    flags |= METADATA
+    at = copy(body, metadata, out, out.writeUInt32LE(bytesOf(metadata), at))
+  }
+  out.writeUInt16LE(flags, start + 1)
+  return content.end > 0 ? copy(body, content, out, at) : at
 }
 
 /**
@@ -178,6 +240,18 @@ function writeBytes(out: Buffer, bytes: Uint8Array, at: number): number {
   out.writeUInt32LE(bytes.length, at)
   out.set(bytes, at + 4)
   return at + 4 + bytes.length
+}
+
+function bytesOf({ at, end }: Span): number {
+  return end === 0 ? 0 : end - at
+}
+
+/** @returns Where the copy ends. */
+function copy(body: Buffer, { at, end }: Span, out: Buffer, to: number): number {
+  const length = end - at
+  if (length > LOOP_BYTES) body.copy(out, to, at, end)
+  else for (let i = 0; i < length; i++) out[to + i] = body[at + i] ?? 0
+  return to + length
 }
 
 function writeU48(out: Buffer, value: number, at: number): number {

@@ -69,6 +69,11 @@ export class FieldIndexes {
     this.#addMissing(ordinals)
   }
 
+  /** Whether nothing is declared, and nothing is left of what was. */
+  get isEmpty(): boolean {
+    return this.#indexes.length === 0
+  }
+
   /** Whether something is left to build or to remove. */
   get isBusy(): boolean {
     return this.#indexes.some(({ state }) => !isBuilt(state))

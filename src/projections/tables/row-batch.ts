@@ -3,15 +3,24 @@
  * for each. Later ones of a key replace earlier ones, as LevelDB applies a batch in its order.
  */
 import { crc32 } from 'node:zlib'
+import type { LearnedConcept } from '../../log/event-reader.ts'
 import type { Level, LevelBatch } from '../../storage/level.ts'
-import type { ConceptState } from '../state.ts'
-import { conceptBytesMax, decodeConcept, writeConcept } from './concept-row.ts'
+import type { At, ConceptState } from '../state.ts'
+import {
+  conceptBytesMax,
+  copyLearned,
+  decodeConcept,
+  learnedBytesMax,
+  writeConcept
+} from './concept-row.ts'
 import { conceptKey, PREFIX } from './keys.ts'
 import { CRC_BYTES, readRow, sealRow } from './rows.ts'
 
 const LENGTH_BYTES = 4
 const KEY_BYTES = 5
-const ID_ROW_BYTES = 17 + 9 + CRC_BYTES
+const ID_AT = 1
+const ID_BYTES = 16
+const ID_ROW_BYTES = ID_AT + ID_BYTES + 9 + CRC_BYTES
 const FIRST_BYTES = 1024 * 1024
 /** Beyond it the memory of one large batch is given back. */
 const KEPT_BYTES = 16 * 1024 * 1024
@@ -61,14 +70,32 @@ export class RowBatch {
   }
 
   putConcept(ordinal: number, state: ConceptState): void {
-    this.#reserve(LENGTH_BYTES + KEY_BYTES + conceptBytesMax(state) + CRC_BYTES)
+    const from = this.#begin(conceptBytesMax(state))
+    this.#finish(ordinal, from, writeConcept(this.#rows, from, state))
+  }
+
+  /** A concept that was learned under a new ordinal, and where its id leads. */
+  putLearned(body: Buffer, learned: LearnedConcept, at: At): void {
+    const { ordinal, id } = learned
+    const from = this.#begin(learnedBytesMax(learned))
+    this.#finish(ordinal, from, copyLearned(this.#rows, from, body, learned, at))
+    const row = this.#idRow
+    for (let i = 0; i < ID_BYTES; i++) row[ID_AT + i] = body[id.at + i] ?? 0
+    this.#putIdRow(ordinal, 0, learned.key.end > 0)
+  }
+
+  /** Makes room for a row. @returns Where it begins. */
+  #begin(bytesMax: number): number {
+    this.#reserve(LENGTH_BYTES + KEY_BYTES + bytesMax + CRC_BYTES)
+    return this.#end + LENGTH_BYTES + KEY_BYTES
+  }
+
+  #finish(ordinal: number, from: number, end: number): void {
     const rows = this.#rows
     const start = this.#end
     const keyAt = start + LENGTH_BYTES
-    const from = keyAt + KEY_BYTES
     rows[keyAt] = PREFIX.concept
     rows.writeUInt32BE(ordinal, keyAt + 1)
-    const end = writeConcept(rows, from, state)
     // The checksum of a key, continued over the row: in one go where they lie side by side.
     rows.writeUInt32LE(crc32(rows.subarray(keyAt, end)), end)
     this.#end = end + CRC_BYTES
@@ -84,8 +111,13 @@ export class RowBatch {
 
   /** Where an id leads. */
   putId(id: string, ordinal: number, deadVersion: number, hasKey: boolean): void {
+    this.#idRow.write(id, ID_AT, ID_BYTES, 'hex')
+    this.#putIdRow(ordinal, deadVersion, hasKey)
+  }
+
+  /** With the id that was written into it. */
+  #putIdRow(ordinal: number, deadVersion: number, hasKey: boolean): void {
     const row = this.#idRow
-    row.write(id, 1, 16, 'hex')
     row.writeUInt32LE(ordinal, 17)
     row.writeUInt32LE(deadVersion, 21)
     row[25] = Number(hasKey)

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { assert } from '../../assert.ts'
-import type { Frame } from '../../log/frame.ts'
+import type { RawFrame } from '../../log/frame-decode.ts'
 import { LOG_DIRECTORY, LOG_TUNING } from '../../log/level-log.ts'
 import { FrameReader } from '../../log/reader.ts'
 import { Level, type LevelRange } from '../../storage/level.ts'
@@ -107,15 +107,16 @@ export class TablesSession {
   async #project(to: number): Promise<Omit<ProjectedBatch, 'busy'>> {
     const started = performance.now()
     const from = this.#writer.checkpoint + 1
-    const frames: Frame[] = []
+    // Not decoded yet: twenty thousand events as objects would outlive the young generation.
+    const frames: RawFrame[] = []
     let next = from
     let bytes = 0
     while (next <= to && next - from < this.#data.batchEventsMax && bytes < BATCH_BYTES) {
-      const frame = this.#reader.frameAt(next)
+      const frame = this.#reader.rawFrameAt(next)
       if (frame === undefined) throw await this.#reader.holeAt(next)
       assert(frame.last <= to, 'a batch never passes the durable head (invariant 3)')
       frames.push(frame)
-      bytes += frame.bytes
+      bytes += frame.value.length
       next = frame.last + 1
     }
     const events = frames.length === 0 ? 0 : await this.#writer.apply(frames)

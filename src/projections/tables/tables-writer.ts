@@ -15,24 +15,20 @@ import {
   encodeEvent,
   type LogEvent
 } from '../../log/event.ts'
-import type { Frame } from '../../log/frame.ts'
+import { LearnedConcept, readEvent } from '../../log/event-reader.ts'
+import { BodyReader, type CommitHead, type RawFrame } from '../../log/frame-decode.ts'
+import { bodyDamage } from '../../log/reader.ts'
 import { pack } from '../../storage/codec.ts'
 import type { Level } from '../../storage/level.ts'
+import type { MessageReader } from '../../storage/message-reader.ts'
 import { consistentEvents, type KnownState, numbersOf } from '../after-gap.ts'
-import {
-  type AssociationState,
-  type At,
-  type ConceptState,
-  foldAssociation,
-  foldConcept
-} from '../state.ts'
+import { type AssociationState, type At, foldAssociation, foldConcept } from '../state.ts'
 import { decodeAssociation, otherOrdinalOf } from './association-row.ts'
 import { eraseSome, livingAssociations } from './dead-associations.ts'
 import { FieldIndexes } from './field-indexes.ts'
 import type { Indexes, IndexState } from './index-states.ts'
-import { deadKey, idempotencyKey, idKey, META, recordKey, type Side, typePrefix } from './keys.ts'
+import { deadKey, idempotencyKey, idKey, META, recordKey, type Side } from './keys.ts'
 import { newEntry, type PageEntry } from './page.ts'
-import { PostingEditor } from './posting-editor.ts'
 import { RowBatch } from './row-batch.ts'
 import {
   type ContinuityRecord,
@@ -48,7 +44,7 @@ import {
   type TableCounts
 } from './rows.ts'
 import { TreeEditor } from './tree-editor.ts'
-import { TypeCounts } from './type-counts.ts'
+import { TypeMembers } from './type-members.ts'
 
 /** Continuity records kept behind the newest: more batches than a memtable can hold. */
 const RECORDS_KEPT = 8192
@@ -74,10 +70,8 @@ export class TablesWriter {
   readonly #rows: RowBatch
   /** Behind a gap alone: where ids lead that the batch being gathered wrote. */
   readonly #ids = new Map<ConceptId, number>()
-  readonly #typeCounts: TypeCounts
-  readonly #types: PostingEditor
-  /** Of the type that came last. */
-  #typePrefix: { type: string; prefix: Buffer } | undefined
+  readonly #types: TypeMembers
+  readonly #learned = new LearnedConcept()
   readonly #indexes: FieldIndexes
   #checkpoint: number
   #record: ContinuityRecord | undefined
@@ -90,8 +84,7 @@ export class TablesWriter {
     this.#level = level
     this.#rows = new RowBatch(level)
     this.#editor = new TreeEditor(level, state.counts.ordinals)
-    this.#typeCounts = new TypeCounts(level)
-    this.#types = new PostingEditor(level)
+    this.#types = new TypeMembers(level)
     this.#indexes = new FieldIndexes(level, state.indexes, indexes, state.counts.ordinals)
     this.#checkpoint = state.checkpoint
     this.#record = state.record
@@ -119,7 +112,7 @@ export class TablesWriter {
   }
 
   /** Applies whole frames that follow the checkpoint and writes them as one batch. */
-  async apply(frames: readonly Frame[]): Promise<number> {
+  async apply(frames: readonly RawFrame[]): Promise<number> {
     return this.#whole(async () => this.#apply(frames))
   }
 
@@ -156,30 +149,50 @@ export class TablesWriter {
     }
   }
 
-  async #apply(frames: readonly Frame[]): Promise<number> {
+  async #apply(frames: readonly RawFrame[]): Promise<number> {
     let position = this.#checkpoint
     let events = 0
     for (const frame of frames) {
       assert(frame.first === position + 1, 'frames follow the checkpoint without a hole')
-      if (frame.gap !== undefined) {
+      if (frame.kind === 'gap') {
         // What is behind a gap asks where ids lead: what came before it must be found then.
         if (position > this.#checkpoint) await this.#write(position)
         this.#passGap(frame.last)
-      }
-      for (const commit of frame.commits) {
-        const { idempotency } = commit.meta ?? {}
-        if (idempotency !== undefined)
-          this.#putNumber(idempotencyKey(idempotency.key), commit.first)
-        for (const [i, event] of commit.events.entries()) {
-          const at = { position: commit.first + i, time: commit.time }
-          for (const one of this.#consistent(event)) this.#fold(one, at)
-          events++
-        }
+      } else {
+        this.#applyFrame(frame)
+        events += frame.count
       }
       position = frame.last
     }
     await this.#write(position)
     return events
+  }
+
+  #applyFrame(frame: RawFrame): void {
+    try {
+      const body = new BodyReader(frame)
+      for (let head = body.nextCommit(); head !== undefined; head = body.nextCommit()) {
+        const { idempotency } = head.meta ?? {}
+        if (idempotency !== undefined) this.#putNumber(idempotencyKey(idempotency.key), head.first)
+        this.#applyEvents(body.reader, head)
+      }
+    } catch (error) {
+      throw bodyDamage(error, frame)
+    }
+  }
+
+  #applyEvents(reader: MessageReader, { first, count, time }: CommitHead): void {
+    const learned = this.#learned
+    // Who asks what came before, or what a concept says of itself, needs more than where its row is.
+    const mayCopy = this.#gap === 0 && this.#indexes.isEmpty
+    for (let position = first; position < first + count; position++) {
+      if (mayCopy && learned.read(reader)) {
+        this.#addLearned(reader.bytes, { position, time })
+        continue
+      }
+      const event = readEvent(reader)
+      for (const one of this.#consistent(event)) this.#fold(one, { position, time })
+    }
   }
 
   async #sweep(): Promise<{ ordinal: number; erased: number; done: boolean } | undefined> {
@@ -280,9 +293,23 @@ export class TablesWriter {
       this.#counts.ordinals = Math.max(this.#counts.ordinals, ordinal)
     }
     if (isLateKey) this.#counts.lateKeys += 1
-    this.#moveType(ordinal, before, after)
+    this.#types.move(ordinal, before, after)
     this.#counts.vectors += Number(after.revision > 0) - Number((before?.revision ?? 0) > 0)
     this.#counts.revisions = Math.max(this.#counts.revisions, after.revision)
+  }
+
+  /** As `#changeConcept` of the same event, from bytes to bytes. */
+  #addLearned(body: Buffer, at: At): void {
+    const learned = this.#learned
+    const { ordinal, revision } = learned
+    this.#rows.putLearned(body, learned, at)
+    this.#counts.concepts += 1
+    this.#counts.ordinals = Math.max(this.#counts.ordinals, ordinal)
+    if (revision > 0) {
+      this.#counts.vectors += 1
+      this.#counts.revisions = Math.max(this.#counts.revisions, revision)
+    }
+    if (learned.type.end > 0) this.#types.add(body, learned.type, ordinal, revision)
   }
 
   #forgetConcept(event: ConceptForgotten, at: At): void {
@@ -297,7 +324,7 @@ export class TablesWriter {
     const dead = { id: event.id, position: at.position }
     this.#rows.put(deadKey(ordinal), encodeDead(dead))
     this.#dead.set(ordinal, dead)
-    this.#moveType(ordinal, before, undefined)
+    this.#types.move(ordinal, before, undefined)
     this.#counts.concepts -= 1
     this.#counts.associations -= associations
     if (before.revision > 0) this.#counts.vectors -= 1
@@ -328,27 +355,6 @@ export class TablesWriter {
     this.#counts.associations -= 1
   }
 
-  #moveType(
-    ordinal: number,
-    before: ConceptState | undefined,
-    after: ConceptState | undefined
-  ): void {
-    const [from, to] = [before?.type, after?.type]
-    const isSame = from === to
-    if (from !== undefined && !isSame) {
-      this.#types.remove(this.#prefixOf(from), ordinal)
-      this.#typeCounts.add(from, -1)
-    }
-    if (to === undefined || (isSame && before?.revision === after?.revision)) return
-    this.#types.put(this.#prefixOf(to), ordinal, after?.revision ?? 0)
-    if (!isSame) this.#typeCounts.add(to, 1)
-  }
-
-  #prefixOf(type: string): Buffer {
-    if (this.#typePrefix?.type !== type) this.#typePrefix = { type, prefix: typePrefix(type) }
-    return this.#typePrefix.prefix
-  }
-
   #putId(id: ConceptId, ordinal: number, deadVersion: number, hasKey: boolean): void {
     this.#rows.putId(id, ordinal, deadVersion, hasKey)
     if (this.#gap > 0) this.#ids.set(id, ordinal)
@@ -361,7 +367,6 @@ export class TablesWriter {
   async #write(checkpoint: number): Promise<void> {
     assert(checkpoint >= this.#checkpoint, 'a checkpoint only moves forward (invariant 4)')
     const { batch } = this.#rows
-    this.#typeCounts.flush(batch)
     this.#types.flush(batch)
     this.#editor.flush(batch)
     this.#indexes.flush(batch)
@@ -374,7 +379,6 @@ export class TablesWriter {
     await this.#rows.write()
 
     this.#ids.clear()
-    this.#typeCounts.clear()
     this.#types.clear()
     this.#indexes.clear()
     this.#checkpoint = checkpoint

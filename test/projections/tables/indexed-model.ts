@@ -3,7 +3,6 @@ import { mkdir } from 'node:fs/promises'
 import { expect } from 'vitest'
 import { ConceptId } from '#sutra/ids.js'
 import type { LogEvent } from '#sutra/log/event.js'
-import type { Frame } from '#sutra/log/frame.js'
 import { Pinned } from '#sutra/projections/pinned.js'
 import { readWriterState, tablesTuning } from '#sutra/projections/tables/generation.js'
 import type { Indexes } from '#sutra/projections/tables/index-states.js'
@@ -103,7 +102,7 @@ export class IndexedTables {
     await this.#log.append([{ time: TIME + first, first, meta: undefined, events }], {
       durable: true
     })
-    await this.#writer.apply(await this.#framesFrom(first))
+    await this.#writer.apply(this.#log.rawFrom(first))
   }
 
   /** One step of building or removing; whether there is more to do. */
@@ -169,7 +168,7 @@ export class IndexedTables {
     const level = await emptyLevel()
     try {
       const writer = new TablesWriter(level, await readWriterState(level), this.#declared)
-      await writer.apply(await this.#framesFrom(1))
+      await writer.apply(this.#log.rawFrom(1))
       return [await indexRows(this.level), await indexRows(level)]
     } finally {
       await level.close()
@@ -178,12 +177,6 @@ export class IndexedTables {
 
   async close(): Promise<void> {
     await this.level.close()
-  }
-
-  async #framesFrom(first: number): Promise<Frame[]> {
-    const frames: Frame[] = []
-    for await (const frame of this.#log.read(first)) frames.push(frame)
-    return frames
   }
 
   #change(
