@@ -151,6 +151,13 @@ export class Batch {
     return { concepts, associations, rejected: rejections.length, rejections, waits }
   }
 
+  /** Lets go of what it held once it is known what became of it: the feed remembers it for a while. */
+  release(): void {
+    this.commands.length = 0
+    this.#items.length = 0
+    this.#faults.length = 0
+  }
+
   /** The record with this number, if it is in here. */
   item(number: number): Item | undefined {
     return [...this.#items, ...this.#faults.map(({ item }) => item)].find(

@@ -87,6 +87,7 @@ export class Committer {
     // What follows a failed batch is not committed, and no part of a report.
     batch.outcome = known
     if (this.#failure === undefined) await this.#tally.add(known)
+    batch.release()
   }
 
   async #commit(batch: Batch): Promise<Outcome> {

@@ -1,15 +1,15 @@
 /** The versions of concepts in a segment of the overlay, by ordinal. */
 import { assert } from '../assert.ts'
 import type { ConceptId } from '../ids.ts'
-import { LearnedConcept, readEvent } from '../log/event-reader.ts'
+import { LearnedConcept } from '../log/event-reader.ts'
 import type { WrittenFrame } from '../log/log.ts'
-import { MessageReader } from '../storage/message-reader.ts'
-import type { Version } from './overlay-segment.ts'
 import { type ConceptState, foldConcept } from './state.ts'
+import { firstOf, type Version } from './version.ts'
+import { WrittenFrames } from './written-frames.ts'
 
 type Concept = Version<ConceptState>
 
-/** A concept between two positions: what it is, and what it was first. */
+/** A concept that changed, and the positions of its first and its newest version here. */
 export interface ChangedConcept {
   ordinal: number
   first: number
@@ -30,8 +30,7 @@ export class ConceptVersions {
   /** The newest version, or for what was learned and written the number of the event in its frame. */
   readonly #learned: (Concept | number)[] = []
   readonly #others: Map<number, Concept> = new Map()
-  /** The frames of those numbers: each from one place in the list on. */
-  readonly #written: { from: number; frame: WrittenFrame }[] = []
+  readonly #frames = new WrittenFrames()
 
   get size(): number {
     return this.#learned.length + this.#others.size
@@ -55,13 +54,12 @@ export class ConceptVersions {
     const at = ordinal - this.#first
     const found = this.#learned[at] ?? this.#others.get(ordinal)
     if (typeof found === 'number') {
-      const { bytes } = this.#read(at, found)
+      const bytes = this.#read(at, found)
       return bytes.toString('hex', learned.id.at, learned.id.end) as ConceptId
     }
-    let version = found
-    while (version?.previous !== undefined) version = version.previous
-    assert(version?.state !== undefined, 'the first version of what was learned here has a state')
-    return version.state.id
+    const id = found === undefined ? undefined : firstOf(found).state?.id
+    assert(id !== undefined, 'the first version of what was learned here has a state')
+    return id
   }
 
   /** The key of a concept that was learned at or before a position and is here as it was written. */
@@ -69,8 +67,8 @@ export class ConceptVersions {
     const at = ordinal - this.#first
     const found = this.#learned[at]
     if (typeof found !== 'number') return undefined
-    if (this.#frameAt(at).first + found > position) return undefined
-    const { bytes } = this.#read(at, found)
+    if (this.#frames.positionOf(at, found) > position) return undefined
+    const bytes = this.#read(at, found)
     const { key } = learned
     return { key: key.end === 0 ? undefined : bytes.toString('utf8', key.at, key.end) }
   }
@@ -95,8 +93,7 @@ export class ConceptVersions {
     const at = ordinal - this.#first
     const found = this.#learned[at]
     if (typeof found !== 'object' || found.position !== position) return
-    this.#learned[at] = position - frame.first
-    if (this.#written.at(-1)?.frame !== frame) this.#written.push({ from: at, frame })
+    this.#learned[at] = this.#frames.add(at, position, frame)
   }
 
   /** Takes back the newest version of a concept. What was learned last goes first. */
@@ -117,7 +114,7 @@ export class ConceptVersions {
     for (const [at, found] of this.#learned.entries()) {
       const ordinal = this.#first + at
       if (typeof found === 'number') {
-        const position = this.#frameAt(at).first + found
+        const position = this.#frames.positionOf(at, found)
         yield { ordinal, first: position, newest: position }
       } else {
         yield changedAt(ordinal, found)
@@ -126,38 +123,20 @@ export class ConceptVersions {
     for (const [ordinal, newest] of this.#others) yield changedAt(ordinal, newest)
   }
 
-  #frameAt(at: number): WrittenFrame {
-    const written = this.#written.findLast(({ from }) => from <= at)
-    assert(written !== undefined, 'a packed concept has a frame')
-    return written.frame
+  /** Finds the parts of a concept in the bytes, and says in `learned` where they are. */
+  #read(at: number, number: number): Buffer {
+    const reader = this.#frames.reader(at, number)
+    assert(learned.read(reader), 'a packed concept was learned')
+    return reader.bytes
   }
 
-  /** Finds the parts of a concept, in `learned`. */
-  #read(at: number, event: number): { bytes: Buffer; frame: WrittenFrame } {
-    const frame = this.#frameAt(at)
-    const isLearned = learned.read(readerOf(frame, event))
-    assert(isLearned, 'a packed concept was learned')
-    return { bytes: frame.value, frame }
-  }
-
-  #unpack(at: number, number: number): Concept {
-    const frame = this.#frameAt(at)
-    const event = readEvent(readerOf(frame, number))
+  #unpack(place: number, number: number): Concept {
+    const { event, at } = this.#frames.event(place, number)
     assert(event.type === 'concept-learned', 'a packed concept was learned')
-    const position = frame.first + number
-    const commit = frame.commits.findLast(({ first }) => first <= position)
-    assert(commit !== undefined, 'an event is of a commit')
-    const state = foldConcept(undefined, event, { position, time: commit.time })
-    return { position, state, previous: undefined }
+    return { position: at.position, state: foldConcept(undefined, event, at), previous: undefined }
   }
-}
-
-function readerOf({ value, starts }: WrittenFrame, event: number): MessageReader {
-  return new MessageReader(value, starts[event] ?? value.length)
 }
 
 function changedAt(ordinal: number, newest: Concept): ChangedConcept {
-  let version = newest
-  while (version.previous !== undefined) version = version.previous
-  return { ordinal, first: version.position, newest: newest.position }
+  return { ordinal, first: firstOf(newest).position, newest: newest.position }
 }

@@ -1,35 +1,12 @@
 /** A segment of the overlay: what some thousand events in a row changed, version by version. */
-import { assert } from '../assert.ts'
 import type { ConceptId } from '../ids.ts'
-import type { AssociationEnd } from '../log/event.ts'
 import type { LogCommit } from '../log/frame.ts'
 import type { WrittenFrame } from '../log/log.ts'
 import type { CommandResult } from '../types.ts'
+import { type AssociationName, AssociationVersions } from './association-versions.ts'
 import { ConceptVersions } from './concept-versions.ts'
-import { compareSortKeys, type SortKey } from './order.ts'
 import type { AssociationState, ConceptState } from './state.ts'
-import type { Side } from './tables/keys.ts'
-
-/** One state of something, the one before it behind it. */
-export interface Version<T> {
-  position: number
-  /** `undefined`: forgotten or removed. */
-  state: T | undefined
-  previous: Version<T> | undefined
-}
-
-/**
- * An association, with its newest version in the same object and older ones behind it: a hundred
- * thousand of them wait for the tables during an import, and each is copied by the collector.
- */
-export interface AssociationChain extends Version<AssociationState> {
-  source: AssociationEnd
-  target: AssociationEnd
-  name: string
-  key: string
-  /** The next one with the same hash of its ends. */
-  next: AssociationChain | undefined
-}
+import { versionAt } from './version.ts'
 
 /** Where an id leads: the ordinal, from the first version of that concept in this segment on. */
 interface Relearned {
@@ -79,12 +56,10 @@ interface Mark {
   /** A concept for each version that was added, in order. */
   concepts: number[]
   died: number[]
-  associations: AssociationChain[]
+  /** An entry for each version that was added, in order. */
+  associations: number[]
   commits: string[]
 }
-
-/** Most concepts have one changed association a segment: no list is made for it. */
-type Adjacency = Map<number, AssociationChain | AssociationChain[]>
 
 export class OverlaySegment {
   readonly first: number
@@ -95,13 +70,8 @@ export class OverlaySegment {
   lateKeys = 0
   readonly concepts: ConceptVersions = new ConceptVersions()
   readonly tombstones: Map<number, Tombstone> = new Map()
-  /** By the hash of their ends. */
-  readonly #associations: Map<number, AssociationChain> = new Map()
+  readonly associations: AssociationVersions = new AssociationVersions()
   readonly commits: Map<string, NotedCommit> = new Map()
-  readonly out: Adjacency = new Map()
-  readonly in: Adjacency = new Map()
-  /** Sorted once for as long as nothing is added: a hub is not sorted again for every read. */
-  readonly #sorted: Map<AssociationChain[], readonly AssociationChain[]> = new Map()
   /** What events change in the counts, in log order, but for what is created: see below. */
   readonly deltas: CountDelta[] = []
   /** Positions at which associations were created: the most frequent event by far. */
@@ -122,16 +92,6 @@ export class OverlaySegment {
   constructor(first: number) {
     this.first = first
     this.last = first - 1
-  }
-
-  association(
-    source: number,
-    target: number,
-    name: string,
-    key: string
-  ): AssociationChain | undefined {
-    const first = this.#associations.get(hashOf(source, target, key))
-    return first && findIn(first, source, target, name, key)
   }
 
   /** Begins a commit that may be taken back. Marking costs it a few numbers, and lists of them. */
@@ -170,16 +130,20 @@ export class OverlaySegment {
     this.#forgetLearned(mark.learned)
     for (const ordinal of mark.concepts.reverse()) this.concepts.takeBack(ordinal)
     for (const ordinal of mark.died) this.tombstones.delete(ordinal)
-    for (const chain of mark.associations.reverse()) this.#takeBack(chain)
+    for (const entry of mark.associations.reverse()) this.associations.takeBack(entry)
     for (const key of mark.commits) this.commits.delete(key)
     return mark.died
   }
 
-  /** Lets go of the concepts that a commit learned: the frame has them, too. */
+  /** Lets go of what a commit brought: the frame has it, too. */
   pack({ first, events }: LogCommit, written: WrittenFrame): void {
     for (const [i, event] of events.entries()) {
-      if (event.type !== 'concept-learned' || !event.created) continue
-      this.concepts.pack(event.ordinal, first + i, written)
+      const { type } = event
+      if (type === 'concept-learned' && event.created) {
+        this.concepts.pack(event.ordinal, first + i, written)
+      } else if (type === 'association-created' && event.created) {
+        this.associations.pack(first + i, written)
+      }
     }
   }
 
@@ -219,25 +183,12 @@ export class OverlaySegment {
 
   /** Adds a version of an association; `undefined`: it was removed. */
   putAssociation(
-    ref: Pick<AssociationChain, 'source' | 'target' | 'name' | 'key'>,
+    ref: AssociationName,
     position: number,
     state: AssociationState | undefined
   ): void {
-    const { source, target, name, key } = ref
-    const at = hashOf(source.ordinal, target.ordinal, key)
-    const next = this.#associations.get(at)
-    let chain = next && findIn(next, source.ordinal, target.ordinal, name, key)
-    if (chain === undefined) {
-      chain = { source, target, name, key, position, state, previous: undefined, next }
-      this.#associations.set(at, chain)
-      addTo(this.out, source.ordinal, chain)
-      addTo(this.in, target.ordinal, chain)
-    } else {
-      chain.previous = { position: chain.position, state: chain.state, previous: chain.previous }
-      chain.position = position
-      chain.state = state
-    }
-    this.#mark?.associations.push(chain)
+    const entry = this.associations.put(ref, position, state)
+    this.#mark?.associations.push(entry)
   }
 
   /** The ordinal that an id leads to at a position; `undefined` if nothing here says so. */
@@ -250,19 +201,6 @@ export class OverlaySegment {
       found = typeof found === 'number' ? undefined : found.previous
     }
     return undefined
-  }
-
-  adjacency(ordinal: number, side: Side): readonly AssociationChain[] {
-    const found = (side === 'out' ? this.out : this.in).get(ordinal)
-    if (found === undefined) return []
-    if (!Array.isArray(found)) return [found]
-    const known = this.#sorted.get(found)
-    if (known?.length === found.length) return known
-    const sorted = found.toSorted((a, b) =>
-      compareSortKeys(chainSortKey(a, side), chainSortKey(b, side))
-    )
-    this.#sorted.set(found, sorted)
-    return sorted
   }
 
   #knowIds(): void {
@@ -284,85 +222,4 @@ export class OverlaySegment {
     this.#ids.clear()
     this.#idsKnown = 0
   }
-
-  #takeBack(chain: AssociationChain): void {
-    const { previous } = chain
-    if (previous !== undefined) {
-      Object.assign(chain, previous)
-      return
-    }
-    const at = hashOf(chain.source.ordinal, chain.target.ordinal, chain.key)
-    assert(this.#associations.get(at) === chain, 'what was added last is taken back first')
-    if (chain.next === undefined) this.#associations.delete(at)
-    else this.#associations.set(at, chain.next)
-    this.#removeLast(this.out, chain.source.ordinal)
-    this.#removeLast(this.in, chain.target.ordinal)
-  }
-
-  #removeLast(lists: Adjacency, ordinal: number): void {
-    const found = lists.get(ordinal)
-    if (!Array.isArray(found)) {
-      lists.delete(ordinal)
-      return
-    }
-    found.pop()
-    this.#sorted.delete(found)
-  }
-}
-
-/** The association itself, among those with the same hash. */
-function findIn(
-  first: AssociationChain,
-  source: number,
-  target: number,
-  name: string,
-  key: string
-): AssociationChain | undefined {
-  let chain: AssociationChain | undefined = first
-  while (chain !== undefined) {
-    const isSame =
-      chain.source.ordinal === source &&
-      chain.target.ordinal === target &&
-      chain.name === name &&
-      chain.key === key
-    if (isSame) return chain
-    chain = chain.next
-  }
-  return undefined
-}
-
-/**
- * A small integer, which costs a map no memory beside its slot. Types are left out: parallel
- * associations are few, unless they differ in their keys.
- */
-function hashOf(source: number, target: number, key: string): number {
-  let hash = Math.imul(source, 0x9e3779b1) ^ Math.imul(target ^ 0x5bd1e995, 0x85ebca77)
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
-  return (hash ^ (hash >>> 15)) >> 2
-}
-
-/** The sort key of an association, seen from the end that `side` leaves. */
-export function chainSortKey(
-  chain: Pick<AssociationChain, 'source' | 'target' | 'name' | 'key'>,
-  side: Side
-): SortKey {
-  const other = side === 'out' ? chain.target : chain.source
-  return { name: chain.name, otherId: other.id, key: chain.key }
-}
-
-/** The newest version at or before a position. */
-export function versionAt<T>(
-  newest: Version<T> | undefined,
-  position: number
-): Version<T> | undefined {
-  let version = newest
-  while (version !== undefined && version.position > position) version = version.previous
-  return version
-}
-
-function addTo(lists: Adjacency, ordinal: number, chain: AssociationChain): void {
-  const found = lists.get(ordinal)
-  if (found === undefined) lists.set(ordinal, chain)
-  else if (Array.isArray(found)) found.push(chain)
-  else lists.set(ordinal, [found, chain])
 }

@@ -11,8 +11,8 @@
  */
 import type { LogCommit } from '../log/frame.ts'
 import type { WrittenFrame } from '../log/log.ts'
+import type { AssociationName } from './association-versions.ts'
 import {
-  type AssociationChain,
   type CountDelta,
   type NotedCommit,
   OverlaySegment,
@@ -129,7 +129,7 @@ export class Overlay {
   }
 
   putAssociation(
-    ref: Pick<AssociationChain, 'source' | 'target' | 'name' | 'key'>,
+    ref: AssociationName,
     position: number,
     state: AssociationState | undefined
   ): void {

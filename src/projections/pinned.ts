@@ -4,19 +4,16 @@
  */
 import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd } from '../log/event.ts'
+import { type AssociationChain, chainSortKey } from './association-versions.ts'
 import { compareSortKeys, type Seek, type SortKey } from './order.ts'
-import {
-  type AssociationChain,
-  chainSortKey,
-  type OverlaySegment,
-  versionAt
-} from './overlay-segment.ts'
+import type { OverlaySegment } from './overlay-segment.ts'
 import type { ReadCache } from './read-cache.ts'
 import type { AssociationState, ConceptState } from './state.ts'
 import { type Link, linkOf } from './tables/association-row.ts'
 import type { Side } from './tables/keys.ts'
 import type { IdRow } from './tables/rows.ts'
 import type { TablesSnapshot } from './tables/snapshot.ts'
+import { versionAt } from './version.ts'
 
 /** A fast way from an id to its newest ordinal, if it is known. */
 export interface IdLookup {
@@ -163,7 +160,7 @@ export class Pinned {
     key: string
   ): AssociationState | undefined {
     for (let i = this.segments.length - 1; i >= 0; i--) {
-      const chain = this.segments[i]?.association(source.ordinal, target.ordinal, name, key)
+      const chain = this.segments[i]?.associations.find(source.ordinal, target.ordinal, name, key)
       const version = chain === undefined ? undefined : versionAt(chain, this.position)
       if (version !== undefined) return version.state
     }
@@ -180,7 +177,7 @@ export class Pinned {
    * who asks, which long scans do not want; the end named `self` may lack its key in them.
    */
   fewAssociations(self: AssociationEnd, side: Side): readonly AssociationState[] | undefined {
-    if (this.segments.some((one) => one.adjacency(self.ordinal, side).length > 0)) return undefined
+    if (this.#isTouched(self.ordinal, side)) return undefined
     const stored =
       this.#cache === undefined
         ? this.snapshot.fewAssociations(self, side)
@@ -203,7 +200,7 @@ export class Pinned {
 
   /** The living ones as far as walking a graph needs them; `undefined` as above. */
   fewLinks(ordinal: number, side: Side): readonly Link[] | undefined {
-    if (this.segments.some((one) => one.adjacency(ordinal, side).length > 0)) return undefined
+    if (this.#isTouched(ordinal, side)) return undefined
     const stored =
       this.#cache === undefined
         ? this.snapshot.fewLinks(ordinal, side)
@@ -214,7 +211,7 @@ export class Pinned {
 
   /** All living ones, however many, as far as walking a graph needs them. Reads as it is asked. */
   *links(ordinal: number, side: Side): Generator<Link> {
-    if (this.segments.some((one) => one.adjacency(ordinal, side).length > 0)) {
+    if (this.#isTouched(ordinal, side)) {
       const self = this.concept(ordinal)
       if (self === undefined) return
       for (const state of this.associations(self, side)) yield linkOf(state, side)
@@ -250,10 +247,15 @@ export class Pinned {
     }
   }
 
+  /** Whether the overlay knows of one side. */
+  #isTouched(ordinal: number, side: Side): boolean {
+    return this.segments.some(({ associations }) => associations.touches(ordinal, side))
+  }
+
   /** What the overlay knows of one side, merged over its segments; the newest segment wins. */
   *#changes(ordinal: number, side: Side, seek: Seek | undefined): Generator<Change> {
     const lists = this.segments
-      .map((segment) => segment.adjacency(ordinal, side))
+      .map((segment) => segment.associations.of(ordinal, side))
       .filter((list) => list.length > 0)
     const at = lists.map((list) => (seek === undefined ? 0 : firstIn(list, side, seek)))
     for (;;) {

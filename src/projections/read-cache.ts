@@ -200,7 +200,7 @@ export class ReadCache {
   }
 
   #isLinked(ordinal: number, side: Side): boolean {
-    return this.#overlay.segments.some((one) => one.adjacency(ordinal, side).length > 0)
+    return this.#overlay.segments.some((one) => one.associations.touches(ordinal, side))
   }
 }
 

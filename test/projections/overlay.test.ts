@@ -4,12 +4,23 @@
  */
 import { expect, test } from 'vitest'
 import { ConceptId } from '#sutra/ids.js'
-import type { AssociationEnd, ConceptChanged, LogEvent } from '#sutra/log/event.js'
+import type {
+  AssociationChanged,
+  AssociationEnd,
+  ConceptChanged,
+  LogEvent
+} from '#sutra/log/event.js'
 import { encodeFrame, type LogCommit } from '#sutra/log/frame.js'
 import type { WrittenFrame } from '#sutra/log/log.js'
+import type { AssociationName } from '#sutra/projections/association-versions.js'
 import { Overlay } from '#sutra/projections/overlay.js'
 import type { OverlaySegment } from '#sutra/projections/overlay-segment.js'
-import { type AssociationState, type ConceptState, foldConcept } from '#sutra/projections/state.js'
+import {
+  type AssociationState,
+  type ConceptState,
+  foldAssociation,
+  foldConcept
+} from '#sutra/projections/state.js'
 import { Random } from '../support/random.ts'
 
 const KEYS = 12
@@ -47,6 +58,7 @@ test('what is taken back is as it was, and what is kept as bytes reads as it did
   }
   // Otherwise nothing of the above was looked at.
   expect(world.packed).toBeGreaterThan(10)
+  expect(world.packedAssociations).toBeGreaterThan(10)
   expect(world.deaths).toBeGreaterThan(10)
   expect(world.relearned).toBeGreaterThan(10)
 })
@@ -77,6 +89,7 @@ class World {
   deaths = 0
   relearned = 0
   packed = 0
+  packedAssociations = 0
   /** Of the commit being made, and those that are kept and in no frame yet. */
   #events: LogEvent[] = []
   #commits: LogCommit[] = []
@@ -133,6 +146,7 @@ class World {
     const [{ first }] = commits as [LogCommit]
     const events = commits.flatMap((commit) => commit.events)
     this.packed += events.filter(({ type }) => type === 'concept-learned').length
+    this.packedAssociations += events.filter(({ type }) => type === 'association-created').length
     const count = events.length
     const header = { format: 2, first, count, time: this.#time, previous: 0 } as const
     const starts = new Uint32Array(count)
@@ -187,14 +201,23 @@ class World {
     const [other = number] = this.#random.shuffle([...this.#living.keys()])
     const [source, target] = [this.#end(number), this.#end(other)]
     const key = this.#random.pick(['', 'k'])
-    const place = `${source.ordinal} ${target.ordinal} ${key}`
+    const name = this.#random.pick(['knows', 'sees'])
+    const place = `${source.ordinal} ${target.ordinal} ${name} ${key}`
     const isThere = this.#associations.has(place)
     const isRemoved = isThere && this.#random.below(3) === 0
     if (isRemoved) this.#associations.delete(place)
     else this.#associations.add(place)
-    const state = isRemoved ? undefined : associationOf(source, target, key, position)
-    this.#overlay.putAssociation({ source, target, name: 'knows', key }, position, state)
-    if (!isThere) this.#overlay.addCreated(position)
+    const ref = { source, target, name, key }
+    if (!isThere) {
+      const event = createdOf(ref)
+      this.#events[this.#events.length - 1] = event
+      const state = foldAssociation(undefined, event, { position, time: this.#time })
+      this.#overlay.putAssociation(ref, position, state)
+      this.#overlay.addCreated(position)
+      return
+    }
+    const state = isRemoved ? undefined : associationOf(ref, position)
+    this.#overlay.putAssociation(ref, position, state)
   }
 
   #end(number: number): AssociationEnd {
@@ -213,6 +236,8 @@ function dump(overlay: Overlay): unknown {
       const concepts = [...segment.concepts.changed()].sort((a, b) => a.ordinal - b.ordinal)
       const ordinals = concepts.map(({ ordinal }) => ordinal)
       for (const ordinal of ordinals) checkParts(segment, ordinal)
+      // Ends of associations may have been learned in an earlier segment.
+      const everyone = Array.from({ length: (ordinals.at(-1) ?? 0) + KEYS }, (_, i) => i + 1)
       return structuredClone({
         ...{ last, events, bytes, lateKeys, deltas, created, learned, concepts },
         size: segment.concepts.size,
@@ -224,11 +249,20 @@ function dump(overlay: Overlay): unknown {
         ids: Array.from({ length: KEYS }, (_, n) =>
           [0, last - 3, FAR].map((at) => segment.ordinalAt(idOf(n), at))
         ),
-        out: ordinals.map((ordinal) => segment.adjacency(ordinal, 'out')),
-        in: ordinals.map((ordinal) => segment.adjacency(ordinal, 'in'))
+        out: everyone.map((ordinal) => segment.associations.of(ordinal, 'out')),
+        in: everyone.map((ordinal) => segment.associations.of(ordinal, 'in')),
+        touched: everyone.map((ordinal) => segment.associations.touches(ordinal, 'in')),
+        each: everyone.flatMap((ordinal) => eachOf(segment, ordinal))
       })
     })
   }
+}
+
+/** What leads out of a concept, looked up one by one. */
+function eachOf({ associations }: OverlaySegment, ordinal: number): unknown[] {
+  return associations
+    .of(ordinal, 'out')
+    .map(({ target, name, key }) => associations.find(ordinal, target.ordinal, name, key))
 }
 
 /** What is told of a concept without making it is what it is. */
@@ -269,13 +303,13 @@ function learnedOf(id: ConceptId, ordinal: number, position: number): ConceptCha
   return { type: 'concept-learned', ordinal, id, version: 1, created: true, fields }
 }
 
-function associationOf(
-  source: AssociationEnd,
-  target: AssociationEnd,
-  key: string,
-  position: number
-): AssociationState {
+function createdOf({ source, target, name, key }: AssociationName): AssociationChanged {
+  const fields = source.ordinal % 2 === 0 ? {} : { strength: 0.5, confidence: 0.25 }
+  const named = { source, target, name, key: key === '' ? undefined : key }
+  return { type: 'association-created', ...named, version: 1, created: true, fields }
+}
+
+function associationOf(ref: AssociationName, position: number): AssociationState {
   const at = { createdAt: 1, updatedAt: position, position, version: position }
-  const values = { strength: 1, confidence: 1, metadata: undefined }
-  return { source, target, name: 'knows', key, ...values, ...at }
+  return { ...ref, strength: 1, confidence: 1, metadata: undefined, ...at }
 }

@@ -1,0 +1,46 @@
+/**
+ * The frames that hold what a segment of the overlay no longer keeps as objects. What is kept in their
+ * place is the number of an event in its frame: which frame follows from the place in the list.
+ */
+import { assert } from '../assert.ts'
+import type { LogEvent } from '../log/event.ts'
+import { readEvent } from '../log/event-reader.ts'
+import type { WrittenFrame } from '../log/log.ts'
+import { MessageReader } from '../storage/message-reader.ts'
+import type { At } from './state.ts'
+
+export class WrittenFrames {
+  /** Each from one place of the list on: frames are written in the order of the list. */
+  readonly #frames: { from: number; frame: WrittenFrame }[] = []
+
+  /** Notes that what is at a place is an event of this frame. @returns The number of the event. */
+  add(place: number, position: number, frame: WrittenFrame): number {
+    if (this.#frames.at(-1)?.frame !== frame) this.#frames.push({ from: place, frame })
+    return position - frame.first
+  }
+
+  positionOf(place: number, number: number): number {
+    return this.#at(place).first + number
+  }
+
+  /** At the beginning of the event. */
+  reader(place: number, number: number): MessageReader {
+    const { value, starts } = this.#at(place)
+    return new MessageReader(value, starts[number] ?? value.length)
+  }
+
+  event(place: number, number: number): { event: LogEvent; at: At } {
+    const { first, commits } = this.#at(place)
+    const event = readEvent(this.reader(place, number))
+    const position = first + number
+    const commit = commits.findLast((one) => one.first <= position)
+    assert(commit !== undefined, 'an event is of a commit')
+    return { event, at: { position, time: commit.time } }
+  }
+
+  #at(place: number): WrittenFrame {
+    const found = this.#frames.findLast(({ from }) => from <= place)
+    assert(found !== undefined, 'what is no object is in a frame')
+    return found.frame
+  }
+}
