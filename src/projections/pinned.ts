@@ -9,8 +9,9 @@ import { compareSortKeys, type Seek, type SortKey } from './order.ts'
 import type { OverlaySegment } from './overlay-segment.ts'
 import type { ReadCache } from './read-cache.ts'
 import type { AssociationState, ConceptState } from './state.ts'
-import { type Link, linkOf } from './tables/association-row.ts'
+import { linkOf } from './tables/association-row.ts'
 import type { Side } from './tables/keys.ts'
+import { type Link, Links } from './tables/links.ts'
 import type { IdRow } from './tables/rows.ts'
 import type { TablesSnapshot } from './tables/snapshot.ts'
 import { versionAt } from './version.ts'
@@ -30,6 +31,9 @@ export interface OverlayView {
   /** When concepts died whose associations may still be stored, by ordinal. */
   readonly dead: ReadonlyMap<number, number>
 }
+
+/** Links of a hub that are read before the first of them is looked at. */
+const LINKS_PER_PIECE = 64
 
 export class Pinned {
   readonly position: number
@@ -177,7 +181,7 @@ export class Pinned {
    * who asks, which long scans do not want; the end named `self` may lack its key in them.
    */
   fewAssociations(self: AssociationEnd, side: Side): readonly AssociationState[] | undefined {
-    if (this.#isTouched(self.ordinal, side)) return undefined
+    if (this.#isLinked(self.ordinal, side)) return undefined
     const stored =
       this.#cache === undefined
         ? this.snapshot.fewAssociations(self, side)
@@ -199,19 +203,30 @@ export class Pinned {
   }
 
   /** The living ones as far as walking a graph needs them; `undefined` as above. */
-  fewLinks(ordinal: number, side: Side): readonly Link[] | undefined {
-    if (this.#isTouched(ordinal, side)) return undefined
+  fewLinks(ordinal: number, side: Side): Links | undefined {
+    if (this.#isLinked(ordinal, side)) return undefined
     const stored =
       this.#cache === undefined
         ? this.snapshot.fewLinks(ordinal, side)
         : this.#cache.links(ordinal, side, this.snapshot)
     if (stored === undefined || this.dead.size === 0) return stored
-    return stored.filter(({ other }) => !this.isDead(other))
+    return stored.leadingTo((other) => !this.isDead(other))
   }
 
-  /** All living ones, however many, as far as walking a graph needs them. Reads as it is asked. */
-  *links(ordinal: number, side: Side): Generator<Link> {
-    if (this.#isTouched(ordinal, side)) {
+  /** All living ones, however many, piece by piece. Reads as it is asked. */
+  *links(ordinal: number, side: Side): Generator<Links> {
+    let piece: Link[] = []
+    for (const link of this.#eachLink(ordinal, side)) {
+      piece.push(link)
+      if (piece.length < LINKS_PER_PIECE) continue
+      yield new Links(ordinal, side, piece)
+      piece = []
+    }
+    yield new Links(ordinal, side, piece)
+  }
+
+  *#eachLink(ordinal: number, side: Side): Generator<Link> {
+    if (this.#isLinked(ordinal, side)) {
       const self = this.concept(ordinal)
       if (self === undefined) return
       for (const state of this.associations(self, side)) yield linkOf(state, side)
@@ -220,6 +235,11 @@ export class Pinned {
     for (const link of this.snapshot.links(ordinal, side)) {
       if (!this.isDead(link.other)) yield link
     }
+  }
+
+  /** Whether the overlay knows of associations on this side. */
+  #isLinked(ordinal: number, side: Side): boolean {
+    return this.segments.some(({ associations }) => associations.touches(ordinal, side))
   }
 
   /**
@@ -245,11 +265,6 @@ export class Pinned {
       if (change.value.state !== undefined) yield change.value.state
       change = changes.next()
     }
-  }
-
-  /** Whether the overlay knows of one side. */
-  #isTouched(ordinal: number, side: Side): boolean {
-    return this.segments.some(({ associations }) => associations.touches(ordinal, side))
   }
 
   /** What the overlay knows of one side, merged over its segments; the newest segment wins. */

@@ -10,21 +10,23 @@ import type { AssociationEnd, LogEvent } from '../log/event.ts'
 import { type CacheStats, GenerationCache } from './generation-cache.ts'
 import type { OverlaySegment } from './overlay-segment.ts'
 import type { AssociationState, ConceptState } from './state.ts'
-import type { Link } from './tables/association-row.ts'
 import type { Side } from './tables/keys.ts'
+import type { Links } from './tables/links.ts'
 import type { TablesSnapshot } from './tables/snapshot.ts'
 
 /** Associations of one side, all of them, as of a checkpoint. */
 interface List<T> {
   /** `undefined` where they are many: to know that saves reading it again. */
-  readonly items: readonly T[] | undefined
+  readonly items: T | undefined
   readonly checkpoint: number
 }
 
 /** Objects and their headers, as measured on filled caches; texts come on top. */
 const CONCEPT_BYTES = 320
 const ASSOCIATION_BYTES = 340
-const LINK_BYTES = 80
+const LINKS_BYTES = 100
+const COLUMN_BYTES = 50
+const CELL_BYTES = 9
 const LIST_BYTES = 160
 
 /** Fewer are read one by one before a question to another thread is answered. */
@@ -34,8 +36,8 @@ export class ReadCache {
   readonly #overlay: { readonly segments: readonly OverlaySegment[] }
   readonly #live: { readonly snapshot: TablesSnapshot }
   readonly #concepts: GenerationCache<ConceptState>
-  readonly #lists: GenerationCache<List<AssociationState>>
-  readonly #links: GenerationCache<List<Link>>
+  readonly #lists: GenerationCache<List<readonly AssociationState[]>>
+  readonly #links: GenerationCache<List<Links>>
 
   /** @param bytesMax Asked again and again: others may come to need more of what there is. */
   constructor(
@@ -83,7 +85,7 @@ export class ReadCache {
   }
 
   /** The same, as far as walking a graph needs them. */
-  links(ordinal: number, side: Side, snapshot: TablesSnapshot): readonly Link[] | undefined {
+  links(ordinal: number, side: Side, snapshot: TablesSnapshot): Links | undefined {
     return this.#list(this.#links, ordinal, side, snapshot, () => snapshot.fewLinks(ordinal, side))
   }
 
@@ -166,8 +168,8 @@ export class ReadCache {
     ordinal: number,
     side: Side,
     snapshot: TablesSnapshot,
-    read: () => readonly T[] | undefined
-  ): readonly T[] | undefined {
+    read: () => T | undefined
+  ): T | undefined {
     const key = listKey(ordinal, side)
     const known = cache.get(key)
     if (known !== undefined && known.checkpoint <= snapshot.checkpoint) return known.items
@@ -224,12 +226,13 @@ const MEMBERS_BYTES = 56
 
 const FIELD_BYTES = 120
 
-function associationsBytes({ items = [] }: List<AssociationState>): number {
+function associationsBytes({ items = [] }: List<readonly AssociationState[]>): number {
   let bytes = LIST_BYTES
   for (const { metadata } of items) bytes += ASSOCIATION_BYTES + metadataBytes(metadata)
   return bytes
 }
 
-function linksBytes({ items = [] }: List<Link>): number {
-  return LIST_BYTES + items.length * LINK_BYTES
+function linksBytes({ items }: List<Links>): number {
+  if (items === undefined) return LIST_BYTES
+  return LIST_BYTES + LINKS_BYTES + items.columns * (COLUMN_BYTES + items.count * CELL_BYTES)
 }

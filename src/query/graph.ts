@@ -4,10 +4,10 @@ import { StoreError } from '../errors.ts'
 import type { Limits } from '../options.ts'
 import type { Pinned } from '../projections/pinned.ts'
 import type { AssociationState, ConceptState } from '../projections/state.ts'
-import type { Link } from '../projections/tables/association-row.ts'
 import type { Side } from '../projections/tables/keys.ts'
+import type { Link } from '../projections/tables/links.ts'
 import type { Path, PathOptions } from '../types.ts'
-import { type FoundPath, findPaths, type PathGraph } from './paths.ts'
+import { type FoundPath, findPaths, type PathGraph, type PathQuery } from './paths.ts'
 import { associationSubject, toAssociation } from './present.ts'
 import {
   checkDirection,
@@ -26,7 +26,7 @@ export interface PathRequest {
   order: 'hops' | 'confidence'
   limit: number
   /** Whether an association may be used, as the state of that position has it. */
-  accept(pinned: Pinned): (edge: Link) => boolean
+  accept(pinned: Pinned): PathQuery['accept']
   signal: AbortSignal | undefined
 }
 
@@ -35,10 +35,14 @@ const PATHS = 10
 const PATHS_MAX = 1000
 const NAMES = ['maxDepth', 'direction', 'types', 'where', 'minStrength', 'order', 'limit']
 
-/** @throws StoreError `QUERY_INVALID`, `LIMIT_EXCEEDED`. */
+/**
+ * @param most How many paths at most, instead of what the options say.
+ * @throws StoreError `QUERY_INVALID`, `LIMIT_EXCEEDED`.
+ */
 export function checkPathOptions(
   options: PathOptions & { limit?: number },
-  limits: Readonly<Limits>
+  limits: Readonly<Limits>,
+  most?: number
 ): PathRequest {
   checkOptions(options, NAMES)
   const { signal } = options
@@ -46,15 +50,19 @@ export function checkPathOptions(
   const minStrength = checkFraction('minStrength', options.minStrength) ?? 0
   const predicate = options.where === undefined ? undefined : compileWhere(options.where)
   const wanted = types === undefined ? undefined : new Set(types)
+  const isFree = minStrength === 0 && wanted === undefined && predicate === undefined
   return {
     maxDepth: checkDepth(options.maxDepth, limits.pathDepth),
     direction: checkDirection(options.direction),
     order: checkOrder(options.order),
-    limit: checkWhole('limit', options.limit, 1, PATHS_MAX) ?? PATHS,
-    accept: (pinned) => (edge) =>
-      edge.strength >= minStrength &&
-      (wanted === undefined || wanted.has(edge.name)) &&
-      (predicate === undefined || predicate(associationSubject(stateOf(pinned, edge)))),
+    limit: most ?? checkWhole('limit', options.limit, 1, PATHS_MAX) ?? PATHS,
+    accept: (pinned) => {
+      if (isFree) return undefined
+      return (links, index) =>
+        links.strengthAt(index) >= minStrength &&
+        (wanted === undefined || wanted.has(links.nameAt(index))) &&
+        (predicate === undefined || predicate(associationSubject(stateOf(pinned, links.at(index)))))
+    },
     signal
   }
 }
@@ -77,36 +85,47 @@ export async function pathsBetween(
   request: PathRequest,
   maxExplored: number
 ): Promise<{ paths: Path[]; explored: number }> {
+  // Named one by one: copying them from the request takes as long as a short search.
   const { paths, explored } = await findPaths(storedGraph(pinned), {
-    ...request,
-    accept: request.accept(pinned),
     source: source.ordinal,
     target: target.ordinal,
-    maxExplored
+    direction: request.direction,
+    maxDepth: request.maxDepth,
+    order: request.order,
+    limit: request.limit,
+    accept: request.accept(pinned),
+    maxExplored,
+    signal: request.signal
   })
   return { paths: paths.map((path) => toPath(pinned, path)), explored }
 }
 
-function storedGraph(pinned: Pinned): PathGraph<Link> {
+function storedGraph(pinned: Pinned): PathGraph {
   return {
-    edges: (ordinal, direction) =>
-      pinned.fewLinks(ordinal, direction) ?? pinned.links(ordinal, direction),
+    few: (ordinal, direction) => pinned.fewLinks(ordinal, direction),
+    pieces: (ordinal, direction) => pinned.links(ordinal, direction),
     fetch: async (ordinals, direction) => pinned.fetchLinks(ordinals, direction)
   }
 }
 
 function stateOf(pinned: Pinned, edge: Link): AssociationState {
-  const { source, target, name, key } = edge
-  const [from, to] = [pinned.concept(source), pinned.concept(target)]
-  // Where there are few at either end, they are in the cache when the next path leads here.
-  const few =
-    (from && pinned.fewAssociations(from, 'out')) ?? (to && pinned.fewAssociations(to, 'in'))
-  const state =
-    few === undefined
-      ? from && to && pinned.association(from, to, name, key ?? '')
-      : few.find((one) => isOf(one, edge))
+  const [source, target] = [pinned.concept(edge.source), pinned.concept(edge.target)]
+  const state = source && target && stateBetween(pinned, source, target, edge)
   assert(state !== undefined, 'an association that was walked is there')
   return state
+}
+
+/** @param source The source of the edge, and so its target: not where a path begins or ends. */
+function stateBetween(
+  pinned: Pinned,
+  source: ConceptState,
+  target: ConceptState,
+  edge: Link
+): AssociationState | undefined {
+  // Where there are few at either end, they are in the cache when the next path leads here.
+  const few = pinned.fewAssociations(source, 'out') ?? pinned.fewAssociations(target, 'in')
+  if (few === undefined) return pinned.association(source, target, edge.name, edge.key ?? '')
+  return few.find((one) => isOf(one, edge))
 }
 
 function isOf({ source, target, name, key }: AssociationState, edge: Link): boolean {
@@ -114,19 +133,24 @@ function isOf({ source, target, name, key }: AssociationState, edge: Link): bool
   return isBetween && name === edge.name && key === edge.key
 }
 
-function toPath(pinned: Pinned, path: FoundPath<Link>): Path {
-  const concepts = path.ordinals.map((ordinal) => pinned.concept(ordinal))
-  const found = concepts.filter((concept) => concept !== undefined)
-  const associations = path.edges.map((edge, i) => {
-    const state = stateOf(pinned, edge)
-    // Seen from the concept where this step begins.
-    const side: Side = state.source.ordinal === path.ordinals[i] ? 'out' : 'in'
-    return toAssociation(state, side, concepts[i + 1]?.key)
-  })
-  return {
-    concepts: found.map(({ id }) => id),
-    keys: found.map(({ key }) => key),
-    associations,
-    confidence: path.confidence
+function toPath(pinned: Pinned, { ordinals, edges, confidence }: FoundPath): Path {
+  const path: Path = { concepts: [], keys: [], associations: [], confidence }
+  let from: ConceptState | undefined
+  for (const [i, ordinal] of ordinals.entries()) {
+    const to = pinned.concept(ordinal)
+    assert(to !== undefined, 'a concept that a path leads over is there')
+    path.concepts.push(to.id)
+    path.keys.push(to.key)
+    const edge = edges[i - 1]
+    if (from !== undefined && edge !== undefined) {
+      // Seen from the concept where this step begins.
+      const side: Side = edge.source === from.ordinal ? 'out' : 'in'
+      const [source, target] = side === 'out' ? [from, to] : [to, from]
+      const state = stateBetween(pinned, source, target, edge)
+      assert(state !== undefined, 'an association that was walked is there')
+      path.associations.push(toAssociation(state, side, to.key))
+    }
+    from = to
   }
+  return path
 }

@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../errors.ts'
-import type { PathEdge } from './paths.ts'
-import { type Exploration, isClosedStep, type Leg, STEPS_PER_TURN } from './paths-search.ts'
+import type { Link, Links } from '../projections/tables/links.ts'
+import { NONE, ReachedConcepts } from './paths-reached.ts'
+import { type Exploration, type Leg, STEPS_PER_TURN } from './paths-search.ts'
 
 /**
  * Finds the path of fewest hops and, among those, of greatest confidence.
@@ -14,12 +15,13 @@ import { type Exploration, isClosedStep, type Leg, STEPS_PER_TURN } from './path
  * @see Pohl, 1971, "Bi-directional search", Machine Intelligence 6, for searching from both ends
  *   and continuing the cheaper side.
  */
-export async function fewestHops<E extends PathEdge>(
-  exploration: Exploration<E>,
-  leg: Leg<E>
-): Promise<E[] | undefined> {
-  const search = new HopSearch(exploration, leg)
-  return search.run()
+export async function fewestHops(exploration: Exploration, leg: Leg): Promise<Link[] | undefined> {
+  const reached = ReachedConcepts.take()
+  try {
+    return await new HopSearch(exploration, leg, reached).run()
+  } finally {
+    reached.release()
+  }
 }
 
 /**
@@ -29,57 +31,49 @@ export async function fewestHops<E extends PathEdge>(
 const FETCHED_MIN = 2048
 const FETCHED_MAX = 4096
 
-/** A concept as one of the sides has reached it. */
-interface Reached<E> {
-  readonly ordinal: number
-  readonly side: Side<E>
-  readonly hops: number
-  confidence: number
-  /** The edge it was reached by, and where that began; `undefined` where the side began. */
-  edge: E | undefined
-  from: Reached<E> | undefined
-  /** As the opposite side has reached it, if it has. */
-  twin: Reached<E> | undefined
-}
-
-interface Side<E> {
+interface Side {
+  readonly isForward: boolean
   readonly ways: readonly ('out' | 'in')[]
   /** Concepts `done` hops away. Everything up to there is reached, with its final confidence. */
-  frontier: Reached<E>[]
+  frontier: number[]
+  /** Those reached from the frontier so far, which are one hop further. */
+  next: number[]
   done: number
   /** The greatest confidence in the frontier: no path through it can be more confident. */
   peak: number
   /** Steps made from the frontier so far. */
   steps: number
+  /** Whether the step that was counted last is still to be made: it stopped for breath before. */
+  isRested: boolean
 }
 
-class HopSearch<E extends PathEdge> {
-  readonly #exploration: Exploration<E>
-  readonly #leg: Leg<E>
-  readonly #forward: Side<E>
-  readonly #backward: Side<E>
-  /** Of both sides: most concepts are met by one alone, so one look-up tells of both. */
-  readonly #reached = new Map<number, Reached<E>>()
+class HopSearch {
+  readonly #exploration: Exploration
+  readonly #leg: Leg
+  readonly #reached: ReachedConcepts
+  readonly #forward: Side
+  readonly #backward: Side
   /** Hops of the shortest path seen, then its confidence and the concept where its halves met. */
   #shortest = Number.POSITIVE_INFINITY
   #confidence = 0
-  #middle: Reached<E> | undefined
+  #middle = NONE
   /** Hops beyond which a path is of no use. */
   #maxHops: number
   #unbeatable = false
 
-  constructor(exploration: Exploration<E>, leg: Leg<E>) {
+  constructor(exploration: Exploration, leg: Leg, reached: ReachedConcepts) {
     this.#exploration = exploration
     this.#leg = leg
+    this.#reached = reached
     this.#maxHops = leg.maxDepth
-    this.#forward = this.#begin(leg.source, exploration.ways.forward)
-    this.#backward = this.#begin(exploration.query.target, exploration.ways.backward)
+    this.#forward = this.#begin(true, leg.source)
+    this.#backward = this.#begin(false, exploration.query.target)
   }
 
-  async run(): Promise<E[] | undefined> {
+  async run(): Promise<Link[] | undefined> {
     const [forward, backward] = [this.#forward, this.#backward]
-    const forwardWalk = this.#walk(forward, backward)
-    const backwardWalk = this.#walk(backward, forward)
+    const forwardWalk = this.#walk(forward)
+    const backwardWalk = this.#walk(backward)
     try {
       // Every path of at most `done + done` hops was seen when the later of its halves was reached.
       while (!this.#unbeatable && forward.done + backward.done < this.#maxHops) {
@@ -95,119 +89,170 @@ class HopSearch<E extends PathEdge> {
       forwardWalk.return()
       backwardWalk.return()
     }
-    return this.#middle === undefined ? undefined : this.#path(this.#middle)
+    return this.#middle === NONE ? undefined : this.#path(this.#middle)
   }
 
   /** A frontier is read whole, as far as it makes sense to hold it. */
-  async #fetch({ frontier, ways }: Side<E>): Promise<void> {
+  async #fetch({ frontier, ways }: Side): Promise<void> {
     const { graph } = this.#exploration
-    const ordinals = frontier.slice(0, FETCHED_MAX).map(({ ordinal }) => ordinal)
+    const ordinals = frontier.slice(0, FETCHED_MAX).map((at) => this.#reached.ordinals[at] ?? 0)
     for (const way of ways) await graph.fetch?.(ordinals, way)
     throwIfAborted(this.#exploration.query.signal, 'path search')
   }
 
-  #begin(start: number, ways: Side<E>['ways']): Side<E> {
+  #begin(isForward: boolean, start: number): Side {
     this.#exploration.reach()
-    const side: Side<E> = { ways, frontier: [], done: 0, peak: 1, steps: 0 }
-    const first = { ordinal: start, side, hops: 0, confidence: 1 }
-    const reached = { ...first, edge: undefined, from: undefined, twin: undefined }
-    this.#reached.set(start, reached)
-    side.frontier.push(reached)
-    return side
+    const reached = this.#reached
+    const first = reached.add(start, isForward, 0, NONE)
+    reached.confidences[first] = 1
+    reached.cameBy(first, NONE, undefined, 0)
+    const ways = this.#exploration.ways[isForward ? 'forward' : 'backward']
+    const frontier = [first]
+    return { isForward, ways, frontier, next: [], done: 0, peak: 1, steps: 0, isRested: false }
   }
 
-  /** Expands one side level by level; stops for breath after each grain and each level. */
-  *#walk(side: Side<E>, opposite: Side<E>): Generator<void, void, void> {
+  /**
+   * Expands one side level by level; stops for breath after each grain and each level. Iterators stay
+   * alive while a generator rests, so they cost more here than what they iterate over.
+   */
+  *#walk(side: Side): Generator<void, void, void> {
     const { graph } = this.#exploration
     while (side.frontier.length > 0) {
-      const next: Reached<E>[] = []
-      for (const from of side.frontier) {
-        for (const way of side.ways) {
+      for (let i = 0; i < side.frontier.length; i++) {
+        const from = side.frontier[i] ?? NONE
+        const ordinal = this.#reached.ordinals[from] ?? 0
+        for (let j = 0; j < side.ways.length; j++) {
+          const way = side.ways[j] ?? 'out'
           if (++side.steps % STEPS_PER_TURN === 0) yield
-          for (const edge of graph.edges(from.ordinal, way)) {
-            if (++side.steps % STEPS_PER_TURN === 0) yield
-            this.#follow(edge, from, side, opposite, next)
-            if (this.#unbeatable) return
+          const few = graph.few(ordinal, way)
+          if (few === undefined) yield* this.#walkPieces(graph.pieces(ordinal, way), from, side)
+          else {
+            let at = this.#follow(few, 0, from, side)
+            for (; at < few.count; at = this.#follow(few, at, from, side)) yield
           }
+          if (this.#unbeatable) return
         }
       }
-      this.#advance(side, next)
+      this.#advance(side)
       yield
     }
   }
 
-  #advance(side: Side<E>, next: Reached<E>[]): void {
-    side.frontier = next
+  *#walkPieces(pieces: Iterable<Links>, from: number, side: Side): Generator<void, void, void> {
+    for (const links of pieces) {
+      let at = this.#follow(links, 0, from, side)
+      for (; at < links.count; at = this.#follow(links, at, from, side)) yield
+      if (this.#unbeatable) return
+    }
+  }
+
+  #advance(side: Side): void {
+    side.frontier = side.next
+    side.next = []
     side.steps = 0
-    side.done = next.length > 0 ? side.done + 1 : Number.POSITIVE_INFINITY
+    side.done = side.frontier.length > 0 ? side.done + 1 : Number.POSITIVE_INFINITY
     side.peak = 0
-    for (const { confidence } of next) side.peak = Math.max(side.peak, confidence)
+    for (const at of side.frontier) {
+      side.peak = Math.max(side.peak, this.#reached.confidences[at] ?? 0)
+    }
   }
 
-  #follow(edge: E, from: Reached<E>, side: Side<E>, opposite: Side<E>, next: Reached<E>[]): void {
-    const { other } = edge
+  /**
+   * Follows the links of a concept from one index on. Each is a step.
+   *
+   * @returns The index of the link before which it is time for a breath; or how many there are.
+   */
+  #follow(links: Links, start: number, from: number, side: Side): number {
+    const reached = this.#reached
+    const { others } = links
+    const ours = Number(side.isForward)
     const hops = side.done + 1
-    const product = from.confidence * edge.confidence
-    const found = this.#reached.get(other)
-    const known = found?.side === side ? found : found?.twin
-    // Reached before by fewer hops (a self-loop always is), or by as many with no less confidence.
-    if (known !== undefined && (known.hops < hops || known.confidence >= product)) return
+    const confidence = reached.confidences[from] ?? 0
+    for (let i = start; i < others.length; i++) {
+      // Where it stopped it was counted then.
+      if (side.isRested) side.isRested = false
+      else if (++side.steps % STEPS_PER_TURN === 0) {
+        side.isRested = true
+        return i
+      }
+      const other = others[i] ?? 0
+      const product = confidence * links.confidenceAt(i)
+      // One look-up tells of both sides: most concepts are met by one alone.
+      const found = reached.find(other)
+      const isOurs = reached.forward[found] === ours
+      const known = isOurs ? found : (reached.twins[found] ?? NONE)
+      // Reached before by fewer hops (a self-loop always is), or by as many with no less confidence.
+      if (known !== NONE) {
+        if ((reached.hops[known] ?? 0) < hops) continue
+        if ((reached.confidences[known] ?? 0) >= product) continue
+      }
+      const met = isOurs ? (reached.twins[found] ?? NONE) : found
+      if (known === NONE && !this.#isWorthReaching(other, hops, met, side)) continue
+      const ordinal = reached.ordinals[from] ?? 0
+      if (!this.#exploration.mayFollow(this.#leg, ordinal, links, i)) continue
 
-    const met = found?.side === side ? found.twin : found
-    if (known === undefined) {
-      if (this.#leg.closedConcepts.has(other)) return
-      // A concept is worth reaching only if the opposite end can be near enough.
-      const room = this.#maxHops - hops
-      if (met === undefined ? opposite.done >= room : met.hops > room) return
+      const at = known === NONE ? this.#reach(other, hops, met, side) : known
+      reached.confidences[at] = product
+      reached.cameBy(at, from, links, i)
+      if (met === NONE) continue
+      this.#meet(at, met)
+      if (this.#unbeatable) break
     }
-    if (isClosedStep(this.#leg, from.ordinal, edge)) return
-    if (!this.#exploration.query.accept(edge)) return
-
-    let reached = known
-    if (reached === undefined) {
-      this.#exploration.reach()
-      reached = { ordinal: other, side, hops, confidence: product, edge, from, twin: met }
-      if (met === undefined) this.#reached.set(other, reached)
-      else met.twin = reached
-      next.push(reached)
-    } else {
-      reached.confidence = product
-      reached.edge = edge
-      reached.from = from
-    }
-    if (met !== undefined) this.#meet(reached, hops + met.hops, product * met.confidence)
+    return others.length
   }
 
-  #meet(middle: Reached<E>, hops: number, confidence: number): void {
-    if (hops > this.#shortest) return
-    if (hops === this.#shortest && confidence <= this.#confidence) return
-    this.#shortest = hops
-    this.#maxHops = hops
+  /** A concept is worth it only if the opposite end can be near enough. */
+  #isWorthReaching(other: number, hops: number, met: number, side: Side): boolean {
+    if (this.#leg.closedConcepts.has(other)) return false
+    const room = this.#maxHops - hops
+    if (met !== NONE) return (this.#reached.hops[met] ?? 0) <= room
+    return (side.isForward ? this.#backward : this.#forward).done < room
+  }
+
+  #reach(ordinal: number, hops: number, met: number, side: Side): number {
+    this.#exploration.reach()
+    const added = this.#reached.add(ordinal, side.isForward, hops, met)
+    side.next.push(added)
+    return added
+  }
+
+  #meet(at: number, met: number): void {
+    const { hops, confidences } = this.#reached
+    const length = (hops[at] ?? 0) + (hops[met] ?? 0)
+    const confidence = (confidences[at] ?? 0) * (confidences[met] ?? 0)
+    if (length > this.#shortest) return
+    if (length === this.#shortest && confidence <= this.#confidence) return
+    this.#shortest = length
+    this.#maxHops = length
     this.#confidence = confidence
-    this.#middle = middle
+    this.#middle = at
 
     // All shorter paths are seen by now, and no other of this length can be more confident.
     const { done, peak } = this.#forward
-    const last = hops === done + this.#backward.done + 1
+    const last = length === done + this.#backward.done + 1
     this.#unbeatable = last && confidence >= peak * this.#backward.peak
   }
 
-  #path(middle: Reached<E>): E[] {
-    const isForward = middle.side === this.#forward
-    const [toMiddle, onwards] = [chain(middle), middle.twin === undefined ? [] : chain(middle.twin)]
+  #path(middle: number): Link[] {
+    const toMiddle = this.#chain(middle)
+    const onwards = this.#chain(this.#reached.twins[middle] ?? NONE)
+    const isForward = this.#reached.forward[middle] === 1
     return isForward ? [...toMiddle.reverse(), ...onwards] : [...onwards.reverse(), ...toMiddle]
+  }
+
+  /** The edges by which a side came to a concept, last first. */
+  #chain(to: number): Link[] {
+    const { links, places, froms } = this.#reached
+    const edges: Link[] = []
+    for (let at = to; at !== NONE; at = froms[at] ?? NONE) {
+      const edge = links[at]?.at(places[at] ?? 0)
+      if (edge !== undefined) edges.push(edge)
+    }
+    return edges
   }
 }
 
 /** What the rest of a side's level costs is unknown: at least its concepts, and what it cost. */
-function cost<E>(side: Side<E>): number {
+function cost(side: Side): number {
   return Math.max(side.frontier.length, side.steps)
-}
-
-/** The edges by which a side came to a concept, last first. */
-function chain<E extends PathEdge>(to: Reached<E>): E[] {
-  const edges: E[] = []
-  for (let at: Reached<E> | undefined = to; at?.edge !== undefined; at = at.from)
-    edges.push(at.edge)
-  return edges
 }

@@ -1,13 +1,7 @@
-import type { PathEdge } from './paths.ts'
+import type { Link, Links } from '../projections/tables/links.ts'
 import { fewestHops } from './paths-bidirectional.ts'
 import { type Label, LabelQueue } from './paths-queue.ts'
-import {
-  type Exploration,
-  isClosedStep,
-  type Leg,
-  ROUNDING,
-  STEPS_PER_TURN
-} from './paths-search.ts'
+import { type Exploration, type Leg, ROUNDING, STEPS_PER_TURN } from './paths-search.ts'
 
 /**
  * Finds the path of greatest confidence and, among those, of fewest hops.
@@ -23,10 +17,10 @@ import {
  *   Research 16, for labels and dominance.
  * @see Pohl, 1971, "Bi-directional search", Machine Intelligence 6, for the end of the search.
  */
-export async function greatestConfidence<E extends PathEdge>(
-  exploration: Exploration<E>,
-  leg: Leg<E>
-): Promise<E[] | undefined> {
+export async function greatestConfidence(
+  exploration: Exploration,
+  leg: Leg
+): Promise<Link[] | undefined> {
   const shortest = await fewestHops(exploration, leg)
   if (shortest === undefined) return undefined
   const confidence = shortest.reduce((product, edge) => product * edge.confidence, leg.confidence)
@@ -37,39 +31,39 @@ export async function greatestConfidence<E extends PathEdge>(
   return (await search.run()) ?? shortest
 }
 
-interface Side<E> {
+interface Side {
   readonly isForward: boolean
   readonly ways: readonly ('out' | 'in')[]
   /** Hops after which this side leaves the rest to the opposite one. */
   readonly maxHops: number
   /** Of each concept, the labels that no other one beats. Most concepts have one. */
-  readonly labels: Map<number, Label<E>[]>
+  readonly labels: Map<number, Label[]>
   /** The labels whose edges are still to be followed. */
-  readonly queue: LabelQueue<E>
+  readonly queue: LabelQueue
   /** The label whose edges are being followed. */
-  current: Label<E> | undefined
+  current: Label | undefined
   /** The greatest confidence of a label with `maxHops`, which never enters the queue. */
   peakAtMaxHops: number
   steps: number
 }
 
-interface Meeting<E> {
-  readonly forward: Label<E>
-  readonly backward: Label<E>
+interface Meeting {
+  readonly forward: Label
+  readonly backward: Label
   readonly confidence: number
   readonly hops: number
 }
 
-class ConfidenceSearch<E extends PathEdge> {
-  readonly #exploration: Exploration<E>
-  readonly #leg: Leg<E>
-  readonly #forward: Side<E>
-  readonly #backward: Side<E>
+class ConfidenceSearch {
+  readonly #exploration: Exploration
+  readonly #leg: Leg
+  readonly #forward: Side
+  readonly #backward: Side
   /** Paths that make the whole less confident than this are of no use. */
   #minConfidence: number
-  #best: Meeting<E> | undefined
+  #best: Meeting | undefined
 
-  constructor(exploration: Exploration<E>, leg: Leg<E>, confidence: number) {
+  constructor(exploration: Exploration, leg: Leg, confidence: number) {
     this.#exploration = exploration
     this.#leg = leg
     this.#minConfidence = Math.max(leg.minConfidence, confidence * ROUNDING)
@@ -79,10 +73,10 @@ class ConfidenceSearch<E extends PathEdge> {
     this.#backward = this.#begin(false, exploration.query.target, 1)
   }
 
-  async run(): Promise<E[] | undefined> {
+  async run(): Promise<Link[] | undefined> {
     const [forward, backward] = [this.#forward, this.#backward]
-    const forwardWalk = this.#walk(forward, backward)
-    const backwardWalk = this.#walk(backward, forward)
+    const forwardWalk = this.#walk(forward)
+    const backwardWalk = this.#walk(backward)
     try {
       while (!this.#isSettled()) {
         // By edges read, so that a hub at one end waits while the other end has little to do.
@@ -128,12 +122,12 @@ class ConfidenceSearch<E extends PathEdge> {
     return best === undefined || confidence > best.confidence || hops < best.hops
   }
 
-  #begin(isForward: boolean, ordinal: number, confidence: number): Side<E> {
+  #begin(isForward: boolean, ordinal: number, confidence: number): Side {
     this.#exploration.reach()
     // Together they make up the depth: any path is then split where the two sides can meet.
     const half = this.#leg.maxDepth / 2
     const label = { ordinal, hops: 0, confidence, edge: undefined, from: undefined, dropped: false }
-    const side: Side<E> = {
+    const side: Side = {
       isForward,
       ways: this.#exploration.ways[isForward ? 'forward' : 'backward'],
       maxHops: isForward ? Math.ceil(half) : Math.floor(half),
@@ -148,16 +142,17 @@ class ConfidenceSearch<E extends PathEdge> {
   }
 
   /** Follows the edges of one label after the other; stops for breath after each and each grain. */
-  *#walk(side: Side<E>, opposite: Side<E>): Generator<void, void, void> {
-    const { graph } = this.#exploration
+  *#walk(side: Side): Generator<void, void, void> {
     for (let label = next(side); label !== undefined; label = next(side)) {
       side.queue.pop()
       side.current = label
       side.steps++
       for (const way of side.ways) {
-        for (const edge of graph.edges(label.ordinal, way)) {
-          if (++side.steps % STEPS_PER_TURN === 0) yield
-          this.#follow(edge, label, side, opposite)
+        for (const links of this.#exploration.links(label.ordinal, way)) {
+          for (let i = 0; i < links.count; i++) {
+            if (++side.steps % STEPS_PER_TURN === 0) yield
+            this.#follow(links, i, label, side)
+          }
         }
       }
       side.current = undefined
@@ -165,28 +160,29 @@ class ConfidenceSearch<E extends PathEdge> {
     }
   }
 
-  #follow(edge: E, from: Label<E>, side: Side<E>, opposite: Side<E>): void {
-    const { other } = edge
+  #follow(links: Links, index: number, from: Label, side: Side): void {
     const hops = from.hops + 1
-    const confidence = from.confidence * edge.confidence
+    const confidence = from.confidence * links.confidenceAt(index)
     const whole = side.isForward ? confidence : confidence * this.#leg.confidence
     if (confidence === 0 || whole < this.#minConfidence) return
+    const other = links.others[index] ?? 0
     if (this.#leg.closedConcepts.has(other)) return
     const labels = side.labels.get(other)
     if (labels !== undefined && isBeaten(labels, hops, confidence)) return
-    if (isClosedStep(this.#leg, from.ordinal, edge)) return
-    if (!this.#exploration.query.accept(edge)) return
+    if (!this.#exploration.mayFollow(this.#leg, from.ordinal, links, index)) return
 
     this.#exploration.reach()
+    const edge = links.at(index)
     const label = { ordinal: other, hops, confidence, edge, from, dropped: false }
     keep(side, label)
+    const opposite = side.isForward ? this.#backward : this.#forward
     for (const met of opposite.labels.get(other) ?? []) {
       if (side.isForward) this.#meet(label, met)
       else this.#meet(met, label)
     }
   }
 
-  #meet(forward: Label<E>, backward: Label<E>): void {
+  #meet(forward: Label, backward: Label): void {
     const hops = forward.hops + backward.hops
     const confidence = forward.confidence * backward.confidence
     const best = this.#best
@@ -198,13 +194,13 @@ class ConfidenceSearch<E extends PathEdge> {
 }
 
 /** The best label of a side that is not finished. Throws away what was dropped meanwhile. */
-function next<E>(side: Side<E>): Label<E> | undefined {
+function next(side: Side): Label | undefined {
   if (side.current !== undefined) return side.current
   while (side.queue.first?.dropped === true) side.queue.pop()
   return side.queue.first
 }
 
-function isBeaten<E>(labels: readonly Label<E>[], hops: number, confidence: number): boolean {
+function isBeaten(labels: readonly Label[], hops: number, confidence: number): boolean {
   for (const label of labels) {
     if (label.hops <= hops && label.confidence >= confidence) return true
   }
@@ -212,7 +208,7 @@ function isBeaten<E>(labels: readonly Label<E>[], hops: number, confidence: numb
 }
 
 /** Takes in a label that no other one of its concept beats, and drops those that it beats. */
-function keep<E>(side: Side<E>, label: Label<E>): void {
+function keep(side: Side, label: Label): void {
   const labels = side.labels.get(label.ordinal)
   if (labels === undefined) side.labels.set(label.ordinal, [label])
   else replaceBeaten(labels, label)
@@ -221,7 +217,7 @@ function keep<E>(side: Side<E>, label: Label<E>): void {
   else side.peakAtMaxHops = Math.max(side.peakAtMaxHops, label.confidence)
 }
 
-function replaceBeaten<E>(labels: Label<E>[], label: Label<E>): void {
+function replaceBeaten(labels: Label[], label: Label): void {
   let kept = 0
   for (const old of labels) {
     old.dropped = label.hops <= old.hops && label.confidence >= old.confidence
@@ -232,9 +228,9 @@ function replaceBeaten<E>(labels: Label<E>[], label: Label<E>): void {
 }
 
 /** The edges by which a label came about, last first. */
-function chain<E>(label: Label<E>): E[] {
-  const edges: E[] = []
-  for (let at: Label<E> | undefined = label; at?.edge !== undefined; at = at.from) {
+function chain(label: Label): Link[] {
+  const edges: Link[] = []
+  for (let at: Label | undefined = label; at?.edge !== undefined; at = at.from) {
     edges.push(at.edge)
   }
   return edges

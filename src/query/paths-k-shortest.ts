@@ -1,5 +1,6 @@
 import { assert } from '../assert.ts'
-import type { FoundPath, PathEdge } from './paths.ts'
+import type { Link } from '../projections/tables/links.ts'
+import type { FoundPath } from './paths.ts'
 import { fewestHops } from './paths-bidirectional.ts'
 import { greatestConfidence } from './paths-confidence.ts'
 import { type Exploration, farEnd, type Leg, ROUNDING } from './paths-search.ts'
@@ -8,10 +9,10 @@ import { type Exploration, farEnd, type Leg, ROUNDING } from './paths-search.ts'
  * A path that is the best of its class: of all paths that share its first `turn` edges and do not
  * go on with a closed step.
  */
-interface Candidate<E extends PathEdge> {
-  readonly path: FoundPath<E>
+interface Candidate {
+  readonly path: FoundPath
   readonly turn: number
-  readonly closedSteps: readonly E[]
+  readonly closedSteps: readonly Link[]
 }
 
 /**
@@ -25,17 +26,21 @@ interface Candidate<E extends PathEdge> {
  * @see Lawler, 1972, "A procedure for computing the K best solutions to discrete optimization
  *   problems", Management Science 18, for splitting into classes.
  */
-export async function rankPaths<E extends PathEdge>(
-  exploration: Exploration<E>
-): Promise<FoundPath<E>[]> {
+export async function rankPaths(exploration: Exploration): Promise<FoundPath[]> {
   const { source, maxDepth, limit } = exploration.query
-  const paths: FoundPath<E>[] = []
-  const waiting: Candidate<E>[] = []
+  const paths: FoundPath[] = []
+  const waiting: Candidate[] = []
 
   const nowhere = { ordinals: [source], edges: [], confidence: 1 }
-  const open = { source, maxDepth, closedConcepts: new Set<number>(), closedSteps: [] }
-  const edges = await bestEdges(exploration, { ...open, confidence: 1, minConfidence: 0 })
-  let best: Candidate<E> | undefined = edges && {
+  const edges = await bestEdges(exploration, {
+    source,
+    maxDepth,
+    closedConcepts: new Set<number>(),
+    closedSteps: [],
+    confidence: 1,
+    minConfidence: 0
+  })
+  let best: Candidate | undefined = edges && {
     path: extend(nowhere, edges),
     turn: 0,
     closedSteps: []
@@ -51,16 +56,16 @@ export async function rankPaths<E extends PathEdge>(
 }
 
 /** Puts the best path of each class that `best` leaves behind among the candidates. */
-async function split<E extends PathEdge>(
-  exploration: Exploration<E>,
-  best: Candidate<E>,
-  waiting: Candidate<E>[],
+async function split(
+  exploration: Exploration,
+  best: Candidate,
+  waiting: Candidate[],
   wanted: number
 ): Promise<void> {
   const { order } = exploration.query
   const { ordinals, edges } = best.path
   const closedConcepts = new Set<number>()
-  let root: FoundPath<E> = { ordinals: ordinals.slice(0, 1), edges: [], confidence: 1 }
+  let root: FoundPath = { ordinals: ordinals.slice(0, 1), edges: [], confidence: 1 }
 
   for (const [turn, edge] of edges.entries()) {
     if (turn >= best.turn) {
@@ -78,13 +83,13 @@ async function split<E extends PathEdge>(
   }
 }
 
-function legAfter<E extends PathEdge>(
-  exploration: Exploration<E>,
-  root: FoundPath<E>,
+function legAfter(
+  exploration: Exploration,
+  root: FoundPath,
   closedConcepts: ReadonlySet<number>,
-  closedSteps: readonly E[],
-  worst: FoundPath<E> | undefined
-): Leg<E> {
+  closedSteps: readonly Link[],
+  worst: FoundPath | undefined
+): Leg {
   const { order, maxDepth } = exploration.query
   const byHops = order === 'hops' && worst !== undefined
   const hopsMax = byHops ? Math.min(maxDepth, worst.edges.length) : maxDepth
@@ -98,18 +103,15 @@ function legAfter<E extends PathEdge>(
   }
 }
 
-async function bestEdges<E extends PathEdge>(
-  exploration: Exploration<E>,
-  leg: Leg<E>
-): Promise<E[] | undefined> {
+function bestEdges(exploration: Exploration, leg: Leg): Promise<Link[] | undefined> {
   if (exploration.query.order === 'hops') return fewestHops(exploration, leg)
   return greatestConfidence(exploration, leg)
 }
 
 /** Keeps the candidates sorted, and no more of them than are wanted. Equal ones: first come. */
-function insert<E extends PathEdge>(
-  waiting: Candidate<E>[],
-  candidate: Candidate<E>,
+function insert(
+  waiting: Candidate[],
+  candidate: Candidate,
   order: 'hops' | 'confidence',
   wanted: number
 ): void {
@@ -125,19 +127,15 @@ function insert<E extends PathEdge>(
   if (waiting.length > wanted) waiting.length = wanted
 }
 
-function isBetter<E extends PathEdge>(
-  a: FoundPath<E>,
-  b: FoundPath<E>,
-  order: 'hops' | 'confidence'
-): boolean {
+function isBetter(a: FoundPath, b: FoundPath, order: 'hops' | 'confidence'): boolean {
   const hops = a.edges.length - b.edges.length
   if (order === 'hops' && hops !== 0) return hops < 0
   if (a.confidence !== b.confidence) return a.confidence > b.confidence
   return hops < 0
 }
 
-function extend<E extends PathEdge>(root: FoundPath<E>, rest: readonly E[]): FoundPath<E> {
-  const ordinals = [...root.ordinals]
+function extend(root: FoundPath, rest: readonly Link[]): FoundPath {
+  const ordinals = root.ordinals.slice()
   let { confidence } = root
   let end = endOf(root)
   for (const edge of rest) {
@@ -145,10 +143,10 @@ function extend<E extends PathEdge>(root: FoundPath<E>, rest: readonly E[]): Fou
     ordinals.push(end)
     confidence *= edge.confidence
   }
-  return { ordinals, edges: [...root.edges, ...rest], confidence }
+  return { ordinals, edges: root.edges.concat(rest), confidence }
 }
 
-function endOf<E extends PathEdge>(path: FoundPath<E>): number {
+function endOf(path: FoundPath): number {
   const end = path.ordinals.at(-1)
   assert(end !== undefined, 'a path begins somewhere')
   return end

@@ -1,24 +1,26 @@
+import type { Link } from '../projections/tables/links.ts'
+
 /** A label of the confidence search: one way to one concept, by so many hops. */
-export interface Label<E> {
+export interface Label {
   readonly ordinal: number
   readonly hops: number
   readonly confidence: number
   /** The last edge of the way and the label it starts from; `undefined` at the beginning. */
-  readonly edge: E | undefined
-  readonly from: Label<E> | undefined
+  readonly edge: Link | undefined
+  readonly from: Label | undefined
   /** A better label of the same concept made this one useless while it was waiting. */
   dropped: boolean
 }
 
 /** A binary heap of labels: the most confident first, then the one of fewest hops. */
-export class LabelQueue<E> {
-  readonly #heap: Label<E>[] = []
+export class LabelQueue {
+  readonly #heap: Label[] = []
 
-  get first(): Label<E> | undefined {
+  get first(): Label | undefined {
     return this.#heap[0]
   }
 
-  push(label: Label<E>): void {
+  push(label: Label): void {
     const heap = this.#heap
     let index = heap.length
     heap.push(label)
@@ -32,7 +34,7 @@ export class LabelQueue<E> {
     heap[index] = label
   }
 
-  pop(): Label<E> | undefined {
+  pop(): Label | undefined {
     const heap = this.#heap
     const first = heap[0]
     const last = heap.pop()
@@ -42,7 +44,7 @@ export class LabelQueue<E> {
   }
 
   /** Puts a label in the place of the first and lets it sink to where it belongs. */
-  #sink(label: Label<E>): void {
+  #sink(label: Label): void {
     const heap = this.#heap
     let index = 0
     for (;;) {
@@ -62,6 +64,6 @@ export class LabelQueue<E> {
   }
 }
 
-function isBefore<E>(a: Label<E>, b: Label<E>): boolean {
+function isBefore(a: Label, b: Label): boolean {
   return a.confidence > b.confidence || (a.confidence === b.confidence && a.hops < b.hops)
 }

@@ -1,6 +1,7 @@
 import { StoreError, throwIfAborted } from '../errors.ts'
+import type { Link, Links } from '../projections/tables/links.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
-import type { PathEdge, PathGraph, PathQuery } from './paths.ts'
+import type { PathGraph, PathQuery } from './paths.ts'
 
 /** Steps of a search between two looks at the clock, and the grain in which its sides alternate. */
 export const STEPS_PER_TURN = 64
@@ -9,12 +10,12 @@ export const STEPS_PER_TURN = 64
 export const ROUNDING: number = 1 - 1e-9
 
 /** One best path to be found: from `source` to the target, around what is closed to it. */
-export interface Leg<E extends PathEdge> {
+export interface Leg {
   readonly source: number
   readonly maxDepth: number
   readonly closedConcepts: ReadonlySet<number>
   /** Edges that the path must not begin with. */
-  readonly closedSteps: readonly E[]
+  readonly closedSteps: readonly Link[]
   /** Confidence of the path that leads to `source`. */
   readonly confidence: number
   /** Paths that make the whole less confident than this are of no use. */
@@ -31,17 +32,30 @@ const WAYS = {
 } as const satisfies Record<string, { forward: Way[]; backward: Way[] }>
 
 /** What all searches for one query share: the graph, the limits and the clock. */
-export class Exploration<E extends PathEdge> {
-  readonly graph: PathGraph<E>
-  readonly query: PathQuery<E>
+export class Exploration {
+  readonly graph: PathGraph
+  readonly query: PathQuery
   readonly ways: { readonly forward: readonly Way[]; readonly backward: readonly Way[] }
   explored = 0
   #turnStarted: number = performance.now()
 
-  constructor(graph: PathGraph<E>, query: PathQuery<E>) {
+  constructor(graph: PathGraph, query: PathQuery) {
     this.graph = graph
     this.query = query
     this.ways = WAYS[query.direction]
+  }
+
+  /** The associations of one concept, all at once or piece by piece. */
+  links(ordinal: number, way: Way): Iterable<Links> {
+    const few = this.graph.few(ordinal, way)
+    return few === undefined ? this.graph.pieces(ordinal, way) : [few]
+  }
+
+  /** Whether a leg may lead over one of the links of the concept `at`. */
+  mayFollow(leg: Leg, at: number, links: Links, index: number): boolean {
+    if (leg.closedSteps.length > 0 && isClosedStep(leg, at, links.at(index))) return false
+    const { accept } = this.query
+    return accept === undefined || accept(links, index)
   }
 
   /** Counts one more concept, before memory is taken for it. */
@@ -66,19 +80,18 @@ export class Exploration<E extends PathEdge> {
   }
 }
 
+/** The end of an edge that is not `ordinal`. */
+export function farEnd(edge: Link, ordinal: number): number {
+  return edge.source === ordinal ? edge.target : edge.source
+}
+
 /** Whether the leg forbids this edge, found at concept `at`, as its first step. */
-export function isClosedStep<E extends PathEdge>(leg: Leg<E>, at: number, edge: E): boolean {
-  if (leg.closedSteps.length === 0) return false
+function isClosedStep(leg: Leg, at: number, edge: Link): boolean {
   if (at !== leg.source && edge.other !== leg.source) return false
   return leg.closedSteps.some((closed) => isSameEdge(closed, edge))
 }
 
-/** The end of an edge that is not `ordinal`. */
-export function farEnd(edge: PathEdge, ordinal: number): number {
-  return edge.source === ordinal ? edge.target : edge.source
-}
-
 /** By identity of the association: the graph may make a new object each time it is read. */
-function isSameEdge(a: PathEdge, b: PathEdge): boolean {
+function isSameEdge(a: Link, b: Link): boolean {
   return a.target === b.target && a.source === b.source && a.name === b.name && a.key === b.key
 }

@@ -1,22 +1,24 @@
 import { throwIfAborted } from '../errors.ts'
-import type { Link } from '../projections/tables/association-row.ts'
+import type { Link, Links } from '../projections/tables/links.ts'
 import { rankPaths } from './paths-k-shortest.ts'
 import { Exploration } from './paths-search.ts'
 
-/** One association as a path search sees it. Told apart by source, target, name and key. */
-export type PathEdge = Link
-
-export interface PathGraph<E extends PathEdge> {
+export interface PathGraph {
   /**
-   * The live associations of one concept, always in the same order. It is read lazily, may be
-   * left early (`return` is called on its iterator then) and several may be open at a time.
+   * The live associations of one concept, always in the same order; `undefined` where they are many,
+   * and to be walked piece by piece.
    */
-  edges(ordinal: number, direction: 'out' | 'in'): Iterable<E>
-  /** Makes ready for `edges` of all of these. Nothing depends on it but time. */
+  few(ordinal: number, direction: 'out' | 'in'): Links | undefined
+  /**
+   * The same in pieces, however many. They are read lazily, may be left early (`return` is called on
+   * their iterator then) and several may be open at a time.
+   */
+  pieces(ordinal: number, direction: 'out' | 'in'): Iterable<Links>
+  /** Makes ready for `few` of all of these. Nothing depends on it but time. */
   fetch?(ordinals: readonly number[], direction: 'out' | 'in'): Promise<void>
 }
 
-export interface PathQuery<E extends PathEdge> {
+export interface PathQuery {
   source: number
   target: number
   /** `out` follows associations from source to target, `in` against it, `both` either way. */
@@ -24,26 +26,29 @@ export interface PathQuery<E extends PathEdge> {
   /** Associations in a path, at most. */
   maxDepth: number
   order: 'hops' | 'confidence'
-  /** Whether an association may be used. Asked last, because it may cost a decode. */
-  accept(edge: E): boolean
+  /**
+   * Whether the association at an index may be used; `undefined`: every one. Asked last, because
+   * it may cost a decode.
+   */
+  accept: ((links: Links, index: number) => boolean) | undefined
   maxExplored: number
   signal?: AbortSignal | undefined
   /** Paths wanted, at least 1. */
   limit: number
 }
 
-export interface FoundPath<E extends PathEdge> {
+export interface FoundPath {
   /** From source to target: one more than there are edges. */
   ordinals: number[]
   /** Edge `i` joins ordinals `i` and `i + 1`. Its `other` may be either of the two. */
-  edges: E[]
+  edges: Link[]
   /** Product of the confidences, multiplied from source to target. */
   confidence: number
 }
 
-export interface FoundPaths<E extends PathEdge> {
+export interface FoundPaths {
   /** Best first, none twice. */
-  paths: FoundPath<E>[]
+  paths: FoundPath[]
   /** Concepts reached, counted anew for each end they were reached from and each search. */
   explored: number
 }
@@ -66,10 +71,7 @@ export interface FoundPaths<E extends PathEdge> {
  * @throws StoreError `PATH_TOO_LARGE` once more than `maxExplored` concepts were reached;
  *   `ABORTED`.
  */
-export async function findPaths<E extends PathEdge>(
-  graph: PathGraph<E>,
-  query: PathQuery<E>
-): Promise<FoundPaths<E>> {
+export async function findPaths(graph: PathGraph, query: PathQuery): Promise<FoundPaths> {
   throwIfAborted(query.signal, 'path search')
   if (query.source === query.target) {
     return { paths: [{ ordinals: [query.source], edges: [], confidence: 1 }], explored: 1 }

@@ -235,7 +235,7 @@ export abstract class PinnedReader implements Reader {
     options: PathOptions = {}
   ): Promise<Path | undefined> {
     if ('limit' in options) throw queryInvalid('limit', 'present', 'absent: findPaths takes it')
-    const [path] = await this.#paths(source, target, { ...options, limit: 1 })
+    const [path] = await this.#paths(source, target, options, 1)
     return path
   }
 
@@ -247,15 +247,17 @@ export abstract class PinnedReader implements Reader {
     return this.#paths(source, target, options)
   }
 
+  /** @param most How many at most, instead of what the options say. */
   async #paths(
     source: IdInput,
     target: IdInput,
-    options: PathOptions & { limit?: number }
+    options: PathOptions & { limit?: number },
+    most?: number
   ): Promise<Path[]> {
     const started = nowUs()
     graph ??= await import('./graph.ts')
     const { checkPathOptions, pathsBetween } = graph
-    const request = checkPathOptions(options, this.host.limits)
+    const request = checkPathOptions(options, this.host.limits, most)
     const ends = [toId(source), toId(target)] as const
     return this.#held(async (pinned) => {
       const from = this.#existing(pinned, ends[0], source)

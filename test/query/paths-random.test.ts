@@ -1,10 +1,11 @@
 import { fail } from 'node:assert/strict'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { FoundPath, PathEdge, PathQuery } from '#sutra/query/paths.js'
+import type { Link } from '#sutra/projections/tables/links.js'
+import type { FoundPath, PathQuery } from '#sutra/query/paths.js'
 import { edgeOf, find, ListGraph, orders, show } from './path-graphs.ts'
 
-type Direction = PathQuery<PathEdge>['direction']
+type Direction = PathQuery['direction']
 
 describe('on random graphs', () => {
   test.each(orders())('the paths are those of a search through all of them (%s)', async (order) => {
@@ -83,7 +84,7 @@ describe('on random graphs', () => {
 })
 
 interface Case extends Question {
-  edges: PathEdge[]
+  edges: Link[]
   noise: number
 }
 
@@ -125,9 +126,9 @@ interface Ordered extends Question {
 }
 
 /** Every simple path, by depth-first search, sorted. */
-function allPaths(edges: readonly PathEdge[], query: Ordered): FoundPath<PathEdge>[] {
-  const paths: FoundPath<PathEdge>[] = []
-  const visit = (path: FoundPath<PathEdge>): void => {
+function allPaths(edges: readonly Link[], query: Ordered): FoundPath[] {
+  const paths: FoundPath[] = []
+  const visit = (path: FoundPath): void => {
     const end = path.ordinals.at(-1) ?? fail()
     if (end === query.target) {
       paths.push(path)
@@ -158,7 +159,7 @@ function allPaths(edges: readonly PathEdge[], query: Ordered): FoundPath<PathEdg
  * The rank of the best path: of all ways of 0, 1, 2, … hops the most confident, layer by layer.
  * A way that visits a concept twice is never better than the path without the detour.
  */
-function bestWalk(edges: readonly PathEdge[], query: Ordered): ReturnType<typeof rank>[] {
+function bestWalk(edges: readonly Link[], query: Ordered): ReturnType<typeof rank>[] {
   const ranks: ReturnType<typeof rank>[] = []
   let layer = new Map([[query.source, 1]])
   for (let hops = 0; hops <= query.maxDepth; hops++) {
@@ -178,13 +179,13 @@ function bestWalk(edges: readonly PathEdge[], query: Ordered): ReturnType<typeof
   return ranks.slice(0, 1)
 }
 
-function stepsOver(edge: PathEdge, end: number, direction: Direction): number[] {
+function stepsOver(edge: Link, end: number, direction: Direction): number[] {
   if (direction !== 'in' && edge.source === end) return [edge.target]
   if (direction !== 'out' && edge.target === end) return [edge.source]
   return []
 }
 
-function expectSimple(path: FoundPath<PathEdge>, query: Question): void {
+function expectSimple(path: FoundPath, query: Question): void {
   expect(path.ordinals[0]).toBe(query.source)
   expect(path.ordinals.at(-1)).toBe(query.target)
   expect(new Set(path.ordinals).size).toBe(path.ordinals.length)
@@ -196,10 +197,10 @@ function expectSimple(path: FoundPath<PathEdge>, query: Question): void {
   }
 }
 
-function rank(path: FoundPath<PathEdge>): [hops: number, confidence: number] {
+function rank(path: FoundPath): [hops: number, confidence: number] {
   return [path.edges.length, path.confidence]
 }
 
-function nameOf(edge: PathEdge): string {
+function nameOf(edge: Link): string {
   return `${edge.source} ${edge.name} ${edge.target} ${edge.key}`
 }

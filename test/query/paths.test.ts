@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { PathEdge, PathGraph } from '#sutra/query/paths.js'
-import { find, graphOf, orders, show } from './path-graphs.ts'
+import type { Link } from '#sutra/projections/tables/links.js'
+import type { PathGraph } from '#sutra/query/paths.js'
+import { find, graphOf, LazyGraph, orders, show } from './path-graphs.ts'
 
 describe('the best path by hops', () => {
   test('is a shortest one, whatever its confidence', async () => {
@@ -40,7 +41,10 @@ describe('the best path by hops', () => {
   test('uses accepted associations alone', async () => {
     const graph = graphOf(['0 bad 2 1', '0 good 1 1', '1 good 2 1'])
 
-    const { paths } = await find(graph, { accept: (edge) => edge.name === 'good', target: 2 })
+    const { paths } = await find(graph, {
+      accept: (links, index) => links.nameAt(index) === 'good',
+      target: 2
+    })
 
     expect(paths.map(show)).toEqual(['0 -good- 1 -good- 2'])
   })
@@ -145,8 +149,9 @@ describe('a path search in either order', () => {
   })
 
   test.each(orders())('passes on what the graph throws (%s)', async (order) => {
-    const broken: PathGraph<PathEdge> = {
-      edges: () => {
+    const broken: PathGraph = {
+      few: () => undefined,
+      pieces: () => {
         throw new RangeError('the disk is gone')
       }
     }
@@ -217,7 +222,7 @@ const HUB = 0
 const OTHER_HUB = 100_000_000
 
 /** A hub that points at `out` concepts, and another one that `in` further concepts point at. */
-class HubGraph implements PathGraph<PathEdge> {
+class HubGraph extends LazyGraph {
   read = 0
   opened = 0
   closed = 0
@@ -225,11 +230,12 @@ class HubGraph implements PathGraph<PathEdge> {
   readonly #in: number
 
   constructor(out: number, into: number) {
+    super()
     this.#out = out
     this.#in = into
   }
 
-  *edges(ordinal: number, direction: 'out' | 'in'): Iterable<PathEdge> {
+  override *edges(ordinal: number, direction: 'out' | 'in'): Iterable<Link> {
     this.opened++
     try {
       for (const [source, target] of this.#ends(ordinal, direction)) {

@@ -7,6 +7,7 @@
 import type { AssociationEnd } from '../../log/event.ts'
 import type { AssociationState } from '../state.ts'
 import type { Side } from './keys.ts'
+import type { Link } from './links.ts'
 import { KEY_AT, keyOf, otherIdOf, type PageEntry, tailAt, writeKey, writeText } from './page.ts'
 
 const UPDATED = 1
@@ -129,20 +130,6 @@ export function decodeAssociation(
     updatedAt,
     position: bytes.readUIntLE(start + 9, 6)
   }
-}
-
-/** What walking a graph needs of an association; the rest of it is not read. */
-export interface Link {
-  /** Ordinals of its two ends. */
-  readonly source: number
-  readonly target: number
-  /** The end that is not the concept whose associations were asked for. */
-  readonly other: number
-  /** Its type. */
-  readonly name: string
-  readonly key: string | undefined
-  readonly strength: number
-  readonly confidence: number
 }
 
 /** Reads the link out of an entry of a leaf of the concept with this ordinal. */

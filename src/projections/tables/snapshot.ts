@@ -9,7 +9,7 @@ import {
 } from '../../storage/level.ts'
 import type { Seek } from '../order.ts'
 import type { AssociationState, ConceptState } from '../state.ts'
-import { decodeAssociation, decodeLink, type Link } from './association-row.ts'
+import { decodeAssociation, decodeLink } from './association-row.ts'
 import { decodeConcept } from './concept-row.ts'
 import { behind, groupOf, postingKey } from './index-keys.ts'
 import { decodeIndexStates, type IndexState } from './index-states.ts'
@@ -26,6 +26,7 @@ import {
   typeCountKey,
   typePrefix
 } from './keys.ts'
+import { type Link, Links } from './links.ts'
 import { newEntry, type PageEntry, PageReader } from './page.ts'
 import { entriesBelow, leafBelow, type PageSeek } from './page-walk.ts'
 import { checkPosting, decodeEntries, GROUP_BITS, hasEntries } from './postings.ts'
@@ -204,8 +205,9 @@ export class TablesSnapshot {
   }
 
   /** The same as far as walking a graph needs them, which may stand on some pages more. */
-  fewLinks(ordinal: number, side: Side): Link[] | undefined {
-    return this.#few(ordinal, side, LINKS_MAX, (entry) => decodeLink(entry, ordinal, side))
+  fewLinks(ordinal: number, side: Side): Links | undefined {
+    const few = this.#few(ordinal, side, LINKS_MAX, (entry) => decodeLink(entry, ordinal, side))
+    return few && new Links(ordinal, side, few)
   }
 
   /** Concepts of these ordinals, read beside this thread. */
@@ -216,13 +218,15 @@ export class TablesSnapshot {
   }
 
   /** As `fewLinks` of each, read beside this thread. */
-  async manyLinks(ordinals: readonly number[], side: Side): Promise<(Link[] | undefined)[]> {
+  async manyLinks(ordinals: readonly number[], side: Side): Promise<(Links | undefined)[]> {
     const keys = ordinals.map((ordinal) => pageKey(side, ordinal, 0))
     const pages = await this.#many(keys, (payload) => new PageReader(payload, true))
     return pages.map((page, i) => {
       const ordinal = ordinals[i] ?? 0
-      if (page === undefined) return []
-      return page.leaf ? decodeAll(page, (entry) => decodeLink(entry, ordinal, side)) : undefined
+      if (page === undefined) return new Links(ordinal, side, [])
+      if (!page.leaf) return undefined
+      const links = decodeAll(page, (entry) => decodeLink(entry, ordinal, side))
+      return new Links(ordinal, side, links)
     })
   }
 
