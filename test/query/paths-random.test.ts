@@ -2,10 +2,16 @@ import { fail } from 'node:assert/strict'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Link } from '#sutra/projections/tables/links.js'
-import type { FoundPath, PathQuery } from '#sutra/query/paths.js'
+import type { FoundPath } from '#sutra/query/paths.js'
+import {
+  allPaths,
+  type Direction,
+  type Ordered,
+  type Question,
+  rank,
+  stepsOver
+} from './path-brute.ts'
 import { edgeOf, find, ListGraph, orders, show } from './path-graphs.ts'
-
-type Direction = PathQuery['direction']
 
 describe('on random graphs', () => {
   test.each(orders())('the paths are those of a search through all of them (%s)', async (order) => {
@@ -88,14 +94,6 @@ interface Case extends Question {
   noise: number
 }
 
-interface Question {
-  source: number
-  target: number
-  direction: Direction
-  maxDepth: number
-  limit: number
-}
-
 function quarters(): fc.Arbitrary<number> {
   return fc.constantFrom(0, 0.25, 0.5, 0.75, 1, 1)
 }
@@ -118,40 +116,6 @@ function arbitraryCase(
     direction: fc.constantFrom<Direction>('out', 'in', 'both'),
     maxDepth: fc.noBias(fc.nat(8)),
     limit: fc.noBias(fc.integer({ min: 1, max: 30 }))
-  })
-}
-
-interface Ordered extends Question {
-  order: 'hops' | 'confidence'
-}
-
-/** Every simple path, by depth-first search, sorted. */
-function allPaths(edges: readonly Link[], query: Ordered): FoundPath[] {
-  const paths: FoundPath[] = []
-  const visit = (path: FoundPath): void => {
-    const end = path.ordinals.at(-1) ?? fail()
-    if (end === query.target) {
-      paths.push(path)
-      return
-    }
-    if (path.edges.length === query.maxDepth) return
-    for (const edge of edges) {
-      for (const other of stepsOver(edge, end, query.direction)) {
-        if (path.ordinals.includes(other)) continue
-        visit({
-          ordinals: [...path.ordinals, other],
-          edges: [...path.edges, edge],
-          confidence: path.confidence * edge.confidence
-        })
-      }
-    }
-  }
-  visit({ ordinals: [query.source], edges: [], confidence: 1 })
-
-  return paths.sort((a, b) => {
-    const hops = a.edges.length - b.edges.length
-    const confidence = b.confidence - a.confidence
-    return query.order === 'hops' ? hops || confidence : confidence || hops
   })
 }
 
@@ -179,12 +143,6 @@ function bestWalk(edges: readonly Link[], query: Ordered): ReturnType<typeof ran
   return ranks.slice(0, 1)
 }
 
-function stepsOver(edge: Link, end: number, direction: Direction): number[] {
-  if (direction !== 'in' && edge.source === end) return [edge.target]
-  if (direction !== 'out' && edge.target === end) return [edge.source]
-  return []
-}
-
 function expectSimple(path: FoundPath, query: Question): void {
   expect(path.ordinals[0]).toBe(query.source)
   expect(path.ordinals.at(-1)).toBe(query.target)
@@ -195,10 +153,6 @@ function expectSimple(path: FoundPath, query: Question): void {
     const from = path.ordinals[i] ?? fail()
     expect(stepsOver(edge, from, query.direction)).toEqual([path.ordinals[i + 1]])
   }
-}
-
-function rank(path: FoundPath): [hops: number, confidence: number] {
-  return [path.edges.length, path.confidence]
 }
 
 function nameOf(edge: Link): string {

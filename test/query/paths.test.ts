@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Link } from '#sutra/projections/tables/links.js'
 import type { PathGraph } from '#sutra/query/paths.js'
-import { find, graphOf, LazyGraph, orders, show } from './path-graphs.ts'
+import { edgeOf, find, graphOf, LazyGraph, orders, show } from './path-graphs.ts'
 
 describe('the best path by hops', () => {
   test('is a shortest one, whatever its confidence', async () => {
@@ -160,6 +160,29 @@ describe('a path search in either order', () => {
   })
 })
 
+describe('path searches that reach thousands of concepts', () => {
+  const WIDTH = 50
+  const graph = new TreesGraph(WIDTH)
+
+  test.each(orders())('find the path through them (%s)', async (order) => {
+    const { paths, explored } = await find(graph, { target: END, order, maxDepth: 6 })
+
+    expect(paths.map(({ edges }) => edges.length)).toEqual([5])
+    expect(explored).toBeGreaterThan(WIDTH * WIDTH)
+  })
+
+  test.each(orders())('do not disturb each other (%s)', async (order) => {
+    const queries = [6, 4, 5, 6].map((maxDepth) => ({ target: END, order, maxDepth }))
+
+    const alone = []
+    for (const query of queries) alone.push(await find(graph, query))
+    const together = await Promise.all(queries.map((query) => find(graph, query)))
+
+    expect(together).toEqual(alone)
+    expect(alone.map(({ paths }) => paths.length)).toEqual([1, 0, 1, 1])
+  })
+})
+
 describe('a path search from a hub', () => {
   test.each(orders())('is short when the other end has few associations (%s)', async (order) => {
     const graph = new HubGraph(1_000_000, 1_000_000)
@@ -217,6 +240,34 @@ describe('a path search from a hub', () => {
     expect(graph.read).toBe(0)
   })
 })
+
+const END = 1_000_000
+
+/** A tree that grows from 0, its mirror image that grows towards `END`, and one link between them. */
+class TreesGraph extends LazyGraph {
+  readonly #edges: Record<'out' | 'in', Map<number, Link[]>> = { out: new Map(), in: new Map() }
+
+  constructor(width: number) {
+    super()
+    for (let child = 1; child <= width * (width + 1); child++) {
+      const parent = child <= width ? 0 : Math.ceil((child - width) / width)
+      this.#add(parent, child)
+      this.#add(END - child, END - parent)
+    }
+    this.#add(width * (width + 1), END - width - 1)
+  }
+
+  override *edges(ordinal: number, direction: 'out' | 'in'): Iterable<Link> {
+    yield* this.#edges[direction].get(ordinal) ?? []
+  }
+
+  #add(source: number, target: number): void {
+    const edge = edgeOf(source, target, 'a', undefined, 0.5)
+    const [out, into] = [this.#edges.out.get(source) ?? [], this.#edges.in.get(target) ?? []]
+    this.#edges.out.set(source, [...out, edge])
+    this.#edges.in.set(target, [...into, { ...edge, other: source }])
+  }
+}
 
 const HUB = 0
 const OTHER_HUB = 100_000_000
