@@ -24,9 +24,6 @@ interface List<T> {
 /** Objects and their headers, as measured on filled caches; texts come on top. */
 const CONCEPT_BYTES = 320
 const ASSOCIATION_BYTES = 340
-const LINKS_BYTES = 100
-const COLUMN_BYTES = 50
-const CELL_BYTES = 9
 const LIST_BYTES = 160
 
 /** Fewer are read one by one before a question to another thread is answered. */
@@ -233,6 +230,5 @@ function associationsBytes({ items = [] }: List<readonly AssociationState[]>): n
 }
 
 function linksBytes({ items }: List<Links>): number {
-  if (items === undefined) return LIST_BYTES
-  return LIST_BYTES + LINKS_BYTES + items.columns * (COLUMN_BYTES + items.count * CELL_BYTES)
+  return LIST_BYTES + (items?.bytes ?? 0)
 }

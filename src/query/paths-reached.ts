@@ -96,10 +96,11 @@ export class ReachedConcepts {
     this.froms = extended(this.froms, new Uint32Array(room))
     this.places = extended(this.places, new Uint32Array(room))
     this.twins = extended(this.twins, new Uint32Array(room))
-    const old = this.#slots
     this.#slots = new Uint32Array(this.#room * SLOTS)
-    for (const found of old) {
-      if (found !== NONE) this.#slots[this.#slotOf(this.ordinals[found] ?? 0)] = found
+    // In the order of their coming: their ordinals are read in a row.
+    for (let at = 1; at <= this.count; at++) {
+      const twin = this.twins[at] ?? NONE
+      if (twin === NONE || twin > at) this.#slots[this.#slotOf(this.ordinals[at] ?? 0)] = at
     }
   }
 }

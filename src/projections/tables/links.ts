@@ -15,6 +15,12 @@ export interface Link {
   readonly confidence: number
 }
 
+/** As measured on filled caches; names of types are few. */
+const LINKS_BYTES = 100
+const COLUMN_BYTES = 50
+const CELL_BYTES = 9
+const TEXT_BYTES = 24
+
 /**
  * Links in columns: of a hundred that a search meets, ninety lead to where it has been. So it looks at
  * numbers, and makes an object of those alone that its paths are made of.
@@ -54,10 +60,15 @@ export class Links {
     return this.others.length
   }
 
-  /** Columns that are there, `others` and names included. */
-  get columns(): number {
-    const optional = [this.#keys, this.#strengths, this.#confidences]
-    return 2 + optional.filter((column) => column !== undefined).length
+  /** What they take in memory, about. */
+  get bytes(): number {
+    const given = [this.#keys, this.#strengths, this.#confidences].filter(
+      (one) => one !== undefined
+    )
+    const columns = 2 + given.length
+    let bytes = LINKS_BYTES + columns * (COLUMN_BYTES + this.count * CELL_BYTES)
+    for (const key of this.#keys ?? []) bytes += key === undefined ? 0 : TEXT_BYTES + key.length
+    return bytes
   }
 
   nameAt(index: number): string {

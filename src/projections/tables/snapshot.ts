@@ -375,8 +375,8 @@ function allOf(prefix: number): LevelRange {
   return { gte: Buffer.from([prefix]), lt: endOf(prefix) }
 }
 
-/** Links of a side that are read at once: some ten pages, which takes a fraction of a millisecond. */
-const LINKS_MAX = 512
+/** Links of a side that are read at once: some thirty pages, which takes a millisecond. */
+const LINKS_MAX = 2048
 
 /** Where an id begins in its key. */
 export const ID_AT = 1
