@@ -4,6 +4,8 @@
  */
 
 const LITERAL = 0
+/** Longer literals are copied by the system. */
+const VIEW_BYTES = 64
 
 /**
  * @param max Longest result to make room for.
@@ -21,7 +23,10 @@ export function uncompressSnappy(input: Uint8Array, max: number): Buffer {
       const literal = literalAt(input, from, tag)
       const end = literal.from + literal.length
       if (end > input.length || to + literal.length > length) throw cut()
-      output.set(input.subarray(literal.from, end), to)
+      // Most are of some bytes: a view of them would cost more than they do.
+      if (literal.length > VIEW_BYTES) output.set(input.subarray(literal.from, end), to)
+      else
+        for (let i = 0; i < literal.length; i++) output[to + i] = input[literal.from + i] as number
       to += literal.length
       from = end
     } else {
@@ -29,9 +34,9 @@ export function uncompressSnappy(input: Uint8Array, max: number): Buffer {
       if (copy.offset === 0 || copy.offset > to || to + copy.length > length) throw cut()
       // What is copied may overlap what is written: a run is a copy of itself.
       for (let i = 0; i < copy.length; i++) {
-        output[to] = byteAt(output, to - copy.offset)
-        to += 1
+        output[to + i] = output[to + i - copy.offset] as number
       }
+      to += copy.length
       from = copy.next
     }
   }

@@ -41,10 +41,13 @@ interface Handle {
   size: number
 }
 
-interface Block {
-  handle: Handle
-  after?: Buffer
-  upTo?: Buffer
+/** Where the parts of a row lie within its block. */
+interface RowPlace {
+  /** Bytes of the key before that this key begins with. */
+  shared: number
+  from: number
+  valueFrom: number
+  end: number
 }
 
 /** A table file in memory. They are bounded by `maxFileBytes`, beside frames that are larger. */
@@ -73,20 +76,19 @@ export class TableFile {
    * caller can rest; ends with the first problem, or with none.
    */
   *check(): Generator<number, FileProblem | undefined> {
-    let blocks: Block[]
+    let blocks: Handle[]
     try {
       blocks = this.#blocks()
     } catch (error) {
       return { offset: Math.max(this.length - FOOTER_BYTES, 0), reason: messageOf(error) }
     }
     let next = 0
-    for (const { handle, after, upTo } of blocks) {
+    for (const handle of blocks) {
       const { offset, size } = handle
       // Blocks lie one behind the other: what no block covers is not what LevelDB wrote.
       if (offset !== next) return { offset: next, reason: 'bytes between two blocks' }
       if (!this.#isWhole(handle)) {
-        const keys = { ...(after && { after }), ...(upTo && { upTo }) }
-        return { offset, reason: 'a block is damaged', ...keys }
+        return { offset, reason: 'a block is damaged', ...this.#boundsOf(handle) }
       }
       next = offset + size + TRAILER_BYTES
       yield size
@@ -107,18 +109,28 @@ export class TableFile {
     }
   }
 
-  /** All blocks in the order in which they lie in the file. */
-  #blocks(): Block[] {
+  /** All blocks in the order in which they lie in the file. Keys are not made: opening checks thousands. */
+  #blocks(): Handle[] {
     const { meta, index } = this.#footer()
-    const blocks: Block[] = [{ handle: meta }, { handle: index }]
-    for (const [, value] of this.#rowsOf(meta)) blocks.push({ handle: readHandle(value, 0).handle })
+    const blocks = [...this.#named(index), ...this.#named(meta), meta, index]
+    return blocks.sort((a, b) => a.offset - b.offset)
+  }
+
+  /** The blocks that an index names. */
+  #named(index: Handle): Handle[] {
+    const block = this.#contents(index)
+    return Array.from(placesIn(block), ({ valueFrom }) => readHandle(block, valueFrom).handle)
+  }
+
+  /** The keys that the rows of a data block lie between; of other blocks, none. */
+  #boundsOf({ offset }: Handle): Pick<FileProblem, 'after' | 'upTo'> {
     let after: Buffer | undefined
-    for (const [internal, value] of this.#rowsOf(index)) {
-      const upTo = internal.subarray(0, Math.max(internal.length - SEQUENCE_BYTES, 0))
-      blocks.push({ handle: readHandle(value, 0).handle, ...(after && { after }), upTo })
+    for (const [internal, value] of this.#rowsOf(this.#footer().index)) {
+      const upTo = userKey(internal)
+      if (readHandle(value, 0).handle.offset === offset) return { ...(after && { after }), upTo }
       after = upTo
     }
-    return blocks.sort((a, b) => a.handle.offset - b.handle.offset)
+    return {}
   }
 
   /** The data blocks that the index names; without a whole index, those found by walking. */
@@ -133,7 +145,7 @@ export class TableFile {
     }
     let after: Buffer | undefined
     for (const [internal, value] of index) {
-      const upTo = internal.subarray(0, Math.max(internal.length - SEQUENCE_BYTES, 0))
+      const upTo = userKey(internal)
       // Two writes of one key may lie in neighbouring blocks: the bound before is part of the block.
       const isIn = (key: Buffer): boolean =>
         key.compare(upTo) <= 0 && (after === undefined || key.compare(after) >= 0)
@@ -197,24 +209,38 @@ export class TableFile {
   /** The rows of one block: each key repeats a part of the one before. */
   *#rowsOf(handle: Handle): Generator<[Buffer, Buffer]> {
     const block = this.#contents(handle)
-    if (block.length < 4) throw new RangeError('a block without its restarts')
-    const restarts = block.readUInt32LE(block.length - 4)
-    const end = block.length - 4 - restarts * 4
-    let at = 0
     let key = Buffer.alloc(0)
-    while (at < end) {
-      const shared = readVarint(block, at)
-      const added = readVarint(block, shared.next)
-      const length = readVarint(block, added.next)
-      const from = length.next
-      const valueFrom = from + added.value
-      const next = valueFrom + length.value
-      if (shared.value > key.length || next > end) throw new RangeError('a row is cut')
-      key = Buffer.concat([key.subarray(0, shared.value), block.subarray(from, valueFrom)])
-      yield [key, block.subarray(valueFrom, next)]
-      at = next
+    for (const { shared, from, valueFrom, end } of placesIn(block)) {
+      key = Buffer.concat([key.subarray(0, shared), block.subarray(from, valueFrom)])
+      yield [key, block.subarray(valueFrom, end)]
     }
   }
+}
+
+/** @throws RangeError on what is no block of rows. */
+function* placesIn(block: Buffer): Generator<RowPlace> {
+  if (block.length < 4) throw new RangeError('a block without its restarts')
+  const restarts = block.readUInt32LE(block.length - 4)
+  const last = block.length - 4 - restarts * 4
+  let at = 0
+  let keyLength = 0
+  while (at < last) {
+    const shared = readVarint(block, at)
+    const added = readVarint(block, shared.next)
+    const length = readVarint(block, added.next)
+    const from = length.next
+    const valueFrom = from + added.value
+    const end = valueFrom + length.value
+    if (shared.value > keyLength || end > last) throw new RangeError('a row is cut')
+    yield { shared: shared.value, from, valueFrom, end }
+    keyLength = shared.value + added.value
+    at = end
+  }
+}
+
+/** A key without the number of its write. */
+function userKey(internal: Buffer): Buffer {
+  return internal.subarray(0, Math.max(internal.length - SEQUENCE_BYTES, 0))
 }
 
 function readHandle(bytes: Uint8Array, at: number): { handle: Handle; next: number } {
