@@ -5,7 +5,10 @@ import { type DamagedFile, findDamagedFile } from '../storage/database-files.ts'
 import { LOG_DIRECTORY } from './level-log.ts'
 import { logDamaged } from './reader.ts'
 
-/** Some 8 ms of an open. A log that is larger is checked whole by `verify` and the scrub. */
+/**
+ * Some 8 ms of an open, and several times that in a process whose code is not compiled yet. A log that
+ * is larger is checked whole by `verify` and the scrub.
+ */
 const OPEN_CHECK_BYTES = 16 * 1024 * 1024
 
 const KEY_BYTES = 8

@@ -1,9 +1,20 @@
 /** Checks the table files of a LevelDB database against LevelDB's own checksums, without LevelDB. */
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { STRETCH_MS, turn } from '../turn.ts'
 import { isMissing, namesIn } from './files.ts'
 import { liveTableFiles } from './level-manifest.ts'
-import { type FileProblem, TableFile } from './table-file.ts'
+import {
+  type FileProblem,
+  FOOTER_BYTES,
+  type Handle,
+  isWhole,
+  TableFile,
+  TRAILER_BYTES
+} from './table-file.ts'
+
+/** So much of a file is in memory while it is checked, or one block that is larger. */
+const WINDOW_BYTES = 512 * 1024
 
 export interface DamagedFile extends FileProblem {
   file: string
@@ -28,25 +39,78 @@ export async function tableFiles(directory: string): Promise<{ path: string; byt
   return found.sort((a, b) => a.bytes - b.bytes)
 }
 
-/** Checks one file in stretches; `undefined` if it is gone. */
+/** Checks one file in stretches, through a window; `undefined` if it is gone. */
 export async function checkTableFile(path: string): Promise<CheckedFile | undefined> {
-  let file: TableFile
+  let file: FileHandle
   try {
-    file = await TableFile.read(path)
+    file = await open(path, 'r')
   } catch (error) {
     if (isMissing(error)) return undefined
     throw error
   }
-  const blocks = file.check()
+  try {
+    const { size } = await file.stat()
+    const problem = await findProblem(file, size)
+    return { bytes: size, problem: problem && { ...problem, file: path } }
+  } finally {
+    await file.close()
+  }
+}
+
+/** The first problem of a file. Whole files in memory would cost an open more than checking them. */
+async function findProblem(file: FileHandle, length: number): Promise<FileProblem | undefined> {
+  let end: TableFile
+  let blocks: Handle[]
+  try {
+    end = await TableFile.readEnd(file, length)
+    blocks = end.blocks()
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return { offset: Math.max(length - FOOTER_BYTES, 0), reason: error.message }
+  }
+  const window = new Window(file)
+  let next = 0
   let began = performance.now()
-  for (;;) {
-    const { done, value } = blocks.next()
-    if (done === true) {
-      return { bytes: file.length, problem: value && { ...value, file: path } }
+  for (const block of blocks) {
+    const { offset, size } = block
+    // Blocks lie one behind the other: what no block covers is not what LevelDB wrote.
+    if (offset !== next) return { offset: next, reason: 'bytes between two blocks' }
+    next = offset + size + TRAILER_BYTES
+    const isIn = next <= length - FOOTER_BYTES
+    if (isIn && !window.holds(offset, next)) await window.move(offset, next)
+    if (!isIn || !isWhole(window.bytes, offset - window.from, size)) {
+      return { offset, reason: 'a block is damaged', ...end.boundsOf(block) }
     }
     if (performance.now() - began < STRETCH_MS) continue
     await turn()
     began = performance.now()
+  }
+  if (next !== length - FOOTER_BYTES) return { offset: next, reason: 'the file is cut' }
+  return undefined
+}
+
+/** A part of a file that moves forward through it. */
+class Window {
+  readonly #file: FileHandle
+  #memory = Buffer.alloc(0)
+  bytes: Buffer = this.#memory
+  from = 0
+
+  constructor(file: FileHandle) {
+    this.#file = file
+  }
+
+  holds(from: number, to: number): boolean {
+    return from >= this.from && to <= this.from + this.bytes.length
+  }
+
+  /** Holds these bytes and what follows them, as far as the file goes. */
+  async move(from: number, to: number): Promise<void> {
+    const wanted = Math.max(to - from, WINDOW_BYTES)
+    if (wanted > this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(wanted)
+    const { bytesRead } = await this.#file.read(this.#memory, 0, wanted, from)
+    this.bytes = this.#memory.subarray(0, bytesRead)
+    this.from = from
   }
 }
 

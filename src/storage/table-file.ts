@@ -6,19 +6,21 @@
  * before it maps them, and read here, when it cannot. The layout is that of LevelDB 1.20,
  * `doc/table_format.md` and `table/format.cc` there: data blocks, filter, meta index, index, footer.
  */
-import { open } from 'node:fs/promises'
+import { type FileHandle, readFile } from 'node:fs/promises'
 import { findMaskedEnd, maskedCrc32c } from './crc32c.ts'
 import { readVarint, uncompressSnappy } from './snappy.ts'
 
-const FOOTER_BYTES = 48
+export const FOOTER_BYTES = 48
 const MAGIC = 0xdb4775248b80fb57n
 /** Behind each block: how it is compressed, and the checksum of block and that byte. */
-const TRAILER_BYTES = 5
+export const TRAILER_BYTES = 5
 const SNAPPY = 1
 /** Behind each key: the number of the write, and whether it put or deleted. */
 const SEQUENCE_BYTES = 8
 const PUT = 1
 const BLOCK_BYTES_MAX = 256 * 1024 * 1024
+/** The index of 32 MiB of rows takes some 300 KiB. */
+const END_BYTES = 256 * 1024
 
 /** What is wrong with a file, and where. */
 export interface FileProblem {
@@ -36,7 +38,7 @@ export interface TableEntry {
   sequence: bigint
 }
 
-interface Handle {
+export interface Handle {
   offset: number
   size: number
 }
@@ -50,51 +52,40 @@ interface RowPlace {
   end: number
 }
 
-/** A table file in memory. They are bounded by `maxFileBytes`, beside frames that are larger. */
+/** A table file in memory, or its end. They are bounded by `maxFileBytes`, beside frames that are larger. */
 export class TableFile {
   readonly #bytes: Buffer
+  /** Where in the file the bytes begin. */
+  readonly #base: number
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, base: number = 0) {
     this.#bytes = bytes
+    this.#base = base
   }
 
   static async read(path: string): Promise<TableFile> {
-    const file = await open(path, 'r')
-    try {
-      return new TableFile(await file.readFile())
-    } finally {
-      await file.close()
+    return new TableFile(await readFile(path))
+  }
+
+  /**
+   * Reads the end of a file, which says where its blocks are.
+   *
+   * @throws RangeError where that is damaged.
+   */
+  static async readEnd(file: FileHandle, length: number): Promise<TableFile> {
+    for (let wanted = END_BYTES; ; ) {
+      const base = Math.max(length - wanted, 0)
+      const bytes = Buffer.allocUnsafeSlow(length - base)
+      const { bytesRead } = await file.read(bytes, 0, bytes.length, base)
+      const end = new TableFile(bytes.subarray(0, bytesRead), base)
+      const { meta, index } = end.#footer()
+      wanted = length - Math.min(meta.offset, index.offset)
+      if (wanted <= bytes.length) return end
     }
   }
 
   get length(): number {
-    return this.#bytes.length
-  }
-
-  /**
-   * Checks the file block by block. Yields after each block how many bytes it took, so that the
-   * caller can rest; ends with the first problem, or with none.
-   */
-  *check(): Generator<number, FileProblem | undefined> {
-    let blocks: Handle[]
-    try {
-      blocks = this.#blocks()
-    } catch (error) {
-      return { offset: Math.max(this.length - FOOTER_BYTES, 0), reason: messageOf(error) }
-    }
-    let next = 0
-    for (const handle of blocks) {
-      const { offset, size } = handle
-      // Blocks lie one behind the other: what no block covers is not what LevelDB wrote.
-      if (offset !== next) return { offset: next, reason: 'bytes between two blocks' }
-      if (!this.#isWhole(handle)) {
-        return { offset, reason: 'a block is damaged', ...this.#boundsOf(handle) }
-      }
-      next = offset + size + TRAILER_BYTES
-      yield size
-    }
-    if (next !== this.length - FOOTER_BYTES) return { offset: next, reason: 'the file is cut' }
-    return undefined
+    return this.#base + this.#bytes.length
   }
 
   /**
@@ -109,8 +100,12 @@ export class TableFile {
     }
   }
 
-  /** All blocks in the order in which they lie in the file. Keys are not made: opening checks thousands. */
-  #blocks(): Handle[] {
+  /**
+   * All blocks in the order in which they lie in the file. Keys are not made: opening checks thousands.
+   *
+   * @throws RangeError where what says so is damaged.
+   */
+  blocks(): Handle[] {
     const { meta, index } = this.#footer()
     const blocks = [...this.#named(index), ...this.#named(meta), meta, index]
     return blocks.sort((a, b) => a.offset - b.offset)
@@ -123,7 +118,7 @@ export class TableFile {
   }
 
   /** The keys that the rows of a data block lie between; of other blocks, none. */
-  #boundsOf({ offset }: Handle): Pick<FileProblem, 'after' | 'upTo'> {
+  boundsOf({ offset }: Handle): Pick<FileProblem, 'after' | 'upTo'> {
     let after: Buffer | undefined
     for (const [internal, value] of this.#rowsOf(this.#footer().index)) {
       const upTo = userKey(internal)
@@ -167,11 +162,11 @@ export class TableFile {
 
   #footer(): { meta: Handle; index: Handle } {
     const start = this.length - FOOTER_BYTES
-    if (start < 0) throw new RangeError('the file is shorter than its footer')
-    if (this.#bytes.readBigUInt64LE(this.length - 8) !== MAGIC) {
+    if (start < this.#base) throw new RangeError('the file is shorter than its footer')
+    if (this.#bytes.readBigUInt64LE(this.#bytes.length - 8) !== MAGIC) {
       throw new RangeError('the footer is damaged')
     }
-    const { handle: meta, next } = readHandle(this.#bytes, start)
+    const { handle: meta, next } = readHandle(this.#bytes, start - this.#base)
     const { handle: index } = readHandle(this.#bytes, next)
     for (const { offset, size } of [meta, index]) {
       if (offset + size + TRAILER_BYTES > start) throw new RangeError('the footer is damaged')
@@ -180,16 +175,16 @@ export class TableFile {
   }
 
   #isWhole({ offset, size }: Handle): boolean {
-    const end = offset + size + 1
-    if (end + 4 > this.length) return false
-    return maskedCrc32c(this.#bytes.subarray(offset, end)) === this.#bytes.readUInt32LE(end)
+    return isWhole(this.#bytes, offset - this.#base, size)
   }
 
   #contents(handle: Handle): Buffer {
     if (!this.#isWhole(handle)) throw new RangeError('a block is damaged')
-    const { offset, size } = handle
-    const block = this.#bytes.subarray(offset, offset + size)
-    return this.#bytes[offset + size] === SNAPPY ? uncompressSnappy(block, BLOCK_BYTES_MAX) : block
+    const at = handle.offset - this.#base
+    const block = this.#bytes.subarray(at, at + handle.size)
+    return this.#bytes[at + handle.size] === SNAPPY
+      ? uncompressSnappy(block, BLOCK_BYTES_MAX)
+      : block
   }
 
   *#entriesOf(handle: Handle): Generator<TableEntry> {
@@ -215,6 +210,13 @@ export class TableFile {
       yield [key, block.subarray(valueFrom, end)]
     }
   }
+}
+
+/** Whether bytes hold a block of that size, and behind it the checksum of it. */
+export function isWhole(bytes: Buffer, at: number, size: number): boolean {
+  const end = at + size + 1
+  if (end + 4 > bytes.length) return false
+  return maskedCrc32c(bytes.subarray(at, end)) === bytes.readUInt32LE(end)
 }
 
 /** @throws RangeError on what is no block of rows. */
@@ -247,8 +249,4 @@ function readHandle(bytes: Uint8Array, at: number): { handle: Handle; next: numb
   const offset = readVarint(bytes, at)
   const size = readVarint(bytes, offset.next)
   return { handle: { offset: offset.value, size: size.value }, next: size.next }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -46,7 +46,8 @@ describe('a table file', () => {
 
     for (let at = 0; at < bytes.length; at += 7) {
       const damaged = new TableFile(flipped(bytes, at))
-      const problem = lastOf(damaged.check())
+      await writeFile(file, flipped(bytes, at))
+      const problem = (await checkTableFile(file))?.problem
       if (problem !== undefined) found += 1
       else expect(plain(damaged.entries())).toEqual(before)
       // What is left of it is a part of what was there.
@@ -85,8 +86,34 @@ describe('a table file', () => {
 
     for (const fromEnd of [3, 60, 90]) {
       const damaged = new TableFile(flipped(bytes, bytes.length - fromEnd))
-      expect(lastOf(damaged.check())).toBeDefined()
+      await writeFile(file, flipped(bytes, bytes.length - fromEnd))
+      expect((await checkTableFile(file))?.problem).toBeDefined()
       expect(plain(damaged.entries())).toEqual(expect.arrayContaining(rows.map(hexRow)))
+    }
+  })
+
+  test('larger than the window it is checked through is found damaged, wherever that is', async () => {
+    const random = new Random()
+    const path = await database(async (level) => {
+      // One block that is larger than the window, and more of others than one window holds.
+      await level.put(Buffer.from('large'), random.bytes(700_000), { sync: false })
+      for (let n = 0; n < 60; n++) {
+        await level.put(Buffer.from(`row ${n}`), random.bytes(20_000), { sync: false })
+      }
+      await level.flush()
+    })
+    const [file = ''] = await filesOf(path, '.ldb')
+    const bytes = await readFile(file)
+    expect(await checkTableFile(file)).toEqual({ bytes: bytes.length, problem: undefined })
+
+    for (let round = 0; round < 20; round++) {
+      // Behind the blocks of rows lie the filter and the index.
+      const at = random.below(bytes.length - 20_000)
+      await writeFile(file, flipped(bytes, at))
+      const problem = (await checkTableFile(file))?.problem
+      expect(problem?.offset, `seed ${random.seed}`).toBeLessThanOrEqual(at)
+      expect(problem?.offset, `seed ${random.seed}`).toBeGreaterThan(at - 710_000)
+      expect(problem?.reason).toBe('a block is damaged')
     }
   })
 
@@ -161,11 +188,4 @@ function plain(entries: Iterable<TableEntry>): string[][] {
 
 function hexRow([key, value]: [Buffer, Buffer]): string[] {
   return [key.toString(), value.toString('latin1')]
-}
-
-function lastOf<T>(generator: Generator<unknown, T>): T {
-  for (;;) {
-    const { done, value } = generator.next()
-    if (done === true) return value
-  }
 }
