@@ -193,8 +193,7 @@ export class LocalStore extends ObservedReader implements Store {
       const prepared = this.#prepare(commands, options)
       // Without an embed function nothing was awaited so far: the limits are checked in this turn.
       const commit = prepared instanceof Promise ? await timeEmbed(engine, prepared) : prepared
-      const outcome = await writeCommit(engine, commit)
-      receipt = outcome.receipt
+      receipt = (await writeCommit(engine, commit)).receipt
     } catch (error) {
       tellFailure(engine, commands, error, nowUs() - started)
       throw error
@@ -246,21 +245,24 @@ export class LocalStore extends ObservedReader implements Store {
     options: SubscribeOptions,
     handler: EventHandler | BatchHandler
   ): Promise<Subscription> {
-    this.#assertWritable('subscribe')
-    const subscriptions = await this.#engine.subscriptions.get()
-    return subscriptions.subscribe(name, options, handler)
+    return this.operations.task('subscribe', async () => {
+      this.#assertWritable('subscribe')
+      return (await this.#engine.subscriptions.get()).subscribe(name, options, handler)
+    })
   }
 
   async unsubscribe(name: string): Promise<boolean> {
-    this.#assertWritable('unsubscribe')
-    const subscriptions = await this.#engine.subscriptions.get()
-    return subscriptions.unsubscribe(name)
+    return this.operations.task('unsubscribe', async () => {
+      this.#assertWritable('unsubscribe')
+      return (await this.#engine.subscriptions.get()).unsubscribe(name)
+    })
   }
 
   async subscriptions(): Promise<SubscriptionInfo[]> {
-    this.#assertOpen('subscriptions')
-    const subscriptions = await this.#engine.subscriptions.get()
-    return subscriptions.list()
+    return this.operations.task('subscriptions', async () => {
+      this.#assertOpen('subscriptions')
+      return (await this.#engine.subscriptions.get()).list()
+    })
   }
 
   projection<Q>(

@@ -28,7 +28,7 @@ test('kill -9 in the middle loses at most the last moments, and counts nothing t
   for (let round = 1; round <= ROUNDS; round++) {
     const child = new Child('telemetry-store/keeper.mjs', [directory, '60000'])
     await child.line('acknowledged')
-    await sleep(LOST_MS + 2500 * random.next())
+    await sleep(LOST_MS + 1000 + 2500 * random.next())
     const { lines } = await child.kill()
     const counts = lines.filter((line) => 'acknowledged' in line)
     const end = Number(counts.at(-1)?.['at']) - LOST_MS

@@ -140,6 +140,9 @@ test('Opening and long work are tasks', async () => {
   await store.ready()
   const view = await store.view()
   await view.close()
+  await store.subscribe('watcher', {}, async () => {})
+  await store.subscriptions()
+  await store.unsubscribe('watcher')
   await store.verify()
   const chunks: Uint8Array[] = []
   for await (const chunk of store.export({ format: 'jsonl' })) chunks.push(chunk)
@@ -149,6 +152,9 @@ test('Opening and long work are tasks', async () => {
     'open',
     'ready',
     'view',
+    'subscribe',
+    'subscriptions',
+    'unsubscribe',
     'verify',
     'export',
     'close'

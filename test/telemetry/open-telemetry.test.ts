@@ -474,7 +474,7 @@ test('Options that name no provider are refused before anything is done', async 
   }
 })
 
-test('Views, waiting to be ready and closing are spans as well', async () => {
+test('Views, subscriptions, waiting to be ready and closing are spans as well', async () => {
   await using collector = new Collector()
   await using temporary = await openTemporaryStore(observed(collector))
   const { store } = temporary
@@ -482,11 +482,15 @@ test('Views, waiting to be ready and closing are spans as well', async () => {
     await store.ready()
     const view = await store.view()
     await view.close()
+    await store.subscribe('watcher', {}, async () => {})
+    await store.subscriptions()
+    await store.unsubscribe('watcher')
     await drain(store.export({ format: 'jsonl' }))
     await Promise.all([store.close(), store.close()])
   })
 
-  for (const operation of ['ready', 'view', 'close']) {
+  const subscribing = ['subscribe', 'subscriptions', 'unsubscribe']
+  for (const operation of ['ready', 'view', ...subscribing, 'close']) {
     const span = collector.span(operation)
     expectChild(span, request)
     expect(span.kind).toBe(SpanKind.CLIENT)
