@@ -67,7 +67,6 @@ export class AssociationVersions {
     chain.previous = { position: chain.position, state: chain.state, previous: chain.previous }
     chain.position = position
     chain.state = state
-    this.#chains[known] = chain
     return known
   }
 
@@ -146,11 +145,17 @@ export class AssociationVersions {
     return NONE
   }
 
-  /** Of what is bytes, another object each time. */
+  /** Made of bytes at most once: what is asked for is asked for again. */
   #chainOf(entry: number): AssociationChain {
     const found = this.#chains[entry]
     assert(found !== undefined, 'an entry has a chain')
     if (typeof found === 'object') return found
+    const made = this.#unpack(entry, found)
+    this.#chains[entry] = made
+    return made
+  }
+
+  #unpack(entry: number, found: number): AssociationChain {
     const { event, at } = this.#frames.event(entry, found)
     assert(event.type === 'association-created', 'a packed association was created')
     const { source, target, name, key = '' } = event

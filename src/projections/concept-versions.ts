@@ -38,23 +38,24 @@ export class ConceptVersions {
 
   /** The newest version. */
   get(ordinal: number): Concept | undefined {
-    const at = ordinal - this.#first
-    const found = this.#learned[at]
-    if (typeof found === 'number') return this.#unpack(at, found)
-    if (found !== undefined || this.#others.size === 0) return found
-    return this.#others.get(ordinal)
+    const found = this.#find(ordinal)
+    if (typeof found === 'object') return found
+    if (found === undefined) return this.#others.size === 0 ? undefined : this.#others.get(ordinal)
+    // Kept: what is asked for once is asked for again, and those who remember versions know it again.
+    const made = this.#unpack(ordinal - this.#first, found)
+    this.#learned[ordinal - this.#first] = made
+    return made
   }
 
   has(ordinal: number): boolean {
-    return this.#learned[ordinal - this.#first] !== undefined || this.#others.has(ordinal)
+    return this.#find(ordinal) !== undefined || this.#others.has(ordinal)
   }
 
   /** The id of a concept that is here. */
   idOf(ordinal: number): ConceptId {
-    const at = ordinal - this.#first
-    const found = this.#learned[at] ?? this.#others.get(ordinal)
+    const found = this.#find(ordinal) ?? this.#others.get(ordinal)
     if (typeof found === 'number') {
-      const bytes = this.#read(at, found)
+      const bytes = this.#read(ordinal - this.#first, found)
       return bytes.toString('hex', learned.id.at, learned.id.end) as ConceptId
     }
     const id = found === undefined ? undefined : firstOf(found).state?.id
@@ -64,9 +65,9 @@ export class ConceptVersions {
 
   /** The key of a concept that was learned at or before a position and is here as it was written. */
   writtenKey(ordinal: number, position: number): { key: string | undefined } | undefined {
-    const at = ordinal - this.#first
-    const found = this.#learned[at]
+    const found = this.#find(ordinal)
     if (typeof found !== 'number') return undefined
+    const at = ordinal - this.#first
     if (this.#frames.positionOf(at, found) > position) return undefined
     const bytes = this.#read(at, found)
     const { key } = learned
@@ -83,16 +84,15 @@ export class ConceptVersions {
 
   /** A newer version: it has the one before behind it. */
   set(ordinal: number, version: Concept): void {
-    const at = ordinal - this.#first
-    if (this.#learned[at] !== undefined) this.#learned[at] = version
+    if (this.#find(ordinal) !== undefined) this.#learned[ordinal - this.#first] = version
     else this.#others.set(ordinal, version)
   }
 
   /** Lets go of a concept that was learned at this position, unless it has changed since. */
   pack(ordinal: number, position: number, frame: WrittenFrame): void {
-    const at = ordinal - this.#first
-    const found = this.#learned[at]
+    const found = this.#find(ordinal)
     if (typeof found !== 'object' || found.position !== position) return
+    const at = ordinal - this.#first
     this.#learned[at] = this.#frames.add(at, position, frame)
   }
 
@@ -102,7 +102,7 @@ export class ConceptVersions {
     const at = ordinal - this.#first
     if (before !== undefined) this.set(ordinal, before)
     // Emptied, the list may stand just behind a concept of another segment.
-    else if (this.#learned[at] === undefined) this.#others.delete(ordinal)
+    else if (this.#find(ordinal) === undefined) this.#others.delete(ordinal)
     else {
       assert(at === this.#learned.length - 1, 'what was learned last is taken back first')
       this.#learned.pop()
@@ -121,6 +121,12 @@ export class ConceptVersions {
       }
     }
     for (const [ordinal, newest] of this.#others) yield changedAt(ordinal, newest)
+  }
+
+  /** In the list. Most that are asked for are older than it, and no array likes a negative index. */
+  #find(ordinal: number): Concept | number | undefined {
+    const at = ordinal - this.#first
+    return at >= 0 && at < this.#learned.length ? this.#learned[at] : undefined
   }
 
   /** Finds the parts of a concept in the bytes, and says in `learned` where they are. */

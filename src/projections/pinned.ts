@@ -213,28 +213,30 @@ export class Pinned {
     return stored.leadingTo((other) => !this.isDead(other))
   }
 
-  /** All living ones, however many, piece by piece. Reads as it is asked. */
+  /** All living ones, however many, piece by piece; one may be empty. Reads as it is asked. */
   *links(ordinal: number, side: Side): Generator<Links> {
     let piece: Link[] = []
+    let read = 0
     for (const link of this.#eachLink(ordinal, side)) {
-      piece.push(link)
-      if (piece.length < LINKS_PER_PIECE) continue
+      // Counted as they are read, so that a hub whose ends are all dead gives pieces, too.
+      if (!this.isDead(link.other)) piece.push(link)
+      read += 1
+      if (read % LINKS_PER_PIECE !== 0) continue
       yield new Links(ordinal, side, piece)
       piece = []
     }
     yield new Links(ordinal, side, piece)
   }
 
+  /** Those to the dead may be among them. */
   *#eachLink(ordinal: number, side: Side): Generator<Link> {
-    if (this.#isLinked(ordinal, side)) {
-      const self = this.concept(ordinal)
-      if (self === undefined) return
-      for (const state of this.associations(self, side)) yield linkOf(state, side)
+    if (!this.#isLinked(ordinal, side)) {
+      yield* this.snapshot.links(ordinal, side)
       return
     }
-    for (const link of this.snapshot.links(ordinal, side)) {
-      if (!this.isDead(link.other)) yield link
-    }
+    const self = this.concept(ordinal)
+    if (self === undefined) return
+    for (const state of this.associations(self, side)) yield linkOf(state, side)
   }
 
   /** Whether the overlay knows of associations on this side. */

@@ -76,8 +76,10 @@ export class ReadCache {
     side: Side,
     snapshot: TablesSnapshot
   ): readonly AssociationState[] | undefined {
-    return this.#list(this.#lists, self.ordinal, side, snapshot, () =>
-      snapshot.fewAssociations(self, side)
+    const { ordinal, id, key } = self
+    // Each of them holds the end: a whole concept, with its content, must not live as long as they do.
+    return this.#list(this.#lists, ordinal, side, snapshot, () =>
+      snapshot.fewAssociations({ ordinal, id, key }, side)
     )
   }
 

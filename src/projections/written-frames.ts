@@ -33,14 +33,31 @@ export class WrittenFrames {
     const { first, commits } = this.#at(place)
     const event = readEvent(this.reader(place, number))
     const position = first + number
-    const commit = commits.findLast((one) => one.first <= position)
+    const commit = lastFrom(commits, position, (one) => one.first)
     assert(commit !== undefined, 'an event is of a commit')
     return { event, at: { position, time: commit.time } }
   }
 
   #at(place: number): WrittenFrame {
-    const found = this.#frames.findLast(({ from }) => from <= place)
+    const found = lastFrom(this.#frames, place, ({ from }) => from)
     assert(found !== undefined, 'what is no object is in a frame')
     return found.frame
   }
+}
+
+/** The last one that begins at or before a place: there may be thousands. */
+function lastFrom<T>(
+  items: readonly T[],
+  place: number,
+  beginOf: (item: T) => number
+): T | undefined {
+  let low = 0
+  let high = items.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const item = items[middle]
+    if (item !== undefined && beginOf(item) <= place) low = middle + 1
+    else high = middle
+  }
+  return items[low - 1]
 }

@@ -17,9 +17,13 @@ import { type Exploration, type Leg, STEPS_PER_TURN } from './paths-search.ts'
  */
 export async function fewestHops(exploration: Exploration, leg: Leg): Promise<Link[] | undefined> {
   const reached = ReachedConcepts.take()
+  const search = new HopSearch(exploration, leg, reached)
   try {
-    return await new HopSearch(exploration, leg, reached).run()
+    // A search that needs no rest is over in this turn: the next one of many finds its memory free.
+    for (let rest = search.goOn(); rest !== undefined; rest = search.goOn()) await rest()
+    return search.path
   } finally {
+    search.end()
     reached.release()
   }
 }
@@ -30,6 +34,8 @@ export async function fewestHops(exploration: Exploration, leg: Leg): Promise<Li
  */
 const FETCHED_MIN = 2048
 const FETCHED_MAX = 4096
+/** Decoding these takes a millisecond or two; each portion is read beside the main thread. */
+const FETCHED_AT_ONCE = 256
 
 interface Side {
   readonly isForward: boolean
@@ -43,6 +49,8 @@ interface Side {
   peak: number
   /** Steps made from the frontier so far. */
   steps: number
+  /** Whether the frontier was read ahead. */
+  isFetched: boolean
   /** Whether the step that was counted last is still to be made: it stopped for breath before. */
   isRested: boolean
 }
@@ -53,6 +61,8 @@ class HopSearch {
   readonly #reached: ReachedConcepts
   readonly #forward: Side
   readonly #backward: Side
+  readonly #forwardWalk: Generator<void, void, void>
+  readonly #backwardWalk: Generator<void, void, void>
   /** Hops of the shortest path seen, then its confidence and the concept where its halves met. */
   #shortest = Number.POSITIVE_INFINITY
   #confidence = 0
@@ -68,36 +78,49 @@ class HopSearch {
     this.#maxHops = leg.maxDepth
     this.#forward = this.#begin(true, leg.source)
     this.#backward = this.#begin(false, exploration.query.target)
+    this.#forwardWalk = this.#walk(this.#forward)
+    this.#backwardWalk = this.#walk(this.#backward)
   }
 
-  async run(): Promise<Link[] | undefined> {
+  /** Searches on. @returns What has to be waited for before it goes on; `undefined` at its end. */
+  goOn(): (() => Promise<void>) | undefined {
     const [forward, backward] = [this.#forward, this.#backward]
-    const forwardWalk = this.#walk(forward)
-    const backwardWalk = this.#walk(backward)
-    try {
-      // Every path of at most `done + done` hops was seen when the later of its halves was reached.
-      while (!this.#unbeatable && forward.done + backward.done < this.#maxHops) {
-        const isForward = cost(forward) <= cost(backward)
-        const side = isForward ? forward : backward
-        if (side.steps === 0 && side.frontier.length >= FETCHED_MIN) await this.#fetch(side)
-        const walk = isForward ? forwardWalk : backwardWalk
-        walk.next()
-        if (this.#exploration.tired) await this.#exploration.pause()
+    // Every path of at most `done + done` hops was seen when the later of its halves was reached.
+    while (!this.#unbeatable && forward.done + backward.done < this.#maxHops) {
+      const isForward = cost(forward) <= cost(backward)
+      const side = isForward ? forward : backward
+      if (!side.isFetched && side.frontier.length >= FETCHED_MIN) {
+        side.isFetched = true
+        return () => this.#fetch(side)
       }
-    } finally {
-      // Lets go of the graph's iterators, which may hold resources of the storage.
-      forwardWalk.return()
-      backwardWalk.return()
+      const walk = isForward ? this.#forwardWalk : this.#backwardWalk
+      walk.next()
+      if (this.#exploration.tired) return () => this.#exploration.pause()
     }
+    return undefined
+  }
+
+  /** Lets go of the graph's iterators, which may hold resources of the storage. */
+  end(): void {
+    this.#forwardWalk.return()
+    this.#backwardWalk.return()
+  }
+
+  /** The edges of the best path found. */
+  get path(): Link[] | undefined {
     return this.#middle === NONE ? undefined : this.#path(this.#middle)
   }
 
-  /** A frontier is read whole, as far as it makes sense to hold it. */
+  /** A frontier is read whole, as far as it makes sense to hold it: what is read is decoded here. */
   async #fetch({ frontier, ways }: Side): Promise<void> {
-    const { graph } = this.#exploration
+    const { graph, query } = this.#exploration
     const ordinals = frontier.slice(0, FETCHED_MAX).map((at) => this.#reached.ordinals[at] ?? 0)
-    for (const way of ways) await graph.fetch?.(ordinals, way)
-    throwIfAborted(this.#exploration.query.signal, 'path search')
+    for (const way of ways) {
+      for (let at = 0; at < ordinals.length; at += FETCHED_AT_ONCE) {
+        await graph.fetch?.(ordinals.slice(at, at + FETCHED_AT_ONCE), way)
+        throwIfAborted(query.signal, 'path search')
+      }
+    }
   }
 
   #begin(isForward: boolean, start: number): Side {
@@ -108,7 +131,8 @@ class HopSearch {
     reached.cameBy(first, NONE, undefined, 0)
     const ways = this.#exploration.ways[isForward ? 'forward' : 'backward']
     const frontier = [first]
-    return { isForward, ways, frontier, next: [], done: 0, peak: 1, steps: 0, isRested: false }
+    const begun = { done: 0, peak: 1, steps: 0, isFetched: false, isRested: false }
+    return { isForward, ways, frontier, next: [], ...begun }
   }
 
   /**
@@ -143,6 +167,8 @@ class HopSearch {
       let at = this.#follow(links, 0, from, side)
       for (; at < links.count; at = this.#follow(links, at, from, side)) yield
       if (this.#unbeatable) return
+      // What was read for nothing took its time as well.
+      if (links.count === 0) yield
     }
   }
 
@@ -150,6 +176,7 @@ class HopSearch {
     side.frontier = side.next
     side.next = []
     side.steps = 0
+    side.isFetched = false
     side.done = side.frontier.length > 0 ? side.done + 1 : Number.POSITIVE_INFINITY
     side.peak = 0
     for (const at of side.frontier) {

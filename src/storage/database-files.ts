@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { STRETCH_MS, turn } from '../turn.ts'
-import { isMissing, namesIn } from './files.ts'
+import { isMissing, namesIn, readFully } from './files.ts'
 import { liveTableFiles } from './level-manifest.ts'
 import {
   type FileProblem,
@@ -108,8 +108,8 @@ class Window {
   async move(from: number, to: number): Promise<void> {
     const wanted = Math.max(to - from, WINDOW_BYTES)
     if (wanted > this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(wanted)
-    const { bytesRead } = await this.#file.read(this.#memory, 0, wanted, from)
-    this.bytes = this.#memory.subarray(0, bytesRead)
+    const read = await readFully(this.#file, this.#memory.subarray(0, wanted), from)
+    this.bytes = this.#memory.subarray(0, read)
     this.from = from
   }
 }

@@ -14,6 +14,22 @@ export async function syncDirectory(directory: string): Promise<void> {
 }
 
 /**
+ * Fills memory from a place of a file on. One read may give less than is there: before a sector that
+ * cannot be read, the system gives what it has, and says so only when it is asked again.
+ *
+ * @returns How many bytes there are; fewer than asked for only where the file ends.
+ */
+export async function readFully(file: FileHandle, into: Buffer, from: number): Promise<number> {
+  let read = 0
+  while (read < into.length) {
+    const { bytesRead } = await file.read(into, read, into.length - read, from + read)
+    if (bytesRead === 0) break
+    read += bytesRead
+  }
+  return read
+}
+
+/**
  * Replaces a file as a whole: after a crash the old or the new content is there, never a mix.
  * Resolves when the new content and its name are durable.
  */

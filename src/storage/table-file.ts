@@ -8,6 +8,7 @@
  */
 import { type FileHandle, readFile } from 'node:fs/promises'
 import { findMaskedEnd, maskedCrc32c } from './crc32c.ts'
+import { readFully } from './files.ts'
 import { readVarint, uncompressSnappy } from './snappy.ts'
 
 export const FOOTER_BYTES = 48
@@ -76,8 +77,8 @@ export class TableFile {
     for (let wanted = END_BYTES; ; ) {
       const base = Math.max(length - wanted, 0)
       const bytes = Buffer.allocUnsafeSlow(length - base)
-      const { bytesRead } = await file.read(bytes, 0, bytes.length, base)
-      const end = new TableFile(bytes.subarray(0, bytesRead), base)
+      const read = await readFully(file, bytes, base)
+      const end = new TableFile(bytes.subarray(0, read), base)
       const { meta, index } = end.#footer()
       wanted = length - Math.min(meta.offset, index.offset)
       if (wanted <= bytes.length) return end

@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Link } from '#sutra/projections/tables/links.js'
 import type { PathGraph } from '#sutra/query/paths.js'
+import { ReachedConcepts } from '#sutra/query/paths-reached.js'
 import { edgeOf, find, graphOf, LazyGraph, orders, show } from './path-graphs.ts'
 
 describe('the best path by hops', () => {
@@ -181,6 +182,20 @@ describe('path searches that reach thousands of concepts', () => {
     expect(together).toEqual(alone)
     expect(alone.map(({ paths }) => paths.length)).toEqual([1, 0, 1, 1])
   })
+})
+
+test('path searches that are over at once use the same memory, however many are asked for', async () => {
+  const taken = vi.spyOn(ReachedConcepts, 'take')
+  onTestFinished(() => {
+    taken.mockRestore()
+  })
+  const graph = graphOf(['0 a 2 1', '2 a 1 1'])
+
+  const found = await Promise.all(Array.from({ length: 50 }, async () => find(graph, {})))
+
+  expect(found.map(({ paths }) => paths.length)).toEqual(found.map(() => 1))
+  expect(taken.mock.results).toHaveLength(50)
+  expect(new Set(taken.mock.results.map(({ value }) => value as unknown)).size).toBe(1)
 })
 
 describe('a path search from a hub', () => {

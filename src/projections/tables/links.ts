@@ -15,7 +15,7 @@ export interface Link {
   readonly confidence: number
 }
 
-/** As measured on filled caches; names of types are few. */
+/** As measured on filled caches. */
 const LINKS_BYTES = 100
 const COLUMN_BYTES = 50
 const CELL_BYTES = 9
@@ -68,6 +68,10 @@ export class Links {
     const columns = 2 + given.length
     let bytes = LINKS_BYTES + columns * (COLUMN_BYTES + this.count * CELL_BYTES)
     for (const key of this.#keys ?? []) bytes += key === undefined ? 0 : TEXT_BYTES + key.length
+    // Each page makes its names anew; those of a type stand in a row.
+    for (const [i, name] of this.#names.entries()) {
+      if (name !== this.#names[i - 1]) bytes += TEXT_BYTES + name.length
+    }
     return bytes
   }
 

@@ -305,7 +305,8 @@ export class TablesSnapshot {
       const page = this.#page(side, ordinal, 0)
       if (page === undefined) return []
       if (page.leaf) return decodeAll(page, decode)
-      if ((page.root?.degree ?? 0) > most) return undefined
+      const { degree, nextPage } = page.root ?? NO_ROOT
+      if (degree > most || nextPage > PAGES_MAX) return undefined
       return Array.from(
         entriesBelow(page, (number) => this.#child(side, ordinal, number)),
         decode
@@ -375,8 +376,11 @@ function allOf(prefix: number): LevelRange {
   return { gte: Buffer.from([prefix]), lt: endOf(prefix) }
 }
 
-/** Links of a side that are read at once: some thirty pages, which takes a millisecond. */
+/** Links of a side that are read at once: some forty pages, which takes a millisecond. */
 const LINKS_MAX = 2048
+/** Of associations with metadata a page holds few, or one that is larger than it should be. */
+const PAGES_MAX = 80
+const NO_ROOT = { degree: 0, nextPage: 0 }
 
 /** Where an id begins in its key. */
 export const ID_AT = 1
