@@ -161,6 +161,19 @@ describe(`seed ${SEED}`, () => {
     )
   })
 
+  test.each([
+    ['a concept', [1, 1, 1, Buffer.alloc(16), 1, true, 512, 'more'], 'unknown mask 512'],
+    ['a concept', [1, 1, 1, Buffer.alloc(16), 1, true, 4, 'a', 'b'], '2 fields where the mask'],
+    ['an association', associationLayout(4, 'content'), 'unknown mask 4'],
+    ['an association', associationLayout(16), '0 fields where the mask']
+  ])('%s whose mask tells of other fields than follow is refused', (_, layout, says) => {
+    const header = { format: 2, first: 1, count: 1, time: 5, previous: 0 } as const
+    const body = pack([[5, null, [layout]]])
+    const { key, value } = sealFrame(body, { ...header, storeId: Buffer.alloc(16) })
+
+    expect(() => decodeFrame(key, value, Buffer.alloc(16))).toThrow(says)
+  })
+
   test('a message is not changed by the next one, however large', () => {
     const writer = new MessageWriter()
     const sizes = [10, 100_000, 5_000_000, 3, 70_000]
@@ -225,6 +238,11 @@ function layoutOf(one: LogEvent): unknown[] {
     case 'event-released':
       return encodeEvent(one)
   }
+}
+
+function associationLayout(mask: number, ...fields: unknown[]): unknown[] {
+  const ends = [1, Buffer.alloc(16), null, 2, Buffer.alloc(16, 1), null]
+  return [5, 1, ...ends, 'knows', null, 1, true, mask, ...fields]
 }
 
 function endOf({ ordinal, id: of, key }: AssociationEnd): unknown[] {

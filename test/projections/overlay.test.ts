@@ -13,6 +13,7 @@ import type {
 import { encodeFrame, type LogCommit } from '#sutra/log/frame.js'
 import type { WrittenFrame } from '#sutra/log/log.js'
 import type { AssociationName } from '#sutra/projections/association-versions.js'
+import type { ChangedConcept } from '#sutra/projections/concept-versions.js'
 import { Overlay } from '#sutra/projections/overlay.js'
 import type { OverlaySegment } from '#sutra/projections/overlay-segment.js'
 import {
@@ -26,6 +27,8 @@ import { Random } from '../support/random.ts'
 const KEYS = 12
 const COMMITS = 400
 const FAR = Number.MAX_SAFE_INTEGER
+/** Concepts that a look met as bytes. */
+let writtenSeen = 0
 
 test('what is taken back is as it was, and what is kept as bytes reads as it did', () => {
   const random = new Random()
@@ -58,6 +61,7 @@ test('what is taken back is as it was, and what is kept as bytes reads as it did
   }
   // Otherwise nothing of the above was looked at.
   expect(world.packed).toBeGreaterThan(10)
+  expect(writtenSeen).toBeGreaterThan(10)
   expect(world.packedAssociations).toBeGreaterThan(10)
   expect(world.deaths).toBeGreaterThan(10)
   expect(world.relearned).toBeGreaterThan(10)
@@ -235,7 +239,7 @@ function dump(overlay: Overlay): unknown {
       const { last, events, bytes, lateKeys, deltas, created, learned } = segment
       const concepts = [...segment.concepts.changed()].sort((a, b) => a.ordinal - b.ordinal)
       const ordinals = concepts.map(({ ordinal }) => ordinal)
-      for (const ordinal of ordinals) checkParts(segment, ordinal)
+      for (const concept of concepts) writtenSeen += checkParts(segment, concept)
       // Ends of associations may have been learned in an earlier segment.
       const everyone = Array.from({ length: (ordinals.at(-1) ?? 0) + KEYS }, (_, i) => i + 1)
       return structuredClone({
@@ -265,16 +269,17 @@ function eachOf({ associations }: OverlaySegment, ordinal: number): unknown[] {
     .map(({ target, name, key }) => associations.find(ordinal, target.ordinal, name, key))
 }
 
-/** What is told of a concept without making it is what it is. */
-function checkParts({ concepts }: OverlaySegment, ordinal: number): void {
-  let first = concepts.get(ordinal)
-  while (first?.previous !== undefined) first = first.previous
-  if (first?.state !== undefined) expect(concepts.idOf(ordinal)).toBe(first.state.id)
+/** What is told of a concept without making it is what it is. Asked first: making it keeps it. */
+function checkParts({ concepts }: OverlaySegment, { ordinal, first }: ChangedConcept): number {
   const key = concepts.writtenKey(ordinal, FAR)
-  if (key === undefined || first === undefined) return
-  expect(key).toEqual({ key: first.state?.key })
-  expect(concepts.writtenKey(ordinal, first.position)).toEqual(key)
-  expect(concepts.writtenKey(ordinal, first.position - 1)).toBe(undefined)
+  const [then, before] = [first, first - 1].map((at) => concepts.writtenKey(ordinal, at))
+  const id = key === undefined ? undefined : concepts.idOf(ordinal)
+  const state = concepts.get(ordinal)?.state
+  if (key === undefined) return 0
+  expect({ id, ...key }).toEqual({ id: state?.id, key: state?.key })
+  expect(then).toEqual(key)
+  expect(before).toBe(undefined)
+  return 1
 }
 
 function idOf(number: number): ConceptId {

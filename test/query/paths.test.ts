@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Link } from '#sutra/projections/tables/links.js'
+import { type Link, Links } from '#sutra/projections/tables/links.js'
 import type { PathGraph } from '#sutra/query/paths.js'
 import { ReachedConcepts } from '#sutra/query/paths-reached.js'
 import { edgeOf, find, graphOf, LazyGraph, orders, show } from './path-graphs.ts'
@@ -225,6 +225,28 @@ describe('a path search from a hub', () => {
     // A tenth of what turns of 2 ms would give; by work, which others that are busy make no longer.
     const workedMs = (user + system) / 1000
     expect(turns).toBeGreaterThan(workedMs / 20)
+  })
+
+  test('leaves room for others while it reads what leads to nobody', async () => {
+    // As from a hub whose ends are all forgotten.
+    const dead: PathGraph = {
+      few: () => undefined,
+      *pieces(ordinal) {
+        for (let i = 0; i < 300; i++) {
+          const end = performance.now() + 0.2
+          while (performance.now() < end);
+          yield new Links(ordinal, 'out', [])
+        }
+      }
+    }
+    let turns = 0
+    const timer = setInterval(() => turns++, 1)
+
+    await find(dead, { maxDepth: 2 })
+    clearInterval(timer)
+
+    // Sixty milliseconds or more, in stretches of two.
+    expect(turns).toBeGreaterThan(3)
   })
 
   test.each(orders())('stops when its signal fires (%s)', async (order) => {
