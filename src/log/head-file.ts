@@ -8,10 +8,10 @@
  * A slot of 64 bytes, little endian: magic `SUTH`, format u32, sequence u64, position u64,
  * checksum of the frame that ends there u32, store id 16 bytes, zeros, CRC-32 of what is before.
  */
-import { closeSync, fsync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fsync, openSync, readFileSync, readSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
-import { isMisplaced, isMissing } from '../storage/files.ts'
+import { isMisplaced, isMissing, writeFullySync } from '../storage/files.ts'
 
 const SLOT_BYTES = 64
 const SLOT_AT = [0, 512] as const
@@ -90,8 +90,7 @@ export class HeadFile {
     this.#storeId.copy(slot, 28)
     slot.writeUInt32LE(crc32(slot.subarray(0, CRC_AT)), CRC_AT)
     const at = SLOT_AT[Number(this.#sequence % 2n)] ?? 0
-    const written = writeSync(this.#descriptor, slot, 0, SLOT_BYTES, at)
-    if (written !== SLOT_BYTES) throw new Error(`HEAD: ${written} of ${SLOT_BYTES} bytes written`)
+    writeFullySync(this.#descriptor, slot, at)
   }
 
   async sync(): Promise<void> {

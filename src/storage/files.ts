@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { writeSync } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
@@ -27,6 +28,24 @@ export async function readFully(file: FileHandle, into: Buffer, from: number): P
     read += bytesRead
   }
   return read
+}
+
+/**
+ * Writes all of it. One write may take less than it was given, as before a disk that is full; the next
+ * one says why.
+ */
+export function writeFullySync(descriptor: number, bytes: Uint8Array, at: number): void {
+  let written = 0
+  while (written < bytes.length) {
+    const more = writeSync(descriptor, bytes, written, bytes.length - written, at + written)
+    if (more === 0) throw notWritten(written, bytes.length)
+    written += more
+  }
+}
+
+function notWritten(written: number, length: number): Error {
+  const message = `EIO: ${written} of ${length} bytes written, and no more`
+  return Object.assign(new Error(message), { code: 'EIO' })
 }
 
 /**

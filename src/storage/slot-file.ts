@@ -8,11 +8,11 @@
  * A slot, little endian: magic `SLOT`, length of the record u32, sequence u64, the record, CRC-32 of
  * all that is before.
  */
-import { closeSync, fdatasync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fdatasync, openSync, readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { assert } from '../assert.ts'
-import { replaceFile } from './files.ts'
+import { replaceFile, writeFullySync } from './files.ts'
 
 const SLOTS = 3
 const MAGIC = 0x544f4c53
@@ -80,8 +80,7 @@ export class SlotFile {
     this.#sequence += 1n
     const slot = encodeSlot(this.#sequence, record, this.#slotBytes)
     const at = this.#current * this.#slotBytes
-    const written = writeSync(this.#descriptor, slot, 0, slot.length, at)
-    if (written !== slot.length) throw new Error(`${written} of ${slot.length} bytes written`)
+    writeFullySync(this.#descriptor, slot, at)
     this.#isDirty = true
   }
 

@@ -53,6 +53,25 @@ describe.skipIf(missing !== undefined)(`opening ${missing ?? ''}`, () => {
     }
   )
 
+  test.each([
+    ['once, and goes on', 1],
+    ['for good, and says why', 1000]
+  ])('takes a write of HEAD that is cut short (%s)', async (_, count) => {
+    const directory = await temporaryPath()
+    const short = { op: 'pwrite', at: 1, count, errno: ENOSPC, partial: true }
+
+    const { lines } = await run(
+      'faults/opener.mjs',
+      [directory],
+      faultEnv({ path: directory, ...short })
+    )
+
+    if (count === 1) expect(lines).toMatchObject([{ head: 0 }])
+    else expect(lines).toMatchObject([{ code: 'IO_FAILED', details: { operation: 'open' } }])
+    await using again = await open(directory)
+    expect(again.head).toBe(0)
+  })
+
   test.each([ENOSPC, EIO])(
     'is told by repair too, which leaves a whole log: errno %i',
     async (errno) => {
