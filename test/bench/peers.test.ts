@@ -94,7 +94,7 @@ describe('a peer', () => {
          path: () => { while (true); },
          knn: () => ['a']`
       ),
-      15_000
+      8_000
     )
 
     expect(result.tasks).toMatchObject({

@@ -13,7 +13,7 @@ import { temporaryPath } from '../support/temp.ts'
 import { type CrashState, Journal } from './journal.ts'
 import { type Call, record, whyNotRecord } from './recording.ts'
 
-const STATES = Number(process.env['SUTRA_STATES'] ?? 40)
+const STATES = Number(process.env['SUTRA_STATES'] ?? 24)
 /** States by chance at each instant, besides the six extremes: enough of them to choose from. */
 const BY_CHANCE = Math.ceil(8 + STATES / 60)
 /** Opening an index takes ten times as long, and most of what can go wrong needs none. */

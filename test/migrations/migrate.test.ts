@@ -21,7 +21,7 @@ import { lastingPath, temporaryPath } from '../support/temp.ts'
 
 const FIXTURE = 'test/fixtures/format-1'
 /** `SUTRA_MIGRATION_KILLS` sets another number. */
-const KILLS = Number(process.env['SUTRA_MIGRATION_KILLS'] ?? 10)
+const KILLS = Number(process.env['SUTRA_MIGRATION_KILLS'] ?? 4)
 const FRAMES = 2000
 
 async function oldStore(): Promise<string> {

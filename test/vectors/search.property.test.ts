@@ -21,7 +21,7 @@ import { type Metric, similarityOf } from './clusters.ts'
 const DIMENSIONS = 6
 const KEYS = 260
 /** `npm run test:crash` makes more. */
-const RUNS = Number(process.env['SUTRA_SEARCH_RUNS'] ?? 15)
+const RUNS = Number(process.env['SUTRA_SEARCH_RUNS'] ?? 10)
 const LANGS = ['en', 'de', 'sa']
 const QUANTIZATIONS = ['f32', 'f16', 'bf16', 'i8'] as const
 const METRICS = ['cosine', 'ip', 'l2sq'] as const
