@@ -118,7 +118,9 @@ function bodyReader({ value }: RawFrame): MessageReader {
 }
 
 function decodeGap(frame: RawFrame): Gap {
-  const value = bodyReader(frame).value()
+  const reader = bodyReader(frame)
+  const value = reader.value()
+  if (!reader.isAtEnd) throw new FrameDamage('a gap goes on behind its end')
   if (!Array.isArray(value)) throw new FrameDamage('a gap is not an array')
   const [previous, next, reason] = value as unknown[]
   if (previous !== frame.previous) throw new FrameDamage('a gap names two frames before it')

@@ -1,6 +1,14 @@
-import { ConceptId, type Path, type PathOptions, type Reader, type Store } from 'sutra-storage'
-import { describe, expect, test } from 'vitest'
-import type { Link } from '#sutra/projections/tables/links.js'
+import {
+  ConceptId,
+  type ImportRecord,
+  type Path,
+  type PathOptions,
+  type Reader,
+  type Store
+} from 'sutra-storage'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Link, Links } from '#sutra/projections/tables/links.js'
+import { TablesSnapshot } from '#sutra/projections/tables/snapshot.js'
 import { openTemporaryStore } from '../support/open-store.ts'
 import { Random } from '../support/random.ts'
 import { allPaths, rank } from './path-brute.ts'
@@ -18,6 +26,27 @@ interface Model {
 }
 
 describe('the paths of a store', () => {
+  test.each([
+    ['at once where it says little of each', 0, 0],
+    ['in pieces where it says much of each', 500, 1]
+  ])('read a hub %s', async (_, metadataBytes, inPieces) => {
+    await using temporary = await openTemporaryStore({ durability: 'os' })
+    const { store } = temporary
+    await store.import(hubOf(1000, metadataBytes))
+    await store.caughtUp()
+    const few = vi.spyOn(TablesSnapshot.prototype, 'fewLinks')
+    onTestFinished(() => {
+      few.mockRestore()
+    })
+
+    const path = await store.findPath({ key: 'hub' }, { key: '999' })
+
+    expect(path?.keys).toEqual(['hub', '999'])
+    const counts = few.mock.results.map(({ value }) => (value as Links | undefined)?.count)
+    expect(counts.filter((count) => count === undefined)).toHaveLength(inPieces)
+    expect(counts.filter((count) => count === 1000)).toHaveLength(1 - inPieces)
+  })
+
   test('are those of a search through all of them, whatever has changed where', async () => {
     const random = new Random()
     await using temporary = await openTemporaryStore({ durability: 'os' })
@@ -41,6 +70,16 @@ describe('the paths of a store', () => {
     expect(found, `seed ${random.seed}`).toBeGreaterThan(ROUNDS)
   }, 120_000)
 })
+
+/** A concept that is associated with so many others. */
+function* hubOf(count: number, metadataBytes: number): Generator<ImportRecord> {
+  const metadata = { note: 'x'.repeat(metadataBytes) }
+  yield { kind: 'concept', key: 'hub', content: 'hub' }
+  for (let i = 0; i < count; i++) yield { kind: 'concept', key: `${i}`, content: `${i}` }
+  for (let i = 0; i < count; i++) {
+    yield { kind: 'association', sourceKey: 'hub', targetKey: `${i}`, type: 'a', metadata }
+  }
+}
 
 async function change(store: Store, { links, alive }: Model, random: Random): Promise<void> {
   const [source, target] = [random.below(CONCEPTS), random.below(CONCEPTS)]
