@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { migrate, open } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
@@ -223,14 +224,14 @@ test('a migration that is killed at any instant is gone on with', async () => {
     const directory = `${old}-${n}`
     await cp(old, directory, { recursive: true })
     const child = new Child('migrations/migrator.mjs', [directory])
-    // Spread evenly, so that a few are enough to meet the copying.
-    const after = took * (0.1 + (n + random.next()) / KILLS)
-    const timer = setTimeout(() => child.process.kill('SIGKILL'), after)
-    await child.ended
-    clearTimeout(timer)
+    const end = child.ended.then(() => undefined)
+    // The first dies as soon as it copies, however fast the machine is, the others at any time.
+    if (n === 0) await untilItCopies(directory, end)
+    else await Promise.race([sleep(took * (0.1 + (n + random.next()) / KILLS)), end])
+    await child.kill()
     const context = `seed ${random.seed}, kill ${n}`
 
-    const journal = JSON.parse(await readFile(join(directory, 'FORMAT'), 'utf8')) as Journal
+    const journal = await journalOf(directory)
     interrupted.add(journal.migration?.phase)
     if (journal.migration !== undefined) {
       await expect(open(directory), context).rejects.toMatchObject({
@@ -249,6 +250,18 @@ test('a migration that is killed at any instant is gone on with', async () => {
 
   expect(interrupted, `seed ${random.seed}`).toContain('copy')
 }, 180_000)
+
+async function journalOf(directory: string): Promise<Journal> {
+  return JSON.parse(await readFile(join(directory, 'FORMAT'), 'utf8')) as Journal
+}
+
+async function untilItCopies(directory: string, end: Promise<undefined>): Promise<void> {
+  let ended = false
+  void end.then(() => {
+    ended = true
+  })
+  while (!ended && (await journalOf(directory)).migration?.phase !== 'copy') await sleep(1)
+}
 
 // A kill rarely hits the switch: each state between two of its steps is made by hand.
 test.each([
