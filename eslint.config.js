@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint'
 
 // Six rules and nothing else: promises are the memory safety of this library. Biome does the rest.
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', '*.config.*'] },
+  { ignores: ['build/**', 'dist/**', 'node_modules/**', '*.config.*'] },
   {
     files: ['**/*.ts'],
     languageOptions: {

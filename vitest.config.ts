@@ -12,8 +12,9 @@ export default defineConfig({
     },
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // As Node does it: what CommonJS exports as its default is a member.
+    // As Node does it: what CommonJS exports as its default is a member, and Node loads the package.
     deps: { interopDefault: false },
+    server: { deps: { external: [/\/dist\//] } },
     pool: 'forks',
     maxWorkers: 2
   }

@@ -71,7 +71,7 @@ function partsOf(nodes: CpuProfile['nodes']): Map<number, string> {
 function partOfFile(url: string): string {
   const [, name] = /\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url) ?? []
   if (name !== undefined) return `package ${name}`
-  const [, ours] = /\/dist\/([^/]+(?:\/(?:tables|vectors)(?=\/))?)/.exec(url) ?? []
+  const [, ours] = /\/build\/([^/]+(?:\/(?:tables|vectors)(?=\/))?)/.exec(url) ?? []
   if (ours !== undefined) return ours.replace(/\.js$/, '')
   if (url.endsWith('/records.mjs')) return 'making the records'
   return url.startsWith('node:') ? 'Node itself' : 'the benchmark'
@@ -80,7 +80,7 @@ function partOfFile(url: string): string {
 /** The thread's first file of ours says what it is for. */
 function workerName(thread: number, nodes: CpuProfile['nodes']): string {
   const urls = nodes.map(({ callFrame }) => callFrame.url)
-  const script = urls.find((url) => /\/dist\/.*\/worker\.js$/.test(url))
-  const [, path] = /\/dist\/(.*)\.js$/.exec(script ?? '') ?? []
+  const script = urls.find((url) => /\/build\/.*\/worker\.js$/.test(url))
+  const [, path] = /\/build\/(.*)\.js$/.exec(script ?? '') ?? []
   return path === undefined ? `thread ${thread}` : `thread of ${path}`
 }

@@ -16,7 +16,8 @@ threads.Worker = class extends threads.Worker {
   }
 }
 syncBuiltinESMExports()
-const { open } = await import('sutra-storage')
+// As tsc leaves it: there, the file of a function says which part it belongs to.
+const { open } = await import('../build/index.js')
 
 const store = await open(directory, { durability: 'os' })
 const cpu = process.cpuUsage()

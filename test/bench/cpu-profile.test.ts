@@ -10,7 +10,7 @@ test('time is added up by part of the source, built-in functions under who calle
   const main = profile([
     { id: 1, name: '(root)', url: '', children: [2, 3, 6, 7] },
     { id: 2, name: '(idle)', url: '', ms: 50 },
-    { id: 3, name: 'append', url: 'file:///p/dist/append/writer.js', ms: 4, children: [4, 5] },
+    { id: 3, name: 'append', url: 'file:///p/build/append/writer.js', ms: 4, children: [4, 5] },
     { id: 4, name: 'get', url: '', ms: 2 },
     { id: 5, name: 'pack', url: 'file:///p/node_modules/msgpackr/dist/pack.js', ms: 1 },
     { id: 6, name: '(garbage collector)', url: '', ms: 3 },
@@ -18,7 +18,7 @@ test('time is added up by part of the source, built-in functions under who calle
   ])
   const worker = profile([
     { id: 1, name: '(root)', url: '', children: [2] },
-    { id: 2, name: 'fold', url: 'file:///p/dist/projections/tables/worker.js', ms: 7 }
+    { id: 2, name: 'fold', url: 'file:///p/build/projections/tables/worker.js', ms: 7 }
   ])
   // As the profiler names them: day, time, process, thread, number.
   await writeFile(join(directory, 'CPU.20260102.030405.99.1.001.cpuprofile'), worker)

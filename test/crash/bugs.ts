@@ -1,7 +1,7 @@
-/** Bugs that somebody could write, as changes of the built package. */
+/** Bugs that somebody could write, as changes of what tsc leaves. */
 export interface Bug {
   name: string
-  /** Below `dist/`. */
+  /** Below `build/`. */
   file: string
   /** Matches once. */
   from: RegExp
