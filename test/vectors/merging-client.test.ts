@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Liveness } from '#sutra/projections/vectors/index-merger.js'
+import type { Segment } from '#sutra/projections/vectors/segment.js'
 import {
   catchUp,
   nearestOf,
@@ -144,6 +145,43 @@ function liveness(fixture: VectorsFixture): Liveness {
     }
   }
 }
+
+test('where most of a graph is dead, nothing farther hides what it did not get to', async () => {
+  await using fixture = await VectorsFixture.create()
+  const client = await fixture.start()
+  const seen = new Set<Segment>()
+  // Enough that may be dead to be looked for in what is added to, too few for a merge.
+  client.follow({
+    vectors: () => fixture.rows.length * 0.9,
+    bury: async (segment) => void seen.add(segment)
+  })
+  await fixture.learn(COUNT)
+  await catchUp(client, fixture.head)
+  await client.save(fixture.head)
+  // These are compared one by one, and so many that they alone would make an answer.
+  await fixture.learn(500)
+  const live = fixture.rows.filter(({ revision }) => revision > COUNT || revision % 12 === 0)
+  for (const segment of seen) {
+    for (let row = 0; row < segment.rows; row++) {
+      const revision = segment.ids.revisionAt(row)
+      if (revision <= COUNT && revision % 12 !== 0) segment.bury(row, fixture.head)
+    }
+  }
+  await catchUp(client, fixture.head)
+  expect(client.stats()).toMatchObject({ pending: 500, segments: 1 })
+  expect(seen.size).toBe(1)
+
+  let [given, right] = [0, 0]
+  for (let round = 0; round < 50; round++) {
+    const query = fixture.randomVector()
+    const found = await client.search(query, { k: 18, position: fixture.head })
+    const nearest = new Set(nearestOf(live, query, found.revisions.length))
+    given += found.revisions.length
+    right += found.revisions.filter((revision) => nearest.has(revision)).length
+  }
+  expect(given).toBeGreaterThan(0)
+  expect(right / given).toBeGreaterThan(0.97)
+})
 
 async function merged(): Promise<VectorsFixture> {
   const fixture = await VectorsFixture.create()

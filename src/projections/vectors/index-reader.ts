@@ -1,5 +1,5 @@
 /** Asks the threads of the pool what a set holds, and puts their answers together. */
-import { type Candidates, Nearest } from './nearest.ts'
+import { type Candidates, Nearest, within } from './nearest.ts'
 import type { RunOptions, VectorPool } from './pool.ts'
 import { planSearch } from './search-plan.ts'
 import type { SharedSet } from './shared-set.ts'
@@ -26,7 +26,9 @@ export async function searchSet(
   const common = { set: set.description.set, position, query, k: Math.min(k, total), wanted }
   const run = runOptions(scope)
   const found = await all(tasks.map(async (items) => pool.run('search', { ...common, items }, run)))
-  const answer = merged(found, common.k, false)
+  const horizon = Math.min(...found.map((one) => one.horizon))
+  const candidates = found.map((one) => one.candidates)
+  const answer = within(merged(candidates, common.k, false), horizon)
   // Of rows that are dead none comes back, so fewer than were asked for are all there are.
   const isAll = k >= total || answer.distances.length < common.k
   return { ...answer, exhausted: isExact && isAll }

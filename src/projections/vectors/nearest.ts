@@ -7,6 +7,19 @@ export interface Candidates {
   exhausted: boolean
 }
 
+/** Those that are no farther than a distance. */
+export function within(candidates: Candidates, horizon: number): Candidates {
+  const { ordinals, revisions, distances } = candidates
+  const beyond = distances.findIndex((distance) => distance > horizon)
+  if (beyond === -1) return candidates
+  return {
+    ordinals: ordinals.subarray(0, beyond),
+    revisions: revisions.subarray(0, beyond),
+    distances: distances.subarray(0, beyond),
+    exhausted: false
+  }
+}
+
 /** Keeps the `k` nearest of all rows offered. A heap whose root is the farthest one kept. */
 export class Nearest {
   readonly #k: number

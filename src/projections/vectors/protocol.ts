@@ -52,6 +52,12 @@ export interface SearchTask {
   wanted: number
 }
 
+export interface SearchFound {
+  candidates: Candidates
+  /** Beyond this distance a graph may have more that is alive: it was not asked for it. */
+  horizon: number
+}
+
 export interface AmongTask {
   set: number
   /** Rows that count, by part. */
@@ -181,7 +187,7 @@ export interface Tasks {
   hello: { ask: { shape: GraphShape }; reply: undefined }
   /** Maps a graph that was checked, ahead of the first search. */
   view: { ask: { shape: GraphShape; graph: GraphDescription }; reply: undefined }
-  search: { ask: SearchTask; reply: Candidates }
+  search: { ask: SearchTask; reply: SearchFound }
   among: { ask: AmongTask; reply: AmongFound }
   vectors: { ask: VectorsTask; reply: VectorsReply }
   ingest: { ask: IngestTask; reply: Ingested }

@@ -2,7 +2,7 @@
 import { assert } from '../../assert.ts'
 import { Query } from './distance.ts'
 import { IndexDamage } from './index-files.ts'
-import { type Candidates, Nearest } from './nearest.ts'
+import { Nearest } from './nearest.ts'
 import { PartRows, VectorFiles } from './part-rows.ts'
 import type {
   AmongFound,
@@ -10,12 +10,13 @@ import type {
   GraphDescription,
   Notice,
   PartDescription,
+  SearchFound,
   SearchTask,
   SetDescription,
   VectorsReply,
   VectorsTask
 } from './protocol.ts'
-import { NEAR, offerRow, scanChosen, scanRange } from './scan.ts'
+import { distanceOf, NEAR, offerRow, scanChosen, scanRange } from './scan.ts'
 import type { GraphFactory, GraphHits, GraphShape, VectorGraph } from './vector-index.ts'
 
 /** A set as this worker opened it. */
@@ -82,11 +83,12 @@ export function search(
   sets: OpenSets,
   factory: GraphFactory,
   { set, position, query: vector, items, k, wanted }: SearchTask
-): Candidates {
+): SearchFound {
   const { shape, parts } = sets.get(set)
   const query = new Query(vector, shape.metric)
   const nearest = new Nearest(k)
   const ask = { query, position, nearest }
+  let horizon = Number.POSITIVE_INFINITY
   for (const item of items) {
     const part = parts[item.part]
     assert(part !== undefined, 'an item names a part of its set')
@@ -98,9 +100,9 @@ export function search(
     assert(description.graph !== undefined, 'an item that asks a graph has one')
     const graph = sets.graph(description.graph, factory)
     const hits = graph.nearest(query.vector, wanted)
-    rankHits({ graph, hits, rows, count: description.graph.rows }, ask)
+    horizon = Math.min(horizon, rankHits({ graph, hits, rows, count: description.graph.rows }, ask))
   }
-  return nearest.candidates(false)
+  return { candidates: nearest.candidates(false), horizon }
 }
 
 interface GraphAnswer {
@@ -111,21 +113,28 @@ interface GraphAnswer {
   count: number
 }
 
-/** Compares what a graph found with the query, exactly, until the rest is surely farther. */
+/**
+ * Compares what a graph found with the query, exactly, until the rest is surely farther.
+ *
+ * @returns The distance of the farthest, where some of them are dead: what lives beyond it is not here.
+ */
 function rankHits(
   { graph, hits, rows, count }: GraphAnswer,
   { query, position, nearest }: { query: Query; position: number; nearest: Nearest }
-): void {
+): number {
   const { keys, distances } = hits
   const cursor = rows.cursor()
   const { tolerance } = graph
+  let isDead = false
+  let row = -1
   for (let i = 0; i < keys.length; i++) {
-    if ((distances[i] as number) - tolerance > nearest.farthest) return
-    const row = rows.ids.rowOf(Number(keys[i]), count)
+    if ((distances[i] as number) - tolerance > nearest.farthest) return Number.POSITIVE_INFINITY
+    row = rows.ids.rowOf(Number(keys[i]), count)
     assert(row !== -1, 'a graph names revisions of its own segment')
-    if (rows.deaths.isDeadAt(row, position)) continue
-    offerRow(rows, cursor, row, query, nearest)
+    if (rows.deaths.isDeadAt(row, position)) isDead = true
+    else offerRow(rows, cursor, row, query, nearest)
   }
+  return isDead ? distanceOf(cursor, row, query) : Number.POSITIVE_INFINITY
 }
 
 /** The nearest of the given (ordinal, revision) pairs, exactly. */

@@ -39,7 +39,10 @@ export function offerRow(
   query: Query,
   nearest: Nearest
 ): void {
+  nearest.offer(ids.ordinalAt(row), ids.revisionAt(row), distanceOf(cursor, row, query))
+}
+
+export function distanceOf(cursor: RowCursor, row: number, query: Query): number {
   cursor.seek(row)
-  const distance = query.distance(cursor.vectors, cursor.offset, cursor.inverseNorm)
-  nearest.offer(ids.ordinalAt(row), ids.revisionAt(row), distance)
+  return query.distance(cursor.vectors, cursor.offset, cursor.inverseNorm)
 }
