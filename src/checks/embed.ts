@@ -1,5 +1,6 @@
 /** Texts into vectors, by the caller's own function: in batches, a few at a time. */
 
+import { AsyncResource } from 'node:async_hooks'
 import { setMaxListeners } from 'node:events'
 import { aborted, StoreError, throwIfAborted } from '../errors.ts'
 import { onAbort } from '../on-abort.ts'
@@ -117,37 +118,10 @@ async function embedBatch(
   texts: string[],
   attempt: Attempt
 ): Promise<Float32Array[]> {
-  const line = lineOf(embed)
-  await line.enter(attempt)
-  try {
-    // A function that does not listen to its signal must not hold up who has given up.
-    const vectors = await Promise.race([callOnce(embed, texts, attempt), attempt.over])
-    return vectors ?? []
-  } finally {
-    // Nor anybody else: it was told to stop, and if it hangs, its place would never be free.
-    line.leave()
-  }
-}
-
-/** Never rejects: a failure is the attempt's, which is over before a place is handed on. */
-async function callOnce(
-  embed: Embed,
-  texts: string[],
-  attempt: Attempt
-): Promise<Float32Array[] | undefined> {
-  let vectors: unknown
-  try {
-    // The caller's function may throw before it gives a promise, or give none at all.
-    vectors = await embed(texts, { signal: attempt.signal })
-  } catch (cause) {
-    attempt.fail(embedFailed(texts.length, 'the function failed', cause))
-    return undefined
-  }
-  const reason = whatIsWrong(vectors, texts.length)
-  // Length and numbers are checked by whoever uses a vector, as of any other.
-  if (reason === undefined) return vectors as Float32Array[]
-  attempt.fail(embedFailed(texts.length, reason))
-  return undefined
+  attempt.throwIfOver()
+  // A function that does not listen to its signal must not hold up who has given up.
+  const vectors = await Promise.race([lineOf(embed).ask(texts, attempt), attempt.over])
+  return vectors ?? []
 }
 
 function whatIsWrong(vectors: unknown, count: number): string | undefined {
@@ -161,48 +135,118 @@ function whatIsWrong(vectors: unknown, count: number): string | undefined {
   return areVectors ? undefined : 'a vector must be a Float32Array or an array of numbers'
 }
 
-/** Lets a few in at a time, in order. */
-class Line {
-  #inside = 0
-  readonly #waiting: Place[] = []
+/** A batch, whose attempt fails with it. */
+interface Ask {
+  readonly texts: string[]
+  readonly attempt: Attempt
+  /** Of whoever asked: what the model does belongs under its span. */
+  readonly scope: AsyncResource
+  give(vectors: Float32Array[]): void
+}
 
-  async enter(attempt: Attempt): Promise<void> {
-    attempt.throwIfOver()
-    if (this.#inside < CALLS_MAX) {
-      this.#inside += 1
-      return
-    }
-    // The place is handed over by whoever leaves.
-    const place: Place = { take: () => undefined }
-    const turn = new Promise<void>((resolve) => {
-      place.take = resolve
-    })
-    this.#waiting.push(place)
-    await Promise.race([turn, attempt.over])
-    if (!attempt.signal.aborted) return
-    const at = this.#waiting.indexOf(place)
-    // No longer in line: the place was handed over in the same moment and goes on to the next.
-    if (at === -1) this.leave()
-    else this.#waiting.splice(at, 1)
-    attempt.throwIfOver()
+/**
+ * Lets a few calls out at a time, in order. What waits meanwhile goes together, so that many commits
+ * of one text each cost few calls.
+ */
+class Line {
+  readonly #embed: Embed
+  readonly #waiting: Ask[] = []
+  #under = 0
+
+  constructor(embed: Embed) {
+    this.#embed = embed
   }
 
-  leave(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#inside -= 1
-    else next.take()
+  async ask(texts: string[], attempt: Attempt): Promise<Float32Array[]> {
+    return new Promise((give) => {
+      this.#waiting.push({ texts, attempt, scope: new AsyncResource('embed'), give })
+      this.#goOn()
+    })
+  }
+
+  #goOn(): void {
+    while (this.#under < CALLS_MAX) {
+      const [first, ...others] = this.#take()
+      if (first === undefined) return
+      const asks = [first, ...others] as const
+      this.#under += 1
+      const over = Promise.all(asks.map(async ({ attempt }) => attempt.over))
+      // Those who wait were told by their attempts. One that hangs must not keep its place for ever.
+      void Promise.race([this.#answer(asks), over]).then(() => {
+        this.#under -= 1
+        this.#goOn()
+      })
+    }
+  }
+
+  /** The first that somebody still waits for, and what fits into the same call. */
+  #take(): Ask[] {
+    const asks: Ask[] = []
+    let [texts, characters] = [0, 0]
+    for (let ask = this.#waiting[0]; ask !== undefined; ask = this.#waiting[0]) {
+      if (!ask.attempt.signal.aborted) {
+        texts += ask.texts.length
+        characters += ask.texts.reduce((sum, { length }) => sum + length, 0)
+        const isFull = texts > BATCH_TEXTS || characters > BATCH_CHARACTERS
+        if (asks.length > 0 && isFull) break
+        asks.push(ask)
+      }
+      this.#waiting.shift()
+    }
+    return asks
+  }
+
+  /** Never rejects: a failure is the attempts', which are over before the place is free. */
+  async #answer(asks: readonly [Ask, ...Ask[]]): Promise<void> {
+    const [first, ...others] = asks
+    const texts = asks.flatMap((ask) => ask.texts)
+    const signal = signalOf(asks)
+    let vectors: unknown
+    let cause: unknown
+    let reason: string | undefined
+    try {
+      // The caller's function may throw before it gives a promise, or give none at all.
+      vectors = await first.scope.runInAsyncScope(() => this.#embed(texts, { signal }))
+      reason = whatIsWrong(vectors, texts.length)
+    } catch (error) {
+      reason = 'the function failed'
+      cause = error
+    }
+    if (reason === undefined) {
+      // Length and numbers are checked by whoever uses a vector, as of any other.
+      let rest = vectors as Float32Array[]
+      for (const ask of asks) {
+        ask.give(rest.slice(0, ask.texts.length))
+        rest = rest.slice(ask.texts.length)
+      }
+    } else if (others.length === 0) {
+      first.attempt.fail(embedFailed(texts.length, reason, cause))
+    } else {
+      // A text that the model refuses fails its own commit, not those that happened to go along.
+      for (const ask of asks) if (!ask.attempt.signal.aborted) await this.#answer([ask])
+    }
   }
 }
 
-interface Place {
-  take(): void
+/** Aborts when nobody waits any more. */
+function signalOf(asks: readonly [Ask, ...Ask[]]): AbortSignal {
+  if (asks.length === 1) return asks[0].attempt.signal
+  const controller = new AbortController()
+  let waiting = asks.length
+  for (const { attempt } of asks) {
+    void attempt.over.then(() => {
+      waiting -= 1
+      if (waiting === 0) controller.abort(attempt.signal.reason)
+    })
+  }
+  return controller.signal
 }
 
 /** One line for each function, however many stores use it: what it calls has one capacity. */
 const lines = new WeakMap<Embed, Line>()
 
 function lineOf(embed: Embed): Line {
-  const line = lines.get(embed) ?? new Line()
+  const line = lines.get(embed) ?? new Line(embed)
   lines.set(embed, line)
   return line
 }

@@ -101,17 +101,81 @@ describe('the function that embeds', () => {
     const model = new Model({ ms: 2 })
     await using one = await openTemporaryStore(model.options)
     await using other = await openTemporaryStore(model.options)
-    const learning = Array.from({ length: 40 }, async (_, n) => {
-      await (n % 2 === 0 ? one : other).store.learn({ content: `text ${n}` })
+    const texts = Array.from({ length: 40 }, (_, n) => 'x'.repeat(n + 1))
+    const learning = texts.map(async (text, n) => {
+      await (n % 2 === 0 ? one : other).store.learn({ id: { key: text }, content: text })
     })
 
     await Promise.all(learning)
 
-    expect(model.calls).toHaveLength(40)
     expect(model.mostAtOnce).toBe(AT_ONCE)
+    expect(model.calls.flat()).toEqual(texts)
+    // What had to wait went together.
+    expect(model.calls.map(({ length }) => length)).toEqual([1, 1, 1, 1, 36])
+    for (const [n, text] of texts.entries()) {
+      expect(await vectorsOf((n % 2 === 0 ? one : other).store, text)).toEqual([[n + 1, 1]])
+    }
     // As of too many listeners to one signal.
     process.off('warning', onWarning)
     expect(warnings).toEqual([])
+  })
+})
+
+describe('texts of several commits that go along in one call', () => {
+  test('fail alone where the model refuses one of them', async () => {
+    const calls: string[][] = []
+    const embed: Embed = async (texts) => {
+      calls.push(texts)
+      await new Promise(setImmediate)
+      if (texts.includes('bad')) throw new Error('I do not embed that')
+      return texts.map((text) => Float32Array.of(text.length, 1))
+    }
+    await using temporary = await openTemporaryStore({ ...new Model().options, embed })
+    const texts = ['1', '2', '3', '4', 'good', 'bad', 'better']
+
+    const outcomes = await Promise.allSettled(
+      texts.map(async (text) => temporary.store.commit([learn(text)]))
+    )
+
+    const [failure] = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
+    expect(outcomes.map(({ status }) => status === 'fulfilled')).toEqual(
+      texts.map((text) => text !== 'bad')
+    )
+    expect(failure).toMatchObject({ code: 'EMBED_FAILED', details: { texts: 1 } })
+    expect(calls.slice(4)).toEqual([['good', 'bad', 'better'], ['good'], ['bad'], ['better']])
+    expect(await vectorsOf(temporary.store, 'better')).toEqual([[6, 1]])
+  })
+
+  test('are given up only when nobody waits for any of them', async () => {
+    const signals: AbortSignal[] = []
+    const release: (() => void)[] = []
+    const embed: Embed = async (texts, { signal }) => {
+      signals.push(signal)
+      await new Promise<void>((resolve) => release.push(resolve))
+      return texts.map(() => Float32Array.of(1, 1))
+    }
+    await using temporary = await openTemporaryStore({ ...new Model().options, embed })
+    const { store } = temporary
+    const first = [1, 2, 3, 4].map(async (n) => store.learn({ content: `${n}` }))
+    const gaveUp = new AbortController()
+    const joined = ['a', 'b'].map(async (text) => store.commit([learn(text)], gaveUp))
+    const patient = store.commit([learn('c')])
+    const left = new AbortController()
+    const absent = store.commit([learn('d')], left)
+    left.abort()
+    await expect(absent).rejects.toMatchObject({ code: 'ABORTED' })
+    for (const go of release.splice(0)) go()
+    await Promise.all(first)
+
+    gaveUp.abort()
+
+    for (const one of joined) await expect(one).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(signals[4]?.aborted).toBe(false)
+    for (const go of release) go()
+    await patient
+    expect(signals).toHaveLength(5)
+    expect(await vectorsOf(store, 'c')).toEqual([[1, 1]])
+    expect(await store.get({ key: 'd' })).toBeUndefined()
   })
 })
 
