@@ -134,13 +134,8 @@ export abstract class PinnedReader implements Reader {
   async get(id: IdInput, options: GetOptions = {}): Promise<Concept | undefined> {
     const started = nowUs()
     const include = checkGet(options)
-    const pinned = this.pin()
-    const state = pinned.conceptById(toId(id))
-    if (include.vector && state !== undefined) {
-      const concept = await this.#withVector(state, pinned)
-      this.#took('get', started, 1, () => confidenceOf(state))
-      return concept
-    }
+    if (include.vector) return this.#getWithVector(toId(id), started)
+    const state = this.pin().conceptById(toId(id))
     this.#took('get', started, state === undefined ? 0 : 1, () => confidenceOf(state))
     return state === undefined ? undefined : toConcept(state)
   }
@@ -191,10 +186,13 @@ export abstract class PinnedReader implements Reader {
   async vector(id: IdInput, options: ReadOptions = {}): Promise<Float32Array | undefined> {
     checkOptions(options, [])
     throwIfAborted(options.signal, 'vector')
-    const pinned = this.pin()
-    const state = pinned.conceptById(toId(id))
-    if (state === undefined || state.revision === 0) return undefined
-    return this.#vectors(pinned).of(state)
+    const wanted = toId(id)
+    // Held, or the index may drop the vector of this state while its thread is asked for it.
+    return this.#held(async (pinned) => {
+      const state = pinned.conceptById(wanted)
+      if (state === undefined || state.revision === 0) return undefined
+      return this.#vectors(pinned).of(state)
+    })
   }
 
   async neighbors(id: IdInput, options: NeighborOptions = {}): Promise<Association[]> {
@@ -404,10 +402,16 @@ export abstract class PinnedReader implements Reader {
     return associations
   }
 
-  async #withVector(state: ConceptState, pinned: Pinned): Promise<Concept> {
-    const concept = toConcept(state)
-    if (state.revision > 0) concept.vector = await this.#vectors(pinned).of(state)
-    return concept
+  async #getWithVector(id: ConceptId, started: number): Promise<Concept | undefined> {
+    return this.#held(async (pinned) => {
+      const state = pinned.conceptById(id)
+      const concept = state && toConcept(state)
+      if (concept !== undefined && state !== undefined && state.revision > 0) {
+        concept.vector = await this.#vectors(pinned).of(state)
+      }
+      this.#took('get', started, state === undefined ? 0 : 1, () => confidenceOf(state))
+      return concept
+    })
   }
 
   #vectors(pinned: Pinned): StoredVectors {

@@ -66,6 +66,49 @@ test('what is replaced is found again by a view from before, whatever was left o
   expect((await again.verify()).ok).toBe(true)
 })
 
+test('a vector that is asked for is given, though it is replaced and merged away meanwhile', async () => {
+  const { prototype } = VectorsClient
+  const start = VectorsClient.start.bind(VectorsClient)
+  const { vectors } = prototype
+  let goOn: (() => void) | undefined
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  try {
+    VectorsClient.start = async (options) => start({ ...options, segmentRows: 400 })
+    prototype.vectors = async function (...args) {
+      await gate
+      return vectors.apply(this, args)
+    }
+    await using store = await open(await temporaryPath(), {
+      durability: 'os',
+      vectors: { dimensions: DIMENSIONS }
+    })
+    const first = await learnAll(store)
+    await store.caughtUp()
+    let isMerged = false
+    store.telemetry$.subscribe(({ type }) => {
+      if (type === 'index-merged') isMerged = true
+    })
+    const key = 'k0'
+    const asked = [store.vector({ key }), store.get({ key }, { include: ['vector'] })] as const
+    const given = Promise.all(asked)
+    given.catch(() => undefined)
+    while (!isMerged) {
+      await learnAll(store)
+      await store.caughtUp()
+    }
+    goOn?.()
+
+    const [vector, concept] = await given
+    expect(vector).toEqual(first[0])
+    expect(concept?.vector).toEqual(first[0])
+  } finally {
+    VectorsClient.start = start
+    prototype.vectors = vectors
+  }
+})
+
 test('a check of recall ends, though all that it looks at is replaced and merged away meanwhile', async () => {
   const start = VectorsClient.start.bind(VectorsClient)
   const path = await temporaryPath()
