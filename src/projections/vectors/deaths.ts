@@ -39,6 +39,7 @@ export class DeadBehind {
   readonly #deaths: Deaths
   #from = 0
   #count = 0
+  #all = 0
 
   constructor(deaths: Deaths) {
     this.#deaths = deaths
@@ -54,13 +55,17 @@ export class DeadBehind {
 
   /** Told of each row once. */
   buried(row: number): void {
+    this.#all += 1
     if (row >= this.#from) this.#count += 1
   }
 
   /** To either side: what a thread had built may be lost with it. */
   moveTo(from: number): void {
-    for (let row = this.#from; row < from; row++) if (this.#deaths.isDead(row)) this.#count -= 1
-    for (let row = from; row < this.#from; row++) if (this.#deaths.isDead(row)) this.#count += 1
+    // None is known when an index is opened, which may be one of millions.
+    if (this.#all > 0) {
+      for (let row = this.#from; row < from; row++) if (this.#deaths.isDead(row)) this.#count -= 1
+      for (let row = from; row < this.#from; row++) if (this.#deaths.isDead(row)) this.#count += 1
+    }
     this.#from = from
   }
 }
