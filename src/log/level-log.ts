@@ -4,6 +4,7 @@ import { StoreError } from '../errors.ts'
 import { onAbort } from '../on-abort.ts'
 import { isMisplaced, isMissing, syncDirectory, syncFiles } from '../storage/files.ts'
 import { isRefusal, Level, type LevelTuning } from '../storage/level.ts'
+import { Anchors } from './anchor.ts'
 import {
   encodeFrame,
   type Frame,
@@ -41,6 +42,8 @@ export class LevelLog implements EventLog {
   readonly #storeId: Buffer
   readonly #format: FrameFormat
   readonly #waiters = new Set<() => void>()
+  /** By which derived state is told from that of another history. */
+  readonly anchors: Anchors
   /** Told how long each synced write took, in milliseconds. */
   onSynced: (ms: number) => void = () => {}
   #head = 0
@@ -57,6 +60,10 @@ export class LevelLog implements EventLog {
     this.#storeId = storeId
     this.#format = format
     this.#reader = new FrameReader(level, storeId)
+    this.anchors = new Anchors(this.#reader, () => ({
+      position: this.#head || this.#durableHead,
+      checksum: this.#checksum
+    }))
   }
 
   /** Makes an empty log. The store's FORMAT file, written later, marks it complete. */

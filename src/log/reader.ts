@@ -46,6 +46,21 @@ export class FrameReader {
     return logDamaged(first, to, 'frames are missing')
   }
 
+  /**
+   * The frame that holds `position`; `undefined` where the log does not reach it. Its checksum is checked.
+   *
+   * @throws StoreError `LOG_DAMAGED`
+   */
+  async frameWith(position: number): Promise<RawFrame | undefined> {
+    try {
+      const row = await this.#level.first({ lte: frameKey(position), reverse: true })
+      const frame = row && this.#decode(checkRaw, ...row)
+      return frame !== undefined && frame.last >= position ? frame : undefined
+    } catch (cause) {
+      throw asDamage(cause, position)
+    }
+  }
+
   /** The position at which the frame that holds `position` begins. */
   async firstOfFrameWith(position: number): Promise<number | undefined> {
     const row = await this.#level.first({ lte: frameKey(position), reverse: true })

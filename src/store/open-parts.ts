@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Stage } from '../append/stage.ts'
 import { ioFailed, isStoreError, StoreError } from '../errors.ts'
+import { OTHER_HISTORY } from '../log/anchor.ts'
 import { checkLogFiles } from '../log/damaged-files.ts'
 import type { VectorsDeclared } from '../log/event.ts'
 import { LevelLog } from '../log/level-log.ts'
@@ -12,7 +13,7 @@ import { IdTable } from '../projections/id-table.ts'
 import { Overlay } from '../projections/overlay.ts'
 import { ReadCache } from '../projections/read-cache.ts'
 import type { Tables } from '../projections/tables/client.ts'
-import { removeOtherGenerations } from '../projections/tables/generation.ts'
+import { removeOtherGenerations, tablesDamaged } from '../projections/tables/generation.ts'
 import { Ownership } from '../storage/owner.ts'
 import { TelemetryHub } from '../telemetry/hub.ts'
 import { LatencyRecorder } from '../telemetry/latency.ts'
@@ -135,7 +136,9 @@ async function openOwned(
   const opening = openLog(setting, cleanups)
   const [log, live] = await both(opening, openLiveTables(setting, cleanups))
   const tables = live.tables ?? (await makeTables(setting, live, cleanups))
-  const { checkpoint } = tables.initial
+  const { checkpoint, anchor } = tables.initial
+  // What answers for other facts than those of this log is damage, and heals as that.
+  if (!(await log.anchors.hold(anchor))) throw tablesDamaged('anchor', OTHER_HISTORY)
   const tornTail = await log.recover(checkpoint, options.readOnly)
   const { head, durableHead } = log
   if (checkpoint > head) throw behind('tables', checkpoint, head)

@@ -1,6 +1,7 @@
 /** Opens the rows of the projections that a program declares, or makes empty ones. */
 import { StoreError } from '../errors.ts'
-import type { EventLog } from '../log/log.ts'
+import { OTHER_HISTORY } from '../log/anchor.ts'
+import type { LevelLog } from '../log/level-log.ts'
 import { optionInvalid, type ResolvedOptions } from '../options.ts'
 import { checkDefinition, type Definition } from '../projections/custom/define.ts'
 import { Generation, type GenerationSetup } from '../projections/custom/generation.ts'
@@ -31,7 +32,7 @@ interface Setting {
   directory: string
   format: StoreFormat
   options: ResolvedOptions
-  log: EventLog
+  log: LevelLog
   findings: NewTelemetryEvent[]
 }
 
@@ -120,7 +121,7 @@ async function findLive(
   const current = await files.current()
   if (current === undefined) return undefined
   const found = await findRows(files, current)
-  const problem = problemOf(found, storeId)
+  const problem = await problemOf(setting, found, storeId)
   if ('level' in found && problem === undefined) {
     await checkBehind(setting, found, definition.name)
     await checkTypes(found, definition)
@@ -142,12 +143,19 @@ async function findLive(
   return undefined
 }
 
-function problemOf(
+async function problemOf(
+  { log }: Setting,
   found: Awaited<ReturnType<typeof findRows>>,
   storeId: string
-): string | undefined {
+): Promise<string | undefined> {
   if (!('level' in found)) return found.problem
-  return found.madeBy.storeId === storeId ? undefined : 'its rows belong to another store'
+  if (found.madeBy.storeId !== storeId) return 'its rows belong to another store'
+  try {
+    return (await log.anchors.hold(found.anchor)) ? undefined : OTHER_HISTORY
+  } catch (error) {
+    await found.level.close()
+    throw error
+  }
 }
 
 /** The definition, or an older one that it names, of this version. */
@@ -168,8 +176,9 @@ async function resumeOrCreate(
     if (number === live) continue
     const found = await findRows(files, number)
     if (!('level' in found)) continue
-    const isOurs = found.madeBy.storeId === storeId && isMadeBy(found, definition)
-    if (isOurs && found.checkpoint <= setting.log.head) return new Generation(setup, found)
+    const isOurs = (await problemOf(setting, found, storeId)) === undefined
+    const isWanted = isOurs && isMadeBy(found, definition)
+    if (isWanted && found.checkpoint <= setting.log.head) return new Generation(setup, found)
     await found.level.close()
   }
   return createGeneration(setup)

@@ -61,6 +61,7 @@ export async function startVectors(setting: Setting): Promise<VectorsClient> {
     directory,
     log: log.databasePath,
     storeId: format.storeId,
+    anchors: log.anchors,
     declaration,
     readOnly: options.readOnly,
     isTrusted,

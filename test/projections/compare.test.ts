@@ -15,6 +15,7 @@ import {
   type DigestSlice,
   differingIn,
   digestRanges,
+  mayDiffer,
   type RangeDigest
 } from '#sutra/projections/tables/range-digest.js'
 import { openRow, sealRow } from '#sutra/projections/tables/rows.js'
@@ -124,7 +125,8 @@ describe('what is equal', () => {
 
     expect(digests).toEqual(await digestsOf(tables))
     expect(digests.length).toBeGreaterThan(3)
-    expect(digests.reduce((sum, range) => sum + range.rows, 0)).toBe(rows.length - 1)
+    const kept = rows.filter(([key]) => !mayDiffer(key))
+    expect(digests.reduce((sum, range) => sum + range.rows, 0)).toBe(kept.length)
     expect(await compared([])).toEqual([])
   })
 

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { ConceptId } from '#sutra/ids.js'
+import { Anchors } from '#sutra/log/anchor.js'
 import type { ConceptChanged, LogEvent, VectorsDeclared } from '#sutra/log/event.js'
 import { encodeBody, type LogCommit, sealFrame } from '#sutra/log/frame.js'
+import { FrameReader } from '#sutra/log/reader.js'
 import { VectorsClient, type VectorsStart } from '#sutra/projections/vectors/client.js'
 import { Level } from '#sutra/storage/level.js'
 import type { NewTelemetryEvent } from '#sutra/telemetry/types.js'
@@ -145,6 +147,10 @@ export class VectorsFixture implements AsyncDisposable {
       directory: this.directory,
       log: join(this.directory, 'log'),
       storeId: this.storeId,
+      anchors: new Anchors(new FrameReader(this.#level, this.storeId), () => ({
+        position: this.#head,
+        checksum: this.#previous
+      })),
       declaration: DECLARED,
       readOnly: false,
       expansionSearch: DECLARED.expansionSearch,

@@ -27,6 +27,8 @@ export interface FoldTarget {
 export interface Folded {
   /** The last position that is applied. */
   reached: number
+  /** Of the frame that holds it; `undefined` where nothing was applied. */
+  checksum: number | undefined
   /** Why it went no further. */
   failure: Error | undefined
 }
@@ -42,28 +44,31 @@ export async function foldEvents(
   { from, to }: { from: number; to: number }
 ): Promise<Folded> {
   let reached = from - 1
+  let checksum: number | undefined
   let began = performance.now()
   for await (const frame of log.read(from)) {
     for (const { commit, index, position } of eventsOf(frame, from)) {
-      if (position > to) return { reached, failure: undefined }
+      if (position > to) return { reached, checksum, failure: undefined }
       const event = commit.events[index]
       if (event !== undefined && definition.types?.has(event.type) !== false) {
         const failure = applyEvent(definition, target, toStoredEvent(commit, index, event))
         // Nearly every `apply` is synchronous: then nothing is awaited.
         const failed = failure instanceof Promise ? await failure : failure
-        if (failed !== undefined) return { reached, failure: failed }
+        if (failed !== undefined) return { reached, checksum, failure: failed }
       }
       reached = position
-      if (target.isEnough(reached - from + 1)) return { reached, failure: undefined }
+      checksum = frame.checksum
+      if (target.isEnough(reached - from + 1)) return { reached, checksum, failure: undefined }
       if (performance.now() - began < STRETCH_MS) continue
       await turn()
       began = performance.now()
     }
     // A gap has no events: what was there is lost, and its positions count as applied.
     reached = Math.max(reached, Math.min(frame.last, to))
+    checksum = frame.checksum
     if (reached >= to) break
   }
-  return { reached, failure: undefined }
+  return { reached, checksum, failure: undefined }
 }
 
 function* eventsOf(

@@ -4,7 +4,7 @@
  * | key                       | value                                      |
  * | ------------------------- | ------------------------------------------ |
  * | `c` batch, 6 bytes        | continuity record, as those of the tables  |
- * | `m` name                  | `checkpoint`, `definition`                 |
+ * | `m` name                  | `anchor`, `checkpoint`, `definition`       |
  * | `r` key, see row-keys.ts  | MessagePack of the row's value             |
  *
  * Every value ends with a checksum of key and value. Numbers are big endian.
@@ -19,7 +19,8 @@ import { decodeRowKey, type KeyBounds } from './row-keys.ts'
 const LAYOUT = 1
 const ROW_VALUE_BYTES_MAX = 1024 * 1024
 
-export const META: Readonly<Record<'checkpoint' | 'definition', Buffer>> = {
+export const META: Readonly<Record<'anchor' | 'checkpoint' | 'definition', Buffer>> = {
+  anchor: Buffer.from('manchor'),
   checkpoint: Buffer.from('mcheckpoint'),
   definition: Buffer.from('mdefinition')
 }

@@ -1,10 +1,12 @@
 import { assert } from '../../assert.ts'
+import type { Anchor } from '../../log/anchor.ts'
 import type { EventLog } from '../../log/log.ts'
 import type { Level } from '../../storage/level.ts'
 import { STRETCH_MS, turn } from '../../turn.ts'
 import type { BatchApplied, Projection } from '../projection.ts'
 import {
   type ContinuityRecord,
+  encodeAnchor,
   encodeNumber,
   encodeRecord,
   nextRecord,
@@ -36,6 +38,8 @@ export interface OpenedRows {
   number: number
   level: Level
   checkpoint: number
+  /** Of which history; `undefined` where an older program wrote last. */
+  anchor: Anchor | undefined
   record: ContinuityRecord | undefined
 }
 
@@ -117,7 +121,7 @@ export class Generation implements Projection {
     const from = this.position + 1
     const limit = this.#catches.limit(this.position, to)
     const changes = new BatchChanges()
-    const { reached, failure } = await foldEvents(
+    const { reached, checksum, failure } = await foldEvents(
       this.#setup.log,
       this.definition,
       this.#target(changes),
@@ -125,7 +129,7 @@ export class Generation implements Projection {
     )
     // It stops in front of the event that failed, which the next batch begins with.
     if (failure !== undefined && reached < from) throw failure
-    if (reached >= from) await this.#write(changes, reached)
+    if (reached >= from) await this.#write(changes, reached, checksum)
     const ms = performance.now() - started
     return { from, to: reached, events: reached - from + 1, ms }
   }
@@ -216,7 +220,11 @@ export class Generation implements Projection {
     return ranges > 0 && size >= RANGED_CHANGES_MAX
   }
 
-  async #write(changes: BatchChanges, checkpoint: number): Promise<void> {
+  async #write(
+    changes: BatchChanges,
+    checkpoint: number,
+    checksum: number | undefined
+  ): Promise<void> {
     assert(checkpoint > this.position, 'a checkpoint only moves forward (invariant 4)')
     const batch = this.#level.batch()
     const put = (key: Buffer, payload: Buffer): void => batch.put(key, sealRow(key, payload))
@@ -232,6 +240,7 @@ export class Generation implements Projection {
         began = performance.now()
       }
       put(META.checkpoint, encodeNumber(checkpoint))
+      if (checksum !== undefined) put(META.anchor, encodeAnchor(checkpoint, checksum))
       put(recordKey(record.batch), encodeRecord(record))
       if (record.batch > RECORDS_KEPT) batch.del(recordKey(record.batch - RECORDS_KEPT))
     } catch (error) {

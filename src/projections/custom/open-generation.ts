@@ -1,10 +1,12 @@
 /** Opens what a generation holds, and proves that no batch of it is missing. */
 import { crc32 } from 'node:zlib'
 import { StoreError } from '../../errors.ts'
+import { type Anchor, anchorOf } from '../../log/anchor.ts'
 import type { Level } from '../../storage/level.ts'
 import { newestRows } from '../../storage/newest-rows.ts'
 import {
   type ContinuityRecord,
+  decodeAnchor,
   decodeNumber,
   decodeRecord,
   encodeNumber,
@@ -90,7 +92,8 @@ export async function createGeneration(setup: GenerationSetup): Promise<Generati
       if (payload !== null) batch.put(key, sealRow(key, payload))
     }
     await batch.write({ sync: true })
-    return new Generation(setup, { number, level, checkpoint: 0, record: undefined })
+    const opened = { number, level, checkpoint: 0, anchor: undefined, record: undefined }
+    return new Generation(setup, opened)
   } catch (error) {
     await level.close()
     await files.remove(number)
@@ -131,20 +134,21 @@ async function readRows(
   const made = payloadOf(META.definition, definition)
   const madeBy = made === undefined ? undefined : decodeMadeBy(made)
   if (madeBy === undefined) return wrong('what it was made by cannot be read')
-  const checkpoint = numberIn(level, META.checkpoint)
+  const checkpoint = metaIn(level, META.checkpoint, decodeNumber)
   if (checkpoint === undefined) return wrong('its checkpoint cannot be read')
   const { record, problem } = await lastRecord(level)
   if (problem !== undefined) return wrong(problem)
   if ((record?.to ?? 0) !== checkpoint) {
     return wrong(`its last batch ends at ${record?.to ?? 0}, not at ${checkpoint}`)
   }
-  return { number, level, checkpoint, record, madeBy }
+  const anchor: Anchor | undefined = metaIn(level, META.anchor, decodeAnchor)
+  return { number, level, checkpoint, anchor: anchorOf(checkpoint, anchor), record, madeBy }
 }
 
-function numberIn(level: Level, key: Buffer): number | undefined {
+function metaIn<T>(level: Level, key: Buffer, decode: (payload: Buffer) => T): T | undefined {
   const value = level.getSync(key)
   const payload = value === undefined ? undefined : payloadOf(key, value)
-  return payload === undefined ? undefined : decodeNumber(payload)
+  return payload && decode(payload)
 }
 
 /** LevelDB skips a damaged record of its log without a word, and with it a whole batch. */

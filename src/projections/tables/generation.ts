@@ -8,6 +8,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { isStoreError, StoreError } from '../../errors.ts'
+import { anchorOf } from '../../log/anchor.ts'
 import type { VectorsDeclared } from '../../log/event.ts'
 import { isMisplaced, isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
 import { Level, type LevelTuning } from '../../storage/level.ts'
@@ -17,6 +18,7 @@ import { deadKey, endOf, META, ordinalOf, PREFIX } from './keys.ts'
 import {
   type ContinuityRecord,
   type DeadConcept,
+  decodeAnchor,
   decodeCounts,
   decodeDead,
   decodeNumber,
@@ -112,7 +114,8 @@ export async function readWriterState(level: Level): Promise<WriterState> {
   }
   const gap = readMeta(level, META.gap, decodeNumber) ?? 0
   const indexes = readMeta(level, META.indexes, decodeIndexStates) ?? []
-  return { checkpoint, counts, record, dead, gap, indexes }
+  const anchor = anchorOf(checkpoint, readMeta(level, META.anchor, decodeAnchor))
+  return { checkpoint, anchor, counts, record, dead, gap, indexes }
 }
 
 /**

@@ -8,7 +8,7 @@
  * | `g`    | field, kind, first bytes of values       | how many, by the next byte   | value-counts.ts|
  * | `i`    | id, 16 bytes                             | ordinal, version of its death| rows.ts        |
  * | `k`    | idempotency key, UTF-8                   | position of its commit       | rows.ts        |
- * | `m`    | name, ASCII                              | checkpoint, counts, gap, indexes, layout, vectors | rows.ts |
+ * | `m`    | name, ASCII                              | anchor, checkpoint, counts, gap, indexes, layout, store, vectors | rows.ts |
  * | `n`    | ordinal u32, page u32                    | associations that come in    | page.ts        |
  * | `o`    | ordinal u32, page u32                    | associations that go out     | page.ts        |
  * | `r`    | batch number, 6 bytes                    | continuity record            | rows.ts        |
@@ -37,9 +37,18 @@ export const PREFIX = {
 
 export type Side = 'out' | 'in'
 
-type MetaName = 'checkpoint' | 'counts' | 'gap' | 'indexes' | 'layout' | 'store' | 'vectors'
+type MetaName =
+  | 'anchor'
+  | 'checkpoint'
+  | 'counts'
+  | 'gap'
+  | 'indexes'
+  | 'layout'
+  | 'store'
+  | 'vectors'
 
 export const META: Readonly<Record<MetaName, Buffer>> = {
+  anchor: metaKey('anchor'),
   checkpoint: metaKey('checkpoint'),
   counts: metaKey('counts'),
   gap: metaKey('gap'),

@@ -137,10 +137,12 @@ function addRow(digest: number, key: Buffer, value: Buffer): number {
 
 /**
  * Whether two sound generations may disagree about the row: its value depends on how far batches
- * and sweeps and building of indexes went. Counts are compared by themselves.
+ * and sweeps and building of indexes went, or an older program did not write it. Counts are compared
+ * by themselves.
  */
 export function mayDiffer(key: Buffer): boolean {
   const [prefix] = key
   if (prefix === PREFIX.record || prefix === PREFIX.dead) return true
-  return prefix === PREFIX.meta && (key.equals(META.counts) || key.equals(META.indexes))
+  if (prefix !== PREFIX.meta) return false
+  return [META.anchor, META.counts, META.indexes].some((name) => key.equals(name))
 }

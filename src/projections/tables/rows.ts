@@ -2,6 +2,7 @@
 import { crc32 } from 'node:zlib'
 import { StoreError } from '../../errors.ts'
 import type { ConceptId } from '../../ids.ts'
+import type { Anchor } from '../../log/anchor.ts'
 import { decodeEvent, type VectorsDeclared } from '../../log/event.ts'
 import { pack, unpack } from '../../storage/codec.ts'
 
@@ -109,6 +110,16 @@ export function encodeNumber(value: number): Buffer {
 
 export function decodeNumber(payload: Buffer): number {
   return payload.readDoubleLE(0)
+}
+
+/** @param checksum Of the frame that holds the checkpoint. */
+export function encodeAnchor(position: number, checksum: number): Buffer {
+  return pack([position, checksum])
+}
+
+export function decodeAnchor(payload: Buffer): Anchor {
+  const [position, checksum] = unpack(payload) as [number, number]
+  return { position, checksum }
 }
 
 export interface TableCounts {

@@ -7,6 +7,7 @@
  */
 import { assert } from '../../assert.ts'
 import type { ConceptId } from '../../ids.ts'
+import type { Anchor } from '../../log/anchor.ts'
 import {
   type AssociationChanged,
   type AssociationRemoved,
@@ -34,6 +35,7 @@ import {
   type ContinuityRecord,
   type DeadConcept,
   decodeId,
+  encodeAnchor,
   encodeCounts,
   encodeDead,
   encodeNumber,
@@ -54,6 +56,8 @@ const SWEEP_STEP = 500
 
 export interface WriterState {
   checkpoint: number
+  /** Of which history; `undefined` where an older program wrote last. */
+  anchor: Anchor | undefined
   counts: TableCounts
   record: ContinuityRecord | undefined
   /** Concepts that died and whose associations are not erased yet, by ordinal. */
@@ -151,20 +155,22 @@ export class TablesWriter {
 
   async #apply(frames: readonly RawFrame[]): Promise<number> {
     let position = this.#checkpoint
+    let checksum: number | undefined
     let events = 0
     for (const frame of frames) {
       assert(frame.first === position + 1, 'frames follow the checkpoint without a hole')
       if (frame.kind === 'gap') {
         // What is behind a gap asks where ids lead: what came before it must be found then.
-        if (position > this.#checkpoint) await this.#write(position)
+        if (position > this.#checkpoint) await this.#write(position, checksum)
         this.#passGap(frame.last)
       } else {
         this.#applyFrame(frame)
         events += frame.count
       }
       position = frame.last
+      checksum = frame.checksum
     }
-    await this.#write(position)
+    await this.#write(position, checksum)
     return events
   }
 
@@ -364,7 +370,7 @@ export class TablesWriter {
     this.#rows.put(key, encodeNumber(value))
   }
 
-  async #write(checkpoint: number): Promise<void> {
+  async #write(checkpoint: number, checksum?: number): Promise<void> {
     assert(checkpoint >= this.#checkpoint, 'a checkpoint only moves forward (invariant 4)')
     const { batch } = this.#rows
     this.#types.flush(batch)
@@ -372,6 +378,7 @@ export class TablesWriter {
     this.#indexes.flush(batch)
     this.#rows.put(META.counts, encodeCounts(this.#counts))
     this.#putNumber(META.checkpoint, checkpoint)
+    if (checksum !== undefined) this.#rows.put(META.anchor, encodeAnchor(checkpoint, checksum))
     if (this.#record === undefined) this.#putNumber(META.layout, LAYOUT)
     const record = nextRecord(this.#record, this.#checkpoint + 1, checkpoint)
     this.#rows.put(recordKey(record.batch), encodeRecord(record))

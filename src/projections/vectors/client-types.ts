@@ -1,4 +1,5 @@
 /** What the main thread gives to the vector index, and asks of it. */
+import type { Anchors } from '../../log/anchor.ts'
 import type { VectorsDeclared } from '../../log/event.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { EarlyChecks } from './early-checks.ts'
@@ -11,6 +12,8 @@ export interface VectorsStart {
   /** The log's database, spelled as it was when it was opened in this process. */
   log: string
   storeId: Buffer
+  /** Of the log. */
+  anchors: Anchors
   declaration: VectorsDeclared
   readOnly: boolean
   /** Candidates that a search considers in each graph unless it asks for another number. */

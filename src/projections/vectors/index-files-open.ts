@@ -9,6 +9,7 @@ import { IndexSaver } from './index-saver.ts'
 import { IndexState } from './index-state.ts'
 import { ID_BYTES } from './layout.ts'
 import {
+  checkHistory,
   discardManifest,
   emptyManifest,
   type Manifest,
@@ -37,7 +38,7 @@ export interface OpenedIndex {
 
 /** Opens what was saved, or starts over from nothing if any of it cannot be trusted. */
 export async function openIndex(pool: VectorPool, options: VectorsStart): Promise<OpenedIndex> {
-  const { declaration, readOnly, onTelemetry } = options
+  const { declaration, anchors, readOnly, onTelemetry } = options
   const started = performance.now()
   const directory = join(options.directory, 'vectors')
   const storeId = options.storeId.toString('hex')
@@ -54,7 +55,10 @@ export async function openIndex(pool: VectorPool, options: VectorsStart): Promis
   let manifest: Manifest | undefined
   try {
     manifest = options.isTrusted ? await readManifest(directory, expected) : undefined
-    if (manifest !== undefined) await adoptSegments(pool, state, directory, manifest)
+    if (manifest !== undefined) {
+      await checkHistory(manifest, options.anchors)
+      await adoptSegments(pool, state, directory, manifest)
+    }
   } catch (cause) {
     if (!(cause instanceof IndexDamage)) throw cause
     tellDamage(onTelemetry, cause)
@@ -63,7 +67,7 @@ export async function openIndex(pool: VectorPool, options: VectorsStart): Promis
     state = newState()
   }
   if (!readOnly) await tidy(directory, manifest?.segments ?? [])
-  const setup = { pool, directory, storeId, declaration, state, emit: onTelemetry }
+  const setup = { pool, directory, storeId, declaration, state, anchors, emit: onTelemetry }
   const saver = new IndexSaver(setup, manifest)
   const checked = checkGraphs(pool, state, saver, options)
   if (manifest !== undefined) {

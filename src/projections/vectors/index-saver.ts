@@ -1,4 +1,5 @@
 import { assert } from '../../assert.ts'
+import type { Anchors } from '../../log/anchor.ts'
 import type { VectorsDeclared } from '../../log/event.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import type { IndexState } from './index-state.ts'
@@ -20,6 +21,7 @@ export interface SaverSetup {
   storeId: string
   declaration: VectorsDeclared
   state: IndexState
+  anchors: Anchors
   emit(event: NewTelemetryEvent): void
 }
 
@@ -64,8 +66,9 @@ export class IndexSaver {
     await this.#inTurn(async () => {
       if (position < this.position) return
       const started = performance.now()
+      const { state, directory, anchors, emit } = this.#setup
+      const anchor = await anchors.at(position)
       await this.#flush()
-      const { state, directory, emit } = this.#setup
       const rows = state.rowsUpTo(position)
       const seals: SegmentSeal[] = []
       const saved: Segment[] = []
@@ -78,7 +81,7 @@ export class IndexSaver {
       const before = this.#manifest
       const { nextName } = state
       const format = MANIFEST_FORMAT
-      const manifest: Manifest = { ...before, format, position, nextName, segments: seals }
+      const manifest = { ...before, format, position, anchor, nextName, segments: seals }
       if (isSame(before, manifest)) {
         // A graph that a search held when it was replaced may be let go of by now.
         await this.#tidy(before)

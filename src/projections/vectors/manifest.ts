@@ -1,6 +1,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
+import { type Anchor, type Anchors, anchorOf, OTHER_HISTORY } from '../../log/anchor.ts'
 import type { VectorsDeclared } from '../../log/event.ts'
 import { isDirectory, isMisplaced, isMissing, namesIn, replaceFile } from '../../storage/files.ts'
 import { type FileSeal, IndexDamage } from './index-files.ts'
@@ -37,6 +38,8 @@ export interface Manifest {
   connectivity: number
   /** Checkpoint: the segments hold every vector of the log up to here, and none beyond. */
   position: number
+  /** Of which history: an older program names none, or leaves that of an older position. */
+  anchor?: Anchor | undefined
   /** The next file gets this number as its name. */
   nextName: number
   segments: SegmentSeal[]
@@ -103,6 +106,15 @@ export async function readManifest(
     throw new IndexDamage(`${MANIFEST_FILE}: a malformed segment`)
   }
   return manifest
+}
+
+/** @throws IndexDamage for an index that was made of other facts than those of the log. */
+export async function checkHistory(
+  { position, anchor }: Manifest,
+  anchors: Pick<Anchors, 'hold'>
+): Promise<void> {
+  if (await anchors.hold(anchorOf(position, anchor))) return
+  throw new IndexDamage(`${MANIFEST_FILE}: ${OTHER_HISTORY}`)
 }
 
 /** The checkpoint of the index in a directory; 0 if it is another store's, or cannot be read. */
