@@ -1,4 +1,5 @@
 /** Which vectors of the index are still of use: the index itself knows nothing of concepts. */
+import { isStoreError } from '../errors.ts'
 import { Pinned } from '../projections/pinned.ts'
 import type { VectorsClient } from '../projections/vectors/client.ts'
 import type { Liveness } from '../projections/vectors/index-merger.ts'
@@ -13,6 +14,40 @@ export function livenessOf(engine: Engine, client: VectorsClient): Liveness {
       await bury(engine, client, segment, rows)
     }
   }
+}
+
+/**
+ * Of pairs of ordinal and revision, the revisions that their concepts have in the durable state.
+ *
+ * @param pace Waits now and then; throws to stop.
+ */
+export async function livingRevisions(
+  engine: Engine,
+  pairs: Uint32Array,
+  pace: () => Promise<void>
+): Promise<number[]> {
+  const living: number[] = []
+  for (let at = 0; at < pairs.length; at += 2) {
+    const revision = pairs[at + 1] ?? 0
+    if (revisionOf(engine, pairs[at] ?? 0) === revision) living.push(revision)
+    await pace()
+  }
+  return living
+}
+
+function revisionOf(engine: Engine, ordinal: number): number | undefined {
+  try {
+    return durableState(engine).concept(ordinal)?.revision
+  } catch (error) {
+    // A damaged row is told by whoever looks at the tables.
+    if (!isStoreError(error, 'TABLES_DAMAGED')) throw error
+    return undefined
+  }
+}
+
+/** Without a cache: what is looked up here nobody asks for soon. */
+function durableState({ parts: { live, overlay, ids, log } }: Engine): Pinned {
+  return new Pinned(log.durableHead, live.snapshot, overlay, ids)
 }
 
 /** At most so many vectors has the newest state: each event that no table holds may bring one. */
@@ -36,9 +71,7 @@ async function bury(
   if (!engine.holds.mayLeaveOut(client)) return
   for (let row = from; row < to; row++) {
     if (!deaths.isDead(row)) {
-      const { live, overlay, ids: idTable, log } = engine.parts
-      // Without a cache: what is looked up here nobody asks for soon.
-      const durable = new Pinned(log.durableHead, live.snapshot, overlay, idTable)
+      const durable = durableState(engine)
       const state = durable.concept(ids.ordinalAt(row))
       if (state?.revision !== ids.revisionAt(row)) segment.bury(row, durable.position)
     }

@@ -17,11 +17,13 @@ import { type Link, linkOf } from './backup-frames.ts'
 import { verifySubscriptions } from './check-subscriptions.ts'
 import type { Engine } from './engine.ts'
 import { discard, projectAside } from './rebuild.ts'
+import { livingRevisions } from './vector-census.ts'
 import { verifyProjections } from './verify-projections.ts'
 
 /**
  * Checks every block of every table file, every frame and the chain from the first one on; then
- * projects the log once more and compares every row of the tables; then the files of the vectors.
+ * projects the log once more and compares every row of the tables; then the files of the vectors, and
+ * each vector with the log.
  * Changes nothing. Memory grows with the logarithm of the store alone.
  */
 export async function verify(engine: Engine, options: LongOptions): Promise<VerifyReport> {
@@ -247,5 +249,33 @@ async function verifyVectors(
   options.onProgress?.({ phase: 'vectors', done: 0 })
   const { bytes, problems } = await vectors.check()
   report.bytes += bytes
-  for (const reason of problems) report.problems.push({ part: 'vectors', reason })
+  const found = problems.length > 0 ? problems : await compareVectors(engine, options, report)
+  for (const reason of found) report.problems.push({ part: 'vectors', reason })
+}
+
+/** Seals and checksums say that these vectors were written, not that they are those of this log. */
+async function compareVectors(
+  engine: Engine,
+  options: LongOptions,
+  { position, problems }: VerifyReport
+): Promise<string[]> {
+  const { vectors } = engine.parts
+  if (vectors === undefined || problems.some(({ part }) => part === 'log')) return []
+  const pace = pacer(engine, options)
+  let differences: string[] = []
+  try {
+    differences = await vectors.compare({
+      position,
+      live: async (pairs) => livingRevisions(engine, pairs, pace),
+      pace: (done) => {
+        options.onProgress?.({ phase: 'vectors', done, total: position })
+        throwIfAborted(options.signal, 'verify')
+      }
+    })
+  } catch (error) {
+    // Or another index has taken the place of this one, made from the log.
+    if (!isStoreError(error, 'STORE_CLOSED')) throw error
+  }
+  throwIfAborted(engine.closing.signal, 'verify')
+  return differences
 }

@@ -287,6 +287,61 @@ test.each(remade)('what is derived of a log that was %s is its own', async (_, m
   expect(await store.verify()).toMatchObject({ ok: true, problems: [] })
 })
 
+test('verify finds a vector that is sound by itself but is not the one of the log', async () => {
+  const directory = await mixed('', [])
+  const path = join(directory, 'vectors')
+  await editManifest(directory, async (manifest) => {
+    const [segment] = manifest['segments'] as Segment[]
+    if (segment === undefined) throw new Error('There is no segment')
+    const vectors = await readFile(join(path, `${segment.name}.f32`))
+    vectors.writeFloatLE(77, 5 * 16)
+    await writeFile(join(path, `${segment.name}.f32`), vectors)
+    const ids = await readFile(join(path, `${segment.name}.ids`))
+    ids.writeUInt32LE(crc32(vectors.subarray(5 * 16, 6 * 16)), 5 * 12 + 8)
+    await writeFile(join(path, `${segment.name}.ids`), ids)
+    segment.vectors.blocks = [crc32(vectors.subarray(0, segment.vectors.bytes))]
+    segment.ids.blocks = [crc32(ids.subarray(0, segment.ids.bytes))]
+  })
+  await using store = await open(directory, OPTIONS)
+
+  const { ok, problems } = await store.verify()
+
+  expect(ok).toBe(false)
+  const reason = 'the vector of revision 6 is not the one in the log'
+  expect(problems).toEqual([{ part: 'vectors', reason }])
+  await store.rebuild({ projections: ['vectors'] })
+  expect(await store.verify()).toMatchObject({ ok: true, problems: [] })
+})
+
+test('verify finds a vector that a concept has and that is in no row', async () => {
+  const directory = await mixed('', [])
+  const path = join(directory, 'vectors')
+  await editManifest(directory, async (manifest) => {
+    const [segment] = manifest['segments'] as Segment[]
+    if (segment === undefined) throw new Error('There is no segment')
+    // The row of another revision than any that was given: nobody has it now.
+    const ids = await readFile(join(path, `${segment.name}.ids`))
+    ids.writeUInt32LE(1000, (segment.rows - 1) * 12 + 4)
+    await writeFile(join(path, `${segment.name}.ids`), ids)
+    segment.ids.blocks = [crc32(ids.subarray(0, segment.ids.bytes))]
+    segment.last = 1000
+  })
+  await using store = await open(directory, OPTIONS)
+
+  const { problems } = await store.verify()
+
+  const reason = 'the vector of revision 32, which a concept has, is missing'
+  expect(problems).toEqual([{ part: 'vectors', reason }])
+})
+
+interface Segment {
+  name: string
+  rows: number
+  last: number
+  vectors: { bytes: number; blocks: number[] }
+  ids: { bytes: number; blocks: number[] }
+}
+
 async function editManifest(
   directory: string,
   edit: (manifest: Record<string, unknown>) => void | Promise<void>

@@ -19,6 +19,7 @@ import { VectorPool } from './pool.ts'
 import { ProgressSignal } from './progress.ts'
 import type { FilesChecked } from './protocol.ts'
 import { Recovery } from './recovery.ts'
+import { checkFiles, compareWithLog, type VectorTruth } from './verify-index.ts'
 import { WriterRoom } from './writer-room.ts'
 
 export type { VectorChoice, VectorSearch, VectorsPin, VectorsStart } from './client-types.ts'
@@ -265,24 +266,20 @@ export class VectorsClient implements Projection {
 
   /** Checks every file of the saved index. */
   async check(): Promise<FilesChecked> {
-    const { directory } = this.#options
     return this.#use(async () => {
       await this.#ready
-      const checked: FilesChecked = { bytes: 0, problems: [] }
-      for (const { name, seal } of this.#saver.manifest.segments.flatMap(filesOf)) {
-        const ask = { path: join(directory, 'vectors', name), seal }
-        try {
-          await this.#pool.run('check', ask, { role: 'build' })
-          checked.bytes += seal.bytes
-        } catch (error) {
-          if (!(error instanceof IndexDamage)) throw error
-          // A save that ended meanwhile has put another file in its place.
-          const named = this.#saver.manifest.segments.flatMap(filesOf)
-          if (named.some((file) => file.name === name)) checked.problems.push(error.message)
-        }
-      }
-      return checked
+      const directory = join(this.#options.directory, 'vectors')
+      return checkFiles(this.#pool, directory, () => this.#saver.manifest)
     })
+  }
+
+  /** @see compareWithLog */
+  async compare(truth: VectorTruth): Promise<string[]> {
+    const { log, storeId, declaration } = this.#options
+    const index = { log, storeId, space: declaration.space, cancel: this.#cancel }
+    return this.#read('verify', truth, async ({ pool, set, rows }) =>
+      compareWithLog({ ...index, pool, set, rows }, truth)
+    )
   }
 
   /** What is being built ends early. Nothing that a save has promised is lost. */

@@ -68,6 +68,10 @@ async function perform(task: Task): Promise<Tasks[keyof Tasks]['reply']> {
       const { ingest } = await import('./ingest-task.ts')
       return ingest(task.ask)
     }
+    case 'compare': {
+      const { compare } = await import('./compare-task.ts')
+      return compare(sets.get(task.ask.set), task.ask)
+    }
     case 'flush':
       await flush(task.ask)
       return undefined

@@ -114,6 +114,29 @@ export interface Ingested {
   ends: Float64Array
 }
 
+/** Vectors of the log that are compared with rows. */
+export interface CompareTask {
+  set: number
+  /** Rows that count, by part. */
+  rows: readonly number[]
+  /** As in `IngestTask`. */
+  log: string
+  storeId: Uint8Array
+  space: string
+  from: number
+  to: number
+  cancel: SharedArrayBuffer
+}
+
+export interface Compared {
+  /** Every vector up to here was compared. */
+  position: number
+  /** Revisions whose rows say something else. */
+  wrong: Uint32Array
+  /** Pairs of ordinal and revision that are in no row: dead ones, if all is well. */
+  missing: Uint32Array
+}
+
 export interface FlushTask {
   path: string
   ids: SharedArrayBuffer
@@ -191,6 +214,7 @@ export interface Tasks {
   among: { ask: AmongTask; reply: AmongFound }
   vectors: { ask: VectorsTask; reply: VectorsReply }
   ingest: { ask: IngestTask; reply: Ingested }
+  compare: { ask: CompareTask; reply: Compared }
   flush: { ask: FlushTask; reply: undefined }
   seal: { ask: SealTask; reply: Sealed }
   build: { ask: BuildTask; reply: Built }
