@@ -3,11 +3,11 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { VectorsDeclared } from '../log/event.ts'
+import { RECALL_FILE as FILE } from '../projections/vectors/manifest.ts'
 import { isMissing, namesIn, replaceFile } from '../storage/files.ts'
 import type { RecallReport } from '../telemetry/types.ts'
 
 const DIRECTORY = 'vectors'
-const FILE = 'RECALL'
 const LEFTOVER = /^RECALL\..*\.tmp$/
 
 /** What it was measured on: other vectors, or a graph of other parameters, have other recalls. */

@@ -77,6 +77,7 @@ async function makeCopies(): Promise<Copies> {
   ] as const) {
     const copy = await open(directory, OPTIONS)
     await learn(copy, name, count)
+    await copy.checkVectors({ sample: 4, efs: [4] })
     await copy.checkpoint()
     await copy.projection(contents).all()
     await copy.close()
@@ -134,6 +135,7 @@ describe('what a copy with another history derived', () => {
       const store = await open(directory, OPTIONS)
       const told = damagesOf(store)
 
+      expect('recall' in store.stats().vectors).toBe(!swapped.includes('vectors'))
       expect(await answersOf(store)).toEqual(await expected())
       const of = (part: string) => (part === 'projections' ? 'projection contents' : part)
       const reason = expect.stringContaining('another history')

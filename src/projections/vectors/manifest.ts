@@ -46,6 +46,8 @@ export interface Manifest {
 }
 
 export const MANIFEST_FILE = 'MANIFEST'
+/** What was measured on the graphs of the index that is there. */
+export const RECALL_FILE = 'RECALL'
 const OURS = /^(MANIFEST\..*tmp|[0-9]+\.(usearch|f32|ids))$/
 const NAME = /^[0-9]{1,15}$/
 /** What is written; older ones are read. */
@@ -217,7 +219,10 @@ export function filesOf(segment: SegmentSeal): { name: string; seal: FileSeal }[
 export async function discardManifest(directory: string): Promise<void> {
   // What is in the place of the directory holds nothing that was derived.
   if ((await isDirectory(directory)) === false) await rm(directory)
-  await rm(join(directory, MANIFEST_FILE), { recursive: true, force: true })
+  // First what says something of it, which nobody would remove once it is gone.
+  for (const name of [RECALL_FILE, MANIFEST_FILE]) {
+    await rm(join(directory, name), { recursive: true, force: true })
+  }
 }
 
 function ignoreBusy(cause: unknown): void {
