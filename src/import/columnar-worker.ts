@@ -7,6 +7,7 @@ import type { Piece } from './columns.ts'
 import { readParquet } from './parquet.ts'
 
 runInBackground()
+keepMarks()
 // Given by columnar.ts, which starts this thread.
 const { path, format } = workerData as { path: string; format: ColumnarFormat }
 const slices = format === 'parquet' ? readParquet(path) : readArrow(path)
@@ -19,3 +20,15 @@ serve(async (): Promise<Piece | undefined> => {
   first += slice.rows
   return piece
 })
+
+/**
+ * The packages read texts with decoders of their own, which drop a U+FEFF at the start of each as
+ * a byte order mark. They make them when they are loaded, later, and nothing else runs in this thread.
+ */
+function keepMarks(): void {
+  globalThis.TextDecoder = class extends TextDecoder {
+    constructor(encoding?: string, options?: ConstructorParameters<typeof TextDecoder>[1]) {
+      super(encoding, { ignoreBOM: true, ...options })
+    }
+  }
+}

@@ -8,6 +8,8 @@ import { type Column, GROUP_BYTES_MAX, OURS, packLists, pieceRows, type Slice } 
 
 type Hyparquet = typeof import('hyparquet')
 
+const JSON_DECODER = new TextDecoder('utf-8', { ignoreBOM: false })
+
 /** What is unpacked together where a file says at which bytes its rows begin. */
 const RANGE_BYTES = 16 * 1024 * 1024
 
@@ -89,6 +91,7 @@ class RangeReader {
       utf8: false,
       geoparquet: false,
       useOffsetIndex: true,
+      parsers: { jsonFromBytes },
       compressors: COMPRESSORS,
       onComplete: (complete: unknown[][]) => {
         rows = complete
@@ -157,6 +160,11 @@ async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
       return bytes.buffer
     }
   }
+}
+
+/** Before JSON a byte order mark is not part of a text, and the parser takes none. */
+function jsonFromBytes(bytes: Uint8Array | undefined): unknown {
+  return bytes && JSON.parse(JSON_DECODER.decode(bytes))
 }
 
 /** Each is told by the page how much will come out, and must not give more. */

@@ -17,9 +17,13 @@ import { temporaryPath } from '../support/temp.ts'
 export type Format = NonNullable<ExportOptions['format']>
 
 const DIMENSIONS = 3
-const KEYS = ['a', 'wn:1', 'ключ', 'k "quoted", \\ and\nmore', 'http://x.test/y#z', '🙂']
-const TYPES = ['word', 'synset', 'with space,;"', 'http://x.test/T']
-const NAMES = ['knows', 'part of', 'http://x.test/p', 'ünder']
+const KEYS = [
+  ...['a', 'wn:1', 'ключ', 'k "quoted", \\ and\nmore', 'http://x.test/y#z', '🙂'],
+  // A decoder of UTF-8 takes the first for a byte order mark, unless it is told not to.
+  ...['\ufeffa', '\u0000a']
+]
+const TYPES = ['word', 'synset', 'with space,;"', 'http://x.test/T', '\ufeffword']
+const NAMES = ['knows', 'part of', 'http://x.test/p', 'ünder', '\ufeffknows']
 
 // Two in three by key, the rest by ids; the same concept may be meant by both.
 const id = fc.oneof(
@@ -33,7 +37,22 @@ const id = fc.oneof(
 
 const text = fc.oneof(
   fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }),
-  fc.constantFrom(' ', '\n', '\r\n', '"', ',', 'a\tb', "'", '\\', 'x,"y"\nz', '\u2028', '@en', '{}')
+  fc.string({ maxLength: 3 }).map((behind) => `\ufeff${behind}`),
+  fc.constantFrom(
+    ' ',
+    '\u0000',
+    '\n',
+    '\r\n',
+    '"',
+    ',',
+    'a\tb',
+    "'",
+    '\\',
+    'x,"y"\nz',
+    '\u2028',
+    '@en',
+    '{}'
+  )
 )
 const unit = fc.oneof(fc.constant(1), fc.constant(0), fc.double({ min: 0, max: 1, noNaN: true }))
 const scalar = fc.oneof(
@@ -75,7 +94,12 @@ const fields = fc.record(
   { requiredKeys: [], noNullPrototype: true }
 )
 const ref = fc
-  .tuple(id, id, fc.constantFrom(...NAMES), fc.constantFrom(undefined, undefined, 'k1', 'k "2"'))
+  .tuple(
+    id,
+    id,
+    fc.constantFrom(...NAMES),
+    fc.constantFrom(undefined, undefined, 'k1', 'k "2"', '\ufeffk1')
+  )
   .map(
     ([source, target, type, key]): AssociationRef => ({
       source,
@@ -187,7 +211,7 @@ export function seeded(numRuns: number): { numRuns: number; seed?: number } {
 function name(): fc.Arbitrary<string> {
   return fc
     .oneof(
-      fc.constantFrom('lang', 'a.b', 'x:y', 'with space', '0', 'é'),
+      fc.constantFrom('lang', 'a.b', 'x:y', 'with space', '0', 'é', '\ufefflang'),
       fc.string({ maxLength: 5 })
     )
     .filter((one) => one !== '__proto__')

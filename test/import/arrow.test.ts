@@ -6,7 +6,9 @@ import {
   FixedSizeList,
   Float32,
   Int64,
+  LargeUtf8,
   List,
+  Map_,
   Struct,
   type Table,
   tableFromArrays,
@@ -15,7 +17,7 @@ import {
   vectorFromArray,
   Table as Whole
 } from 'apache-arrow'
-import type { ImportRecord } from 'sutra-storage'
+import { ConceptId, type ImportRecord } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { openTemporaryStore } from '../support/open-store.ts'
 import { Random } from '../support/random.ts'
@@ -69,6 +71,35 @@ describe('an import of Arrow', () => {
     const path = await arrowFile(table, format)
 
     expect(await temporary.store.import(path)).toMatchObject({ concepts: 2500, rejectedCount: 0 })
+  })
+
+  test('gives every kind of text back with a U+FEFF at its start', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const text = '\ufefftext'
+    const entry = new Struct([new Field('k', new Utf8()), new Field('v', new Utf8())])
+    const map = new Map_(new Field('entries', entry))
+    const path = await arrowFile(
+      new Whole({
+        content: vectorFromArray([text], new Utf8()),
+        large: vectorFromArray([text], new LargeUtf8()),
+        repeated: vectorFromArray([text]),
+        list: vectorFromArray([[text]], new List(new Field('item', new Utf8()))),
+        struct: vectorFromArray([{ v: text }], new Struct([new Field('v', new Utf8())])),
+        map: vectorFromArray([new Map([[text, text]])], map),
+        '\ufeffname': vectorFromArray(['named'], new Utf8())
+      })
+    )
+
+    await store.import(path, { strict: true })
+
+    expect(await store.get(ConceptId.fromContent(text))).toMatchObject({
+      content: text,
+      metadata: {
+        ...{ large: text, repeated: text, list: [text], struct: { v: text } },
+        ...{ map: { [text]: text }, '\ufeffname': 'named' }
+      }
+    })
   })
 
   test('gives rows as they are to `map`', async () => {

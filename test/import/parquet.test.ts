@@ -43,6 +43,54 @@ describe('an import of Parquet', () => {
     expect(await store.neighbors({ key: '7' })).toMatchObject([{ type: 'next' }])
   })
 
+  test('gives every kind of text back with a U+FEFF at its start', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const text = '\ufefftext'
+    const path = await parquetFile([
+      { name: 'content', data: [text], type: 'STRING' },
+      { name: 'repeated', data: [text], type: 'STRING', encoding: 'RLE_DICTIONARY' },
+      { name: 'json', data: [{ v: text }], type: 'JSON' },
+      { name: '\ufeffname', data: ['named'], type: 'STRING' }
+    ])
+
+    await store.import(path, { strict: true })
+
+    expect(await store.get(ConceptId.fromContent(text))).toMatchObject({
+      content: text,
+      metadata: { repeated: text, json: { v: text }, '\ufeffname': 'named' }
+    })
+  })
+
+  test('reads JSON behind a byte order mark', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const path = await parquetFile(
+      [
+        { name: 'content', data: ['x'] },
+        { name: 'json', data: ['\ufeff{"v":1}'] }
+      ],
+      {
+        schema: [
+          { name: 'root', num_children: 2 },
+          { name: 'content', type: 'BYTE_ARRAY', converted_type: 'UTF8' },
+          { name: 'json', type: 'BYTE_ARRAY', converted_type: 'UTF8' }
+        ]
+      }
+    )
+    // The column of texts becomes one of JSON: behind the name stands the number of its kind.
+    const bytes = await readFile(path)
+    const at = bytes.lastIndexOf(Buffer.from('json\u0025\u0000'))
+    bytes[at + 'json\u0025'.length] = 2 * 19
+    await writeFile(path, bytes)
+
+    await store.import(path, { strict: true })
+
+    expect(await store.get(ConceptId.fromContent('x'))).toMatchObject({
+      metadata: { json: { v: 1 } }
+    })
+  })
+
   test('reads embeddings, and leaves those alone that are missing in a file of others', async () => {
     await using temporary = await openTemporaryStore({ vectors: { dimensions: 2 } })
     const { store } = temporary
