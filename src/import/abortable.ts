@@ -33,10 +33,15 @@ export async function* abortable<T>(
       yield next.value
     }
   } finally {
-    stop()
-    if (left === 'between') await iterator.return?.()
     // A generator that hangs answers no `return` either: ask it to end, but do not wait. The caller
     // gets ABORTED, so an error of the abandoned source has nobody left to go to.
-    if (left === 'waiting') iterator.return?.().catch(() => undefined)
+    if (left !== 'over') {
+      await new Promise<void>((resolve, reject) => {
+        interrupt = () => resolve()
+        if (signal?.aborted === true) resolve()
+        Promise.resolve(iterator.return?.()).then(() => resolve(), reject)
+      })
+    }
+    stop()
   }
 }

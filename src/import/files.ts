@@ -91,7 +91,9 @@ export async function* readFile(
   } catch (error) {
     throw isStoreError(error) ? error : sourceInvalid(file.path, error)
   } finally {
-    await Promise.all([closed(unpacked), closed(input)])
+    const ended = Promise.all([closed(unpacked), closed(input)])
+    // A pipe that nobody writes to does not even close.
+    if (file.bytes !== undefined || signal?.aborted !== true) await ended
   }
 }
 

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../errors.ts'
+import { isStoreError, StoreError, throwIfAborted } from '../errors.ts'
 import { optionInvalid } from '../options.ts'
 import type { ImportOptions, ImportReport, ImportSource } from '../types.ts'
 import { Committer } from './committer.ts'
@@ -18,7 +18,7 @@ import type { ImportTarget } from './target.ts'
  * before the error stay, and with a `resumeKey` the same call goes on behind them.
  *
  * @throws StoreError `OPTION_INVALID`, `UNSUPPORTED`, `IMPORT_SOURCE_INVALID`,
- *   `IMPORT_SOURCE_CHANGED`, `ABORTED`; when `strict`, `IMPORT_LINE_INVALID`; what a commit throws.
+ *   `IMPORT_SOURCE_CHANGED`, `ABORTED`, `STORE_CLOSED`; when `strict`, `IMPORT_LINE_INVALID`; what a commit throws.
  *   What the source, `map` aside, throws.
  */
 export async function importRecords(
@@ -27,8 +27,25 @@ export async function importRecords(
   options: ImportOptions
 ): Promise<ImportReport> {
   checkImportOptions(options)
-  const { signal, resumeKey } = options
+  const { signal } = options
   throwIfAborted(signal, 'import')
+  const { closing } = target
+  // A source may never give its next item: a store that closes waits for it no longer than an abort.
+  const either = signal === undefined ? closing : AbortSignal.any([signal, closing])
+  try {
+    return await importUntil(target, source, { ...options, signal: either })
+  } catch (error) {
+    const isClosed = closing.aborted && signal?.aborted !== true
+    throw isClosed && isStoreError(error, 'ABORTED') ? storeClosed() : error
+  }
+}
+
+async function importUntil(
+  target: ImportTarget,
+  source: ImportSource,
+  options: ImportOptions
+): Promise<ImportReport> {
+  const { resumeKey } = options
   const rows = await Rows.of(source, options)
   if (resumeKey === undefined) return importRows(target, rows, options, undefined)
   if (target.resumable.has(resumeKey)) {
@@ -83,4 +100,8 @@ async function findPlace(
     cut: describeCut(target.limits, options),
     rejectBytes: rejectFile === undefined ? undefined : await RejectFile.sizeOf(rejectFile)
   })
+}
+
+function storeClosed(): StoreError<'STORE_CLOSED'> {
+  return new StoreError('STORE_CLOSED', 'The store is closed', { operation: 'import' })
 }

@@ -23,6 +23,8 @@ export interface LenientResult {
 export interface ImportTarget {
   readonly limits: Readonly<Limits>
   readonly position: number
+  /** Fires when the store begins to close: nobody waits for a source any more. */
+  readonly closing: AbortSignal
   /**
    * Like `commit`, but a bad command is left out and reported instead of failing all of them.
    * The rest is atomic. Calls made one after another take effect in that order, later ones see

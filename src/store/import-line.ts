@@ -53,6 +53,10 @@ export class ImportLine {
     return this.#engine.parts.log.head
   }
 
+  get closing(): AbortSignal {
+    return this.#engine.closing.signal
+  }
+
   async commitLenient(
     commands: readonly Command[],
     options: ImportLineOptions

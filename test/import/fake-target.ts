@@ -26,6 +26,7 @@ export interface FakeOptions {
 export class FakeTarget implements ImportTarget {
   readonly limits: Readonly<Limits>
   position = 0
+  readonly closing: AbortSignal = new AbortController().signal
   readonly concepts = new Map<string, string>()
   readonly associations = new Set<string>()
   /** Commands that were accepted, in order. */
