@@ -427,7 +427,6 @@ describe('what keeps no process alive', () => {
     'projections/vectors/index-merger.ts': 'woken when there is anything that somebody waits for',
     'projections/vectors/retry.ts': 'writers that wait for room keep the process alive',
     'storage/worker-link.ts': 'a question under way is waited for',
-    'store/projection-build.ts': 'tells of progress',
     'store/scrub.ts': 'nobody asked for it; `stop` wakes it',
     'store/watch.ts': 'tells telemetry how it goes',
     'telemetry-store/recorder.ts': 'writes what `close` writes at once',

@@ -40,7 +40,10 @@ export function checkOptions(options: unknown, allowed: readonly string[]): void
       throw queryInvalid(name, 'present', 'absent: no such option')
     }
   }
-  const { signal } = options as { signal?: unknown }
+  const { signal, onProgress } = options as { signal?: unknown; onProgress?: unknown }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw queryInvalid('onProgress', onProgress, 'a function')
+  }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(`'signal' must be an AbortSignal, received ${show(signal)}`)
   }

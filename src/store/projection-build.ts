@@ -3,6 +3,7 @@ import type { Generation } from '../projections/custom/generation.ts'
 import { CLOSE_WAIT_MS } from '../projections/custom/patience.ts'
 import type { LongOptions, ProjectionBuild, ProjectionStatus } from '../types.ts'
 import type { Engine } from './engine.ts'
+import { whileTelling } from './progress.ts'
 
 /** Rows that are made beside those that answer. */
 export interface Build {
@@ -37,15 +38,10 @@ export async function attend(
     const total = engine.parts.log.durableHead
     onProgress?.({ phase, done: build.generation.position, total })
   }
-  const timer = setInterval(report, 100)
-  timer.unref()
-  try {
-    if (!build.isReady) await caughtUp(engine, build, signal)
+  await whileTelling(report, signal, async (either) => {
+    if (!build.isReady) await caughtUp(engine, build, either)
     await build.done
-  } finally {
-    clearInterval(timer)
-  }
-  report()
+  })
 }
 
 export interface Watched {

@@ -20,6 +20,7 @@ import { checkOptions, queryInvalid } from '../query/read-options.ts'
 import type { LongOptions } from '../types.ts'
 import type { Engine } from './engine.ts'
 import { VECTORS_DIRECTORY } from './format.ts'
+import { whileTelling } from './progress.ts'
 import { startVectors } from './start-vectors.ts'
 
 /** What every store projects, whatever a program declares beside it. */
@@ -135,14 +136,10 @@ async function rebuildVectors(engine: Engine, options: LongOptions): Promise<voi
   const target = log.durableHead
   const report = (): void =>
     options.onProgress?.({ phase: 'vectors', done: vectors.position, total: target })
-  const timer = setInterval(report, 100)
-  try {
-    await engine.pipeline.caughtUp(target, options.signal, BUILT_IN)
+  await whileTelling(report, options.signal, async (signal) => {
+    await engine.pipeline.caughtUp(target, signal, BUILT_IN)
     await vectors.save(log.durableHead)
-  } finally {
-    clearInterval(timer)
-  }
-  report()
+  })
   const ms = performance.now() - started
   const { position } = vectors
   if (hub.active) {
