@@ -1,3 +1,5 @@
+import { inspect } from 'node:util'
+
 /** What the caller learns besides the code. One entry per code; the keys are the codes. */
 export interface StoreErrorDetails {
   // Opening
@@ -135,6 +137,28 @@ export function ioFailed(error: unknown, operation: string): unknown {
   const reason = cause instanceof Error ? `${error.message}: ${cause.message}` : error.message
   const message = `The system refused what '${operation}' needs: ${reason}`
   return new StoreError('IO_FAILED', message, { operation, reason }, { cause: error })
+}
+
+/** Shows any value at all. `String` throws for objects without a prototype, a template for symbols. */
+export function show(received: unknown): string {
+  return inspect(received, {
+    depth: 0,
+    maxStringLength: 100,
+    maxArrayLength: 10,
+    breakLength: Number.POSITIVE_INFINITY,
+    // What a caller's object does when it is looked at is not for us to run.
+    customInspect: false
+  })
+}
+
+/** What a function of the caller threw, which may be anything. */
+export function asError(thrown: unknown): Error {
+  try {
+    return thrown instanceof Error ? thrown : new Error(String(thrown))
+  } catch {
+    // A value may refuse even to be told, by its prototype or a proxy.
+    return new Error('a value was thrown that no text can be made of')
+  }
 }
 
 /** Throws `ABORTED`, with the signal's reason as its cause, once the signal has fired. */

@@ -3,7 +3,7 @@
  * loaded when it is: a fresh process waits longer for code than for data.
  */
 import { basename, resolve } from 'node:path'
-import { ioFailed } from './errors.ts'
+import { ioFailed, show } from './errors.ts'
 import { resolveOptions, type StoreOptions } from './options.ts'
 import { checkOptions } from './query/read-options.ts'
 import { Engine } from './store/engine.ts'
@@ -49,7 +49,7 @@ export async function open<S extends Schema = Schema>(
   options: StoreOptions = {}
 ): Promise<Store<S>> {
   if (typeof directory !== 'string' || directory === '') {
-    throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
+    throw new TypeError(`'directory' must be a non-empty string, received ${show(directory)}`)
   }
   const path = resolve(directory)
   const name = basename(path) || path
@@ -166,7 +166,7 @@ export function readTelemetry(
   options: StoredTelemetryOptions = {}
 ): AsyncIterable<TelemetryEvent> {
   if (typeof directory !== 'string' || directory === '') {
-    throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
+    throw new TypeError(`'directory' must be a non-empty string, received ${show(directory)}`)
   }
   return readLater(resolve(directory), options, openSegment)
 }

@@ -2,7 +2,7 @@
  * Every option of a store with its default and its bounds, checked before anything is opened. Long,
  * so that one page tells what can be asked for; the README's table is made from it.
  */
-import { StoreError } from './errors.ts'
+import { StoreError, show } from './errors.ts'
 import { type ResolvedRule, resolveRules } from './telemetry/alert-rules.ts'
 import type { AlertOptions } from './telemetry/alert-types.ts'
 import type { OpenTelemetryOptions } from './telemetry/open-telemetry-options.ts'
@@ -562,6 +562,6 @@ export function optionInvalid(
   received: unknown,
   expected: string
 ): StoreError<'OPTION_INVALID'> {
-  const message = `Option '${option}' must be ${expected}, received ${String(received)}`
+  const message = `Option '${option}' must be ${expected}, received ${show(received)}`
   return new StoreError('OPTION_INVALID', message, { option, received, expected })
 }

@@ -109,7 +109,8 @@ function checkExpectations(
 ): readonly ValidExpectation[] {
   if (value === undefined) return NO_EXPECTATIONS
   if (!Array.isArray(value)) throw wrongType('expect', 'an array', value)
-  return value.map((one: Expectation) => checkExpectation(scope, one))
+  // `map` would jump over the holes of a sparse array.
+  return Array.from(value, (one: Expectation) => checkExpectation(scope, one))
 }
 
 function checkExpectation(scope: Scope, value: Expectation): ValidExpectation {

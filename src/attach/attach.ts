@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { ioFailed, StoreError } from '../errors.ts'
+import { ioFailed, StoreError, show } from '../errors.ts'
 import { isMisplaced, isMissing } from '../storage/files.ts'
 import type { Stats, TelemetryEvent } from '../telemetry/types.ts'
 import type {
@@ -19,8 +19,9 @@ import { type Message, unpackError, unpackEvent } from './protocol.ts'
 /** @see attach of open.ts */
 export async function attach(directory: string, options: ReadOptions): Promise<Attached> {
   if (typeof directory !== 'string' || directory === '') {
-    throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
+    throw new TypeError(`'directory' must be a non-empty string, received ${show(directory)}`)
   }
+  checkShape(options)
   const path = resolve(directory)
   await assertStore(path)
   return new AttachedStore(path, await Connection.open(path, options.signal))
@@ -49,27 +50,29 @@ class AttachedStore implements Attached {
 
   async stats(options: ReadOptions = {}): Promise<Stats> {
     // The other side runs the same method of a store; so it is below.
-    return (await this.#ask('stats', options.signal)) as Stats
+    return (await this.#ask('stats', options)) as Stats
   }
 
   async process(options: ReadOptions = {}): Promise<ProcessStats> {
-    return (await this.#ask('process', options.signal)) as ProcessStats
+    return (await this.#ask('process', options)) as ProcessStats
   }
 
   async counts(options: ReadOptions = {}): Promise<Counts> {
-    return (await this.#ask('counts', options.signal)) as Counts
+    return (await this.#ask('counts', options)) as Counts
   }
 
   async metrics(options: ReadOptions = {}): Promise<string> {
-    return (await this.#ask('metrics', options.signal)) as string
+    return (await this.#ask('metrics', options)) as string
   }
 
   async *events(options: EventsOptions = {}): AsyncGenerator<StoredEvent, void> {
+    checkShape(options)
     const { signal, ...query } = options
     for await (const { value } of this.#follow('events', query, signal)) yield unpackEvent(value)
   }
 
   async *telemetry(options: FollowTelemetryOptions = {}): AsyncGenerator<TelemetryEvent, void> {
+    checkShape(options)
     const { signal, onDropped, ...query } = options
     for await (const { value, dropped } of this.#follow('telemetry', query, signal)) {
       if (typeof dropped === 'number') onDropped?.(dropped)
@@ -81,6 +84,7 @@ class AttachedStore implements Attached {
   async *storedTelemetry(
     options: StoredTelemetryOptions = {}
   ): AsyncGenerator<TelemetryEvent, void> {
+    checkShape(options)
     const { signal, onUnreadable, ...query } = options
     for await (const message of this.#follow('storedTelemetry', query, signal)) {
       const { value, unreadable, reason } = message
@@ -104,7 +108,9 @@ class AttachedStore implements Attached {
     await this.close()
   }
 
-  async #ask(what: string, signal: AbortSignal | undefined): Promise<unknown> {
+  async #ask(what: string, options: ReadOptions): Promise<unknown> {
+    checkShape(options)
+    const { signal } = options
     const mine = this.#turn.then(async () => this.#askNow(what, signal))
     // A failure belongs to whoever asked.
     this.#turn = mine.catch(() => undefined)
@@ -141,6 +147,17 @@ class AttachedStore implements Attached {
   #assertOpen(operation: string): void {
     if (!this.#connection.isClosed) return
     throw new StoreError('STORE_CLOSED', 'This side has hung up', { operation })
+  }
+}
+
+/** Here, as in the store's own methods, what is no object and no signal is a mistake of the program. */
+function checkShape(options: ReadOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`'options' must be an object, received ${show(options)}`)
+  }
+  const { signal } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`'signal' must be an AbortSignal, received ${show(signal)}`)
   }
 }
 

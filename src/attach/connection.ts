@@ -107,7 +107,7 @@ export class Connection {
 
   async *#ask(what: string, options: Message): AsyncGenerator<Message, void> {
     try {
-      this.#socket.write(toFrame({ id: ++this.#lastId, do: what, options }))
+      this.#socket.write(toRequest({ id: ++this.#lastId, do: what, options }))
       for (;;) {
         const { done, value } = await this.#messages.next()
         if (done === true) throw new ProtocolError('the other side hung up')
@@ -146,6 +146,15 @@ async function* readMessages(socket: Socket): AsyncGenerator<Message, void> {
   for await (const chunk of socket) {
     // Without an encoding, a socket gives buffers.
     yield* reader.push(chunk as Buffer)
+  }
+}
+
+/** Values that cannot travel are not what the store would take either. */
+function toRequest(request: Message): Buffer {
+  try {
+    return toFrame(request)
+  } catch (cause) {
+    throw new TypeError("'options' must be of plain values", { cause })
   }
 }
 

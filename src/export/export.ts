@@ -19,8 +19,8 @@ export async function* exportRows(
   source: ExportSource,
   options: ExportOptions
 ): AsyncGenerator<Uint8Array, void> {
-  const { signal, types } = options
   checkExportOptions(options)
+  const { signal, types } = options
   const pace = new ReadPace(signal, 'export')
   const encoder = await openEncoder(options, source.dimensions)
   try {

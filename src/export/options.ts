@@ -15,7 +15,7 @@ const CHECKS: Readonly<Record<keyof ExportOptions, Check>> = {
     "an object of 'prefixes'"
   ],
   types: [
-    (value) => Array.isArray(value) && value.every((one) => typeof one === 'string'),
+    (value) => Array.isArray(value) && Array.from(value).every((one) => typeof one === 'string'),
     'an array of strings'
   ],
   associations: flag,

@@ -1,6 +1,6 @@
 /** From the rows of a source to batches: where each record is decided on, one after the other. */
 import { assert } from '../assert.ts'
-import { throwIfAborted } from '../errors.ts'
+import { asError, throwIfAborted } from '../errors.ts'
 import type { Limits } from '../options.ts'
 import type { Command, ImportOptions } from '../types.ts'
 import { Batch, type BatchLimits, type Item, sizeOf, type Try } from './batch.ts'
@@ -201,7 +201,7 @@ function recordsOf({ value, fault }: Row, map: ImportOptions['map']): readonly u
     if (mapped === undefined) return NONE
     return Array.isArray(mapped) ? mapped : [mapped]
   } catch (cause) {
-    return [new RecordError(`map threw: ${toError(cause).message}`, { cause })]
+    return [new RecordError(`map threw: ${asError(cause).message}`, { cause })]
   }
 }
 
@@ -212,7 +212,7 @@ function commandOf(record: unknown, ifExists: ImportOptions['ifExists']): Comman
   try {
     return toCommand(record, ifExists)
   } catch (error) {
-    return toError(error)
+    return asError(error)
   }
 }
 
@@ -225,8 +225,4 @@ function batchLimits(
     rows: Math.max(1, Math.floor(Math.min(BATCH_ROWS, commitCommands) / share)),
     bytes: Math.min(BATCH_BYTES, commitBytes / BYTES_MARGIN)
   }
-}
-
-function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown))
 }

@@ -4,7 +4,7 @@
  * skipped or told twice where the two meet, and a slow reader costs no memory.
  */
 
-import { StoreError, throwIfAborted } from '../errors.ts'
+import { StoreError, show, throwIfAborted } from '../errors.ts'
 import { ConceptId, idInvalid, isConceptId } from '../ids.ts'
 import type { Frame } from '../log/frame.ts'
 import type { EventLog } from '../log/log.ts'
@@ -105,10 +105,16 @@ export function observeEvents(
 
 /** @throws StoreError `QUERY_INVALID`, `ID_INVALID`. */
 export function checkQuery(options: EventsOptions, live: boolean): EventQuery {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`'options' must be an object, received ${show(options)}`)
+  }
   for (const name of Object.keys(options)) {
     if (!NAMES.includes(name)) throw invalid(name, 'present', 'absent: no such option')
   }
-  const { types } = options
+  const { types, signal } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`'signal' must be an AbortSignal, received ${show(signal)}`)
+  }
   if (types !== undefined && !isNames(types)) {
     throw invalid('types', types, 'an array of types of events that is not empty')
   }
@@ -128,12 +134,12 @@ export function checkQuery(options: EventsOptions, live: boolean): EventQuery {
 /** With none, nothing would ever come: whoever made such a list meant something else. */
 function isNames(types: unknown): boolean {
   if (!Array.isArray(types) || types.length === 0) return false
-  return types.every((type) => typeof type === 'string' && type !== '')
+  return Array.from(types).every((type) => typeof type === 'string' && type !== '')
 }
 
 function conceptOf(concept: EventsOptions['concept']): ConceptId | undefined {
   if (concept === undefined) return undefined
-  if (typeof concept === 'object' && typeof concept.key === 'string') {
+  if (typeof concept === 'object' && typeof concept?.key === 'string') {
     return ConceptId.fromKey(concept.key)
   }
   if (isConceptId(concept)) return concept
@@ -147,6 +153,6 @@ function position(option: string, value: unknown): number | undefined {
 }
 
 function invalid(option: string, received: unknown, expected: string): StoreError<'QUERY_INVALID'> {
-  const message = `'${option}' must be ${expected}, received ${String(received)}`
+  const message = `'${option}' must be ${expected}, received ${show(received)}`
   return new StoreError('QUERY_INVALID', message, { option, received, expected })
 }

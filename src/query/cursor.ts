@@ -1,4 +1,4 @@
-import { StoreError } from '../errors.ts'
+import { StoreError, show } from '../errors.ts'
 import { isConceptId } from '../ids.ts'
 import type { SortKey } from '../projections/order.ts'
 import { stateSortKey } from '../projections/pinned.ts'
@@ -42,6 +42,6 @@ export function decodeCursor(cursor: string): CursorPlace {
 }
 
 export function cursorInvalid(cursor: unknown, cause?: unknown): StoreError<'CURSOR_INVALID'> {
-  const shown = String(cursor).slice(0, 80)
+  const shown = (typeof cursor === 'string' ? cursor : show(cursor)).slice(0, 80)
   return new StoreError('CURSOR_INVALID', `'${shown}' is no cursor`, { cursor: shown }, { cause })
 }

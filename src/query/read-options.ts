@@ -1,7 +1,6 @@
 /** Checks of what readers are asked. Everything behind takes checked options. */
-import { inspect } from 'node:util'
 import { idOfKey } from '../checks/values.ts'
-import { StoreError } from '../errors.ts'
+import { StoreError, show } from '../errors.ts'
 import { type ConceptId, type IdInput, idInvalid, isConceptId } from '../ids.ts'
 import type { Include } from '../types.ts'
 
@@ -16,18 +15,6 @@ export function queryInvalid(
 ): StoreError<'QUERY_INVALID'> {
   const message = `'${option}' must be ${expected}, received ${show(received)}`
   return new StoreError('QUERY_INVALID', message, { option, received, expected })
-}
-
-/** Shows any value at all. `String` throws for objects without a prototype, a template for symbols. */
-export function show(received: unknown): string {
-  return inspect(received, {
-    depth: 0,
-    maxStringLength: 100,
-    maxArrayLength: 10,
-    breakLength: Number.POSITIVE_INFINITY,
-    // What a caller's object does when it is looked at is not for us to run.
-    customInspect: false
-  })
 }
 
 /** @throws StoreError `QUERY_INVALID` for a name that the query does not have. */
@@ -98,7 +85,7 @@ export function checkFlag(option: string, value: unknown): boolean {
 
 export function checkInclude(value: unknown): { concept: boolean; vector: boolean } {
   if (value === undefined) return { concept: false, vector: false }
-  if (!Array.isArray(value) || !value.every((one) => INCLUDES.includes(one))) {
+  if (!Array.isArray(value) || !Array.from(value).every((one) => INCLUDES.includes(one))) {
     throw queryInvalid('include', value, `an array of ${INCLUDES.join(', ')}`)
   }
   const include = value as Include
@@ -120,7 +107,8 @@ export function checkOrder(value: unknown): 'hops' | 'confidence' {
 
 export function checkTypes(value: unknown, option = 'types'): readonly string[] | undefined {
   if (value === undefined) return undefined
-  const isList = Array.isArray(value) && value.every((one) => typeof one === 'string')
+  // Copied, because `every` would jump over the holes of a sparse array.
+  const isList = Array.isArray(value) && Array.from(value).every((one) => typeof one === 'string')
   if (!isList) throw queryInvalid(option, value, 'an array of strings')
   return [...new Set(value as string[])]
 }

@@ -5,7 +5,7 @@
 
 import { checkRef } from '../checks/values.ts'
 import type { VectorShape } from '../checks/vector.ts'
-import { StoreError, throwIfAborted } from '../errors.ts'
+import { StoreError, show, throwIfAborted } from '../errors.ts'
 import type { ConceptId, IdInput } from '../ids.ts'
 import type { Embed, Limits } from '../options.ts'
 import { otherEnd, type Pinned } from '../projections/pinned.ts'
@@ -47,7 +47,7 @@ import type { PathRequest } from './graph.ts'
 import { toMatch } from './hits.ts'
 import { ReadPace } from './pace.ts'
 import { toAssociation, toConcept } from './present.ts'
-import { checkInclude, checkOptions, keyOf, queryInvalid, show, toId } from './read-options.ts'
+import { checkInclude, checkOptions, keyOf, queryInvalid, toId } from './read-options.ts'
 import { type Found, searchAt, type VectorIndexReader } from './search.ts'
 import { checkSearchOptions, type SearchRequest } from './search-options.ts'
 import { type Asked, checkQuery } from './search-query.ts'
@@ -147,7 +147,8 @@ export abstract class PinnedReader implements Reader {
     const started = nowUs()
     if (!Array.isArray(ids)) throw new TypeError(`'ids' must be an array, received ${show(ids)}`)
     const include = checkGet(options)
-    const wanted = ids.map((id) => toId(id as IdInput))
+    // `map` would jump over the holes of a sparse array.
+    const wanted = Array.from(ids, (id) => toId(id as IdInput))
     return this.#held(async (pinned) => {
       const pace = new ReadPace(options.signal, 'getMany')
       const found: (Concept | undefined)[] = []
@@ -232,7 +233,8 @@ export abstract class PinnedReader implements Reader {
     target: IdInput,
     options: PathOptions = {}
   ): Promise<Path | undefined> {
-    if ('limit' in options) throw queryInvalid('limit', 'present', 'absent: findPaths takes it')
+    if ('limit' in Object(options))
+      throw queryInvalid('limit', 'present', 'absent: findPaths takes it')
     const [path] = await this.#paths(source, target, options, 1)
     return path
   }

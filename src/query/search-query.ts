@@ -1,10 +1,12 @@
 /** What a search was asked, as the vector to be near to. */
+
 import { embedTexts } from '../checks/embed.ts'
 import type { VectorShape } from '../checks/vector.ts'
+import { show } from '../errors.ts'
 import type { IdInput } from '../ids.ts'
 import type { Embed, Limits } from '../options.ts'
 import type { SearchQuery } from '../types.ts'
-import { queryInvalid, show } from './read-options.ts'
+import { queryInvalid } from './read-options.ts'
 import { checkQueryVector } from './search-options.ts'
 
 /** A checked query: a vector, or a concept whose vector it is. */

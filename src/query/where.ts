@@ -1,5 +1,4 @@
-import { inspect } from 'node:util'
-import { StoreError } from '../errors.ts'
+import { StoreError, show } from '../errors.ts'
 import { metadataReader } from '../projections/metadata-path.ts'
 import type { Scalar } from '../types.ts'
 
@@ -299,8 +298,6 @@ function operandOf(field: Field): string {
 }
 
 function invalid(option: string, received: unknown, expected: string): StoreError<'QUERY_INVALID'> {
-  // Not `String(received)`, which throws for objects without a prototype.
-  const shown = inspect(received, { depth: 0, maxStringLength: 100, customInspect: false })
-  const message = `Query option '${option}' must be ${expected}, received ${shown}`
+  const message = `Query option '${option}' must be ${expected}, received ${show(received)}`
   return new StoreError('QUERY_INVALID', message, { option, received, expected })
 }

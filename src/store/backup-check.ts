@@ -3,7 +3,7 @@
  * the one before, and every file of the vector index with its seals. Holds one frame at a time.
  */
 import { resolve } from 'node:path'
-import { isStoreError, StoreError, throwIfAborted } from '../errors.ts'
+import { isStoreError, StoreError, show, throwIfAborted } from '../errors.ts'
 import { checkFrame, FrameDamage, follows, frameKey } from '../log/frame.ts'
 import type { RawFrame } from '../log/frame-decode.ts'
 import { checkOptions } from '../query/read-options.ts'
@@ -32,7 +32,7 @@ export async function verifyBackup(
 ): Promise<BackupCheckReport> {
   checkOptions(options, ['onProgress'])
   if (typeof directory !== 'string' || directory === '') {
-    throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
+    throw new TypeError(`'directory' must be a non-empty string, received ${show(directory)}`)
   }
   const path = resolve(directory)
   try {

@@ -8,7 +8,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { assert } from '../assert.ts'
-import { StoreError, throwIfAborted } from '../errors.ts'
+import { StoreError, show, throwIfAborted } from '../errors.ts'
 import { follows } from '../log/frame.ts'
 import { logDamaged } from '../log/reader.ts'
 import type { Pinned } from '../projections/pinned.ts'
@@ -67,12 +67,12 @@ export async function backup(
 ): Promise<BackupReport> {
   checkOptions(options, ['stateHash', 'check', 'onProgress'])
   if (typeof directory !== 'string' || directory === '') {
-    throw new TypeError(`'directory' must be a non-empty string, received ${String(directory)}`)
+    throw new TypeError(`'directory' must be a non-empty string, received ${show(directory)}`)
   }
   const { stateHash: isHashed = true, check: isChecked = true, onProgress, signal } = options
   for (const [name, value] of Object.entries({ stateHash: isHashed, check: isChecked })) {
     if (typeof value === 'boolean') continue
-    throw new TypeError(`'${name}' must be true or false, received ${String(value)}`)
+    throw new TypeError(`'${name}' must be true or false, received ${show(value)}`)
   }
   const closing = engine.closing.signal
   const either = signal === undefined ? closing : AbortSignal.any([signal, closing])

@@ -35,8 +35,11 @@ export async function rebuild(
   const own = engine.projections.names
   const known = [...BUILT_IN, ...own]
   const { projections = known } = options
-  const unknown = projections.find((name) => !known.includes(name))
-  if (unknown !== undefined) throw queryInvalid('projections', unknown, known.join(', '))
+  if (!Array.isArray(projections)) {
+    throw queryInvalid('projections', projections, 'an array of names')
+  }
+  const unknown = projections.findIndex((name) => !known.includes(name))
+  if (unknown !== -1) throw queryInvalid('projections', projections[unknown], known.join(', '))
   // Closing waits for a rebuild, so it ends it.
   const ends = [engine.closing.signal, ...(options.signal === undefined ? [] : [options.signal])]
   const ended = { ...options, signal: AbortSignal.any(ends) }

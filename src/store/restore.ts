@@ -7,7 +7,7 @@
  */
 import { mkdir, open, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { StoreError, throwIfAborted } from '../errors.ts'
+import { StoreError, show, throwIfAborted } from '../errors.ts'
 import { HEAD_FILE, LOG_DIRECTORY } from '../log/level-log.ts'
 import { SUBSCRIPTIONS_DIRECTORY } from '../pipeline/subscriptions/checkpoint.ts'
 import { PROJECTIONS_DIRECTORY } from '../projections/custom/generation-files.ts'
@@ -68,11 +68,11 @@ export async function restore(
   checkOptions(options, ['toPosition', 'toTime', 'compare', 'onProgress'])
   const { compare = false } = options
   if (typeof compare !== 'boolean') {
-    throw new TypeError(`'compare' must be true or false, received ${String(compare)}`)
+    throw new TypeError(`'compare' must be true or false, received ${show(compare)}`)
   }
   for (const [name, value] of Object.entries({ backup, directory })) {
     if (typeof value === 'string' && value !== '') continue
-    throw new TypeError(`'${name}' must be a non-empty string, received ${String(value)}`)
+    throw new TypeError(`'${name}' must be a non-empty string, received ${show(value)}`)
   }
   try {
     const source = resolve(backup)

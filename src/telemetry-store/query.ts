@@ -35,7 +35,7 @@ export interface Place {
 export function checkQuery(options: StoredTelemetryOptions): Query {
   checkOptions(options, NAMES)
   const { types, live = false, onUnreadable, signal } = options
-  if (types !== undefined && !(Array.isArray(types) && types.every(isName))) {
+  if (types !== undefined && !(Array.isArray(types) && Array.from(types).every(isName))) {
     throw queryInvalid('types', types, 'an array of non-empty strings')
   }
   if (typeof live !== 'boolean') throw queryInvalid('live', live, 'true or false')

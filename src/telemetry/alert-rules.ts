@@ -1,4 +1,4 @@
-import { StoreError } from '../errors.ts'
+import { StoreError, show } from '../errors.ts'
 import { isSingle, LATENCY_FIELDS } from './alert-metrics.ts'
 import type { AlertMetric, AlertOptions, AlertRule, AlertSeverity } from './alert-types.ts'
 import { OPERATION_NAMES } from './operations.ts'
@@ -154,6 +154,6 @@ function invalid(
   received: unknown,
   expected: string
 ): StoreError<'OPTION_INVALID'> {
-  const message = `Option '${option}' must be ${expected}, received ${String(received)}`
+  const message = `Option '${option}' must be ${expected}, received ${show(received)}`
   return new StoreError('OPTION_INVALID', message, { option, received, expected })
 }

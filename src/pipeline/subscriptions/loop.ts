@@ -3,7 +3,7 @@
  * handler until that is done with it or it is set aside, and notes how far it has come. So order is
  * kept, and what callers ask for (a reset, a retry) never meets a running handler.
  */
-import { ioFailed, isStoreError, type StoreError } from '../../errors.ts'
+import { asError, ioFailed, isStoreError, type StoreError } from '../../errors.ts'
 import type { TelemetryHub } from '../../telemetry/hub.ts'
 import type { OperationWatch } from '../../telemetry/operation-watch.ts'
 import type { SubscriptionState, SubscriptionStats } from '../../telemetry/types.ts'
@@ -16,7 +16,7 @@ import type { CheckpointKeeper } from './keeper.ts'
 import { type SubscriptionSetup, subscriptionStopped } from './options.ts'
 import { Quarantine, type QuarantineHost } from './quarantine.ts'
 import { Teller } from './teller.ts'
-import { asError, type Call, consumed, delayOf, noteOf, split, type Work, workOf } from './work.ts'
+import { type Call, consumed, delayOf, noteOf, split, type Work, workOf } from './work.ts'
 
 export interface LoopHost extends QuarantineHost {
   source: CursorSource & { head(): number }

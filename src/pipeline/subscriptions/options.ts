@@ -1,5 +1,5 @@
 /** What a subscription is asked to do, checked once at the public border. */
-import { StoreError } from '../../errors.ts'
+import { StoreError, show } from '../../errors.ts'
 import { optionInvalid } from '../../options.ts'
 import type { SubscribeOptions } from '../../types.ts'
 import { checkQuery, type EventQuery } from '../events.ts'
@@ -50,10 +50,10 @@ export function checkSubscription(name: string, options: SubscribeOptions): Subs
   checkNames('options', options, NAMES)
   const { batch, resumeAfter, signal } = options
   if (resumeAfter !== undefined && typeof resumeAfter !== 'function') {
-    throw new TypeError(`'resumeAfter' must be a function, received ${String(resumeAfter)}`)
+    throw new TypeError(`'resumeAfter' must be a function, received ${show(resumeAfter)}`)
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`'signal' must be an AbortSignal, received ${String(signal)}`)
+    throw new TypeError(`'signal' must be an AbortSignal, received ${show(signal)}`)
   }
   return {
     name,
@@ -158,7 +158,7 @@ function whole(option: string, value: unknown, min: number, max: number): number
 
 function checkNames(option: string, value: object, names: readonly string[]): void {
   if (typeof value !== 'object' || value === null) {
-    throw new TypeError(`'${option}' must be an object, received ${String(value)}`)
+    throw new TypeError(`'${option}' must be an object, received ${show(value)}`)
   }
   for (const name of Object.keys(value)) {
     if (names.includes(name)) continue

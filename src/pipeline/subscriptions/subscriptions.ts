@@ -2,7 +2,7 @@
  * The subscriptions of one open store: each has a name, a file that says how far it has come, and a
  * handler for as long as somebody gives it one.
  */
-import { ioFailed, StoreError, throwIfAborted } from '../../errors.ts'
+import { ioFailed, StoreError, show, throwIfAborted } from '../../errors.ts'
 import { optionInvalid } from '../../options.ts'
 import type { SlotFile } from '../../storage/slot-file.ts'
 import type { SubscriptionStats } from '../../telemetry/types.ts'
@@ -76,7 +76,7 @@ export class Subscriptions {
     const setup = checkSubscription(name, options)
     throwIfAborted(setup.signal, 'subscribe')
     if (typeof handler !== 'function') {
-      throw new TypeError(`'handler' must be a function, received ${String(handler)}`)
+      throw new TypeError(`'handler' must be a function, received ${show(handler)}`)
     }
     this.#take(name)
     try {

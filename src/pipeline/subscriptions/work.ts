@@ -55,15 +55,6 @@ export async function consumed(
   })
 }
 
-export function asError(thrown: unknown): Error {
-  try {
-    return thrown instanceof Error ? thrown : new Error(String(thrown))
-  } catch {
-    // A value may refuse even to be told, by its prototype or a proxy.
-    return new Error('a value was thrown that no text can be made of')
-  }
-}
-
 const ERROR_LENGTH_MAX = 1000
 
 /** What the log keeps of an error: enough to know it again, and well-formed. */

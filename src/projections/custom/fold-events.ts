@@ -1,4 +1,4 @@
-import { isStoreError, StoreError } from '../../errors.ts'
+import { asError, isStoreError, StoreError } from '../../errors.ts'
 import type { Frame, LogCommit } from '../../log/frame.ts'
 import type { EventLog } from '../../log/log.ts'
 import { toStoredEvent } from '../../log/stored-event.ts'
@@ -125,6 +125,6 @@ class ApplyGivenUp extends StoreError<'STORE_CLOSED'> {}
 function asFailure({ position, type }: StoredEvent, cause: unknown): Error {
   // Damage heals; what `apply` itself throws does not.
   if (isStoreError(cause, 'PROJECTION_DAMAGED') || cause instanceof ApplyGivenUp) return cause
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new Error(`apply failed at position ${position} (${type}): ${reason}`, { cause })
+  const { message } = asError(cause)
+  return new Error(`apply failed at position ${position} (${type}): ${message}`, { cause })
 }

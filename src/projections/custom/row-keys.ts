@@ -11,7 +11,7 @@
  * points, arrays in that of their members, a shorter one before those that it begins. No key but
  * an array begins another key.
  */
-import { StoreError } from '../../errors.ts'
+import { StoreError, show } from '../../errors.ts'
 import type { RowKey, RowKeyPart, RowRange } from '../../types.ts'
 
 const NUMBER = 0x01
@@ -115,16 +115,16 @@ export function boundsOf(range: RowRange): KeyBounds {
 
 function checkRange(range: RowRange): void {
   if (typeof range !== 'object' || range === null) {
-    throw new TypeError(`A range must be an object, received ${String(range)}`)
+    throw new TypeError(`A range must be an object, received ${show(range)}`)
   }
   const unknown = Object.keys(range).find((name) => !RANGE_NAMES.includes(name))
   if (unknown !== undefined) throw new TypeError(`A range has no option '${unknown}'`)
   const { limit, reverse } = range
   if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) {
-    throw new TypeError(`'limit' must be a whole number from 0, received ${String(limit)}`)
+    throw new TypeError(`'limit' must be a whole number from 0, received ${show(limit)}`)
   }
   if (reverse !== undefined && typeof reverse !== 'boolean') {
-    throw new TypeError(`'reverse' must be true or false, received ${String(reverse)}`)
+    throw new TypeError(`'reverse' must be true or false, received ${show(reverse)}`)
   }
 }
 
@@ -151,7 +151,7 @@ function earlier(a: Buffer, b: Buffer): Buffer {
 }
 
 function encodeArray(parts: readonly RowKeyPart[] | null): string {
-  if (!Array.isArray(parts)) throw new TypeError(`A key cannot be ${String(parts)}`)
+  if (!Array.isArray(parts)) throw new TypeError(`A key cannot be ${show(parts)}`)
   if (parts.length === 0) throw new TypeError('A key that is an array must have a member')
   let encoded = ARRAY_LETTER
   for (const part of parts) {
@@ -164,7 +164,7 @@ function encodeArray(parts: readonly RowKeyPart[] | null): string {
 function encodePart(part: RowKeyPart): string {
   if (typeof part === 'string') return encodeString(part)
   if (typeof part === 'number' && !Number.isNaN(part)) return encodeNumber(part)
-  throw new TypeError(`A key must be of strings and numbers, received ${String(part)}`)
+  throw new TypeError(`A key must be of strings and numbers, received ${show(part)}`)
 }
 
 const number = Buffer.alloc(8)
