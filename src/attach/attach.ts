@@ -13,7 +13,7 @@ import type {
   StoredEvent,
   StoredTelemetryOptions
 } from '../types.ts'
-import { Connection } from './connection.ts'
+import { Connection, closedOr } from './connection.ts'
 import { type Message, unpackError, unpackEvent } from './protocol.ts'
 
 /** @see attach of open.ts */
@@ -132,7 +132,7 @@ class AttachedStore implements Attached {
     signal: AbortSignal | undefined
   ): AsyncGenerator<Message, void> {
     this.#assertOpen(what)
-    const stream = await Connection.open(this.directory, signal)
+    const stream = await this.#connect(what, signal)
     this.#streams.add(stream)
     try {
       // Closing may have come while the connection was made.
@@ -141,6 +141,14 @@ class AttachedStore implements Attached {
     } finally {
       this.#streams.delete(stream)
       stream.close()
+    }
+  }
+
+  async #connect(what: string, signal: AbortSignal | undefined): Promise<Connection> {
+    try {
+      return await Connection.open(this.directory, signal)
+    } catch (error) {
+      throw await closedOr(error, this.directory, what)
     }
   }
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createConnection, type Socket } from 'node:net'
-import { aborted, StoreError, throwIfAborted } from '../errors.ts'
+import { aborted, isStoreError, StoreError, throwIfAborted } from '../errors.ts'
 import { onAbort } from '../on-abort.ts'
 import { isMissing } from '../storage/files.ts'
 import { readAddress } from './address.ts'
@@ -118,7 +118,8 @@ export class Connection {
     } catch (error) {
       // Whoever closes it has seen enough, and what is under way ends.
       if (this.#isClosed) return
-      throw isBroken(error) ? lost(this.#directory, error) : error
+      if (!isBroken(error)) throw error
+      throw await closedOr(lost(this.#directory, error), this.#directory, what)
     }
   }
 
@@ -163,6 +164,17 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal, what: string): Prom
     const stop = onAbort(signal, () => reject(aborted(signal, what)))
     work.finally(stop).then(resolve, reject)
   })
+}
+
+/** Why a store that answered before does so no more: it takes its address away only when it closes. */
+export async function closedOr(
+  error: unknown,
+  directory: string,
+  operation: string
+): Promise<unknown> {
+  if (!isStoreError(error, 'ATTACH_UNAVAILABLE')) return error
+  if ((await readAddress(directory)) !== undefined) return error
+  return new StoreError('STORE_CLOSED', 'The store is closed', { operation }, { cause: error })
 }
 
 const NOT_OFFERED =

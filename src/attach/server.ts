@@ -74,9 +74,13 @@ export class AttachServer {
     const isListening = this.#server.listening
     const closed = isListening ? once(this.#server, 'close') : undefined
     if (isListening) this.#server.close()
-    await Promise.all([...this.#sessions].map(async (session) => session.end()))
-    await closed
-    await removeAddress(this.#directory)
+    try {
+      // First: by it, whoever is hung up on tells a store that closed from a process that died.
+      await removeAddress(this.#directory)
+    } finally {
+      await Promise.all([...this.#sessions].map(async (session) => session.end()))
+      await closed
+    }
   }
 
   async #listen({ path, folder }: Address): Promise<void> {
