@@ -39,7 +39,7 @@ const CHECKSUM_BYTES = 4
 const TIME_AT = 44
 /** Bytes of the header by format. */
 const HEADER_BYTES: Readonly<Record<FrameFormat, number>> = { 1: 48, 2: 56 }
-const KEY_BYTES = 8
+export const KEY_BYTES = 8
 
 export interface Idempotency {
   key: string
@@ -255,6 +255,25 @@ export function checkFrame(key: Uint8Array, value: Buffer, storeId: Uint8Array):
     previous: value.readUInt32LE(32),
     checksum
   }
+}
+
+/**
+ * Where a frame stands by its key and its header, whose checksum is not checked.
+ *
+ * @param value `undefined` where a frame is deleted.
+ * @throws FrameDamage on what is no frame of this store.
+ */
+export function placeOf(
+  key: Uint8Array,
+  value: Buffer | undefined,
+  storeId: Uint8Array
+): Pick<FrameHeader, 'first' | 'last'> {
+  if (key.length !== KEY_BYTES) throw new FrameDamage(`a key of ${key.length} bytes`)
+  const first = positionOfKey(key)
+  if (value === undefined) return { first, last: first }
+  if (value.length < HEADER_BYTES[1]) throw new FrameDamage(`a frame of ${value.length} bytes`)
+  if (!value.subarray(16, 32).equals(storeId)) throw new FrameDamage('frame of another store')
+  return { first, last: first + value.readUInt32LE(4) - 1 }
 }
 
 function formatOf(value: Buffer): FrameFormat {

@@ -42,6 +42,19 @@ export function storeIdOfHead(path: string): Buffer | undefined {
   return newest?.subarray(...STORE_ID)
 }
 
+/** The newest whole slot of this store; `undefined` if there is none. */
+export function readWatermark(path: string, storeId: Buffer): Watermark | undefined {
+  try {
+    const { file, watermark } = HeadFile.open(path, storeId, true)
+    file.close()
+    return watermark
+  } catch (error) {
+    // A HEAD that the system would not read may know of more than the frames that are left.
+    if (isMissing(error) || isMisplaced(error)) return undefined
+    throw error
+  }
+}
+
 function isWhole(slot: Buffer): boolean {
   if (slot.length !== SLOT_BYTES) return false
   if (slot.readUInt32LE(0) !== MAGIC || slot.readUInt32LE(4) !== HEAD_FORMAT) return false

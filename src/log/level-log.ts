@@ -128,14 +128,20 @@ export class LevelLog implements EventLog {
    * What is wrong at or below the watermark was acknowledged as durable: `LOG_DAMAGED`. What is
    * wrong beyond it was never promised to survive a power cut: it is dropped, with all behind it.
    * Readers of the log's other part check it when they read it.
+   *
+   * @param suspect Where LevelDB's files were seen to lack frames, which may be below `from`.
    */
-  async recover(from: number, readOnly: boolean): Promise<TornTail | undefined> {
+  async recover(
+    from: number,
+    readOnly: boolean,
+    suspect: number = from
+  ): Promise<TornTail | undefined> {
     const durable = this.#durableHead
     const durableChecksum = this.#checksum
     let before: Frame | undefined
     let problem: StoreError<'LOG_DAMAGED'> | undefined
     try {
-      for await (const frame of this.#reader.framesFrom(Math.max(from, 1))) {
+      for await (const frame of this.#reader.framesFrom(Math.max(Math.min(from, suspect), 1))) {
         // What stands before the first one read is not looked at, unless that is the very first.
         if ((before !== undefined || frame.first === 1) && !follows(before, frame)) {
           throw logDamaged(frame.first, frame.last, 'the chain is broken')

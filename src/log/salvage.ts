@@ -9,13 +9,14 @@ import { basename, join } from 'node:path'
 import { throwIfAborted } from '../errors.ts'
 import { checkTableFile, tableFiles } from '../storage/database-files.ts'
 import { namesIn } from '../storage/files.ts'
-import { liveTableFiles } from '../storage/level-manifest.ts'
+import { readManifest } from '../storage/level-manifest.ts'
 import { type TableEntry, TableFile } from '../storage/table-file.ts'
 import { entriesOf } from '../storage/write-ahead-file.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { LogEvent } from './event.ts'
 import { type Frame, FrameDamage, follows } from './frame.ts'
 import { decodeFrame } from './frame-decode.ts'
+import { lostWrites } from './replayed-frames.ts'
 
 /** Offset and length of the id of the store in every frame. */
 const STORE_ID = [16, 32] as const
@@ -85,6 +86,7 @@ export async function survey(log: string, options: SalvageOptions): Promise<Surv
     }
   }
   files.push(...(await missingFiles(log, paths)))
+  if (storeId !== undefined) files.push(...(await damagedWrites(log, storeId)))
   const frames = chainOf([...newest.values()].filter(isFrame))
   return { storeId, frames, lost: lostBetween(frames, options.promised, files), files }
 }
@@ -119,11 +121,22 @@ function isFrame(found: SalvagedFrame | Deleted): found is SalvagedFrame {
 /** Files that LevelDB names and that are not there: what they held may be lost without another sign. */
 async function missingFiles(log: string, paths: readonly string[]): Promise<Survey['files']> {
   const there = new Set(paths.map((path) => basename(path)))
-  const named = [...((await liveTableFiles(log)) ?? new Map<number, number>()).keys()]
+  const named = [...((await readManifest(log))?.tables.keys() ?? [])]
   return named
     .map((number) => `${String(number).padStart(6, '0')}.ldb`)
     .filter((file) => !there.has(file))
     .map((file) => ({ file, reason: 'it is missing' }))
+}
+
+/** Torn ends are left out: what stands behind them was never written. */
+async function damagedWrites(log: string, storeId: Buffer): Promise<Survey['files']> {
+  const files: Survey['files'] = []
+  for await (const { file, offset, reason, isWhole, to } of lostWrites(log, storeId)) {
+    if (isWhole || to !== undefined) {
+      files.push({ file: basename(file), reason: `${reason}, at byte ${offset}` })
+    }
+  }
+  return files
 }
 
 async function filesOf(log: string): Promise<string[]> {

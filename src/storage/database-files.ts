@@ -1,9 +1,10 @@
-/** Checks the table files of a LevelDB database against LevelDB's own checksums, without LevelDB. */
+/** Checks the files of a LevelDB database against LevelDB's own checksums, without LevelDB. */
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { STRETCH_MS, turn } from '../turn.ts'
 import { isMissing, namesIn, readFully } from './files.ts'
-import { liveTableFiles } from './level-manifest.ts'
+import { readManifest } from './level-manifest.ts'
+import { replayedParts } from './replayed-files.ts'
 import {
   type FileProblem,
   FOOTER_BYTES,
@@ -30,11 +31,11 @@ export interface CheckedFile {
  * budget. None if LevelDB's own list of them cannot be read, which it finds itself when it opens.
  */
 export async function tableFiles(directory: string): Promise<{ path: string; bytes: number }[]> {
-  const live = (await liveTableFiles(directory)) ?? new Map<number, number>()
+  const live = (await readManifest(directory))?.tables
   const found: { path: string; bytes: number }[] = []
   for (const name of await namesIn(directory)) {
-    const bytes = name.endsWith('.ldb') ? live.get(Number.parseInt(name, 10)) : undefined
-    if (bytes !== undefined) found.push({ path: join(directory, name), bytes })
+    const table = name.endsWith('.ldb') ? live?.get(Number.parseInt(name, 10)) : undefined
+    if (table !== undefined) found.push({ path: join(directory, name), bytes: table.bytes })
   }
   return found.sort((a, b) => a.bytes - b.bytes)
 }
@@ -115,11 +116,19 @@ class Window {
 }
 
 /**
- * Checks files before LevelDB maps them, which a damaged one may make end the process.
+ * Checks files before LevelDB opens them, which damaged ones may make end the process.
  *
- * @param bytesMax Once so much is checked, the rest is left: to `verify` and to the scrub.
+ * @param bytesMax Once so much of the tables is checked, the rest is left: to `verify` and to the scrub.
  */
 export async function findDamagedFile(
+  directory: string,
+  bytesMax: number
+): Promise<DamagedFile | undefined> {
+  return (await findDamagedTable(directory, bytesMax)) ?? findDamagedBatch(directory)
+}
+
+/** The same of the table files alone. */
+export async function findDamagedTable(
   directory: string,
   bytesMax: number
 ): Promise<DamagedFile | undefined> {
@@ -129,6 +138,20 @@ export async function findDamagedFile(
     checked += bytes
     const problem = (await checkTableFile(path))?.problem
     if (problem !== undefined) return problem
+  }
+  return undefined
+}
+
+/** The first batch that LevelDB would lose, or should not believe. A torn end is none: crashes leave it. */
+async function findDamagedBatch(directory: string): Promise<DamagedFile | undefined> {
+  let damaged: DamagedFile | undefined
+  for await (const parts of replayedParts(directory)) {
+    for (const { file, offset, reason, isWhole } of parts) {
+      if (reason === undefined && damaged !== undefined) return damaged
+      if (reason === undefined) continue
+      damaged ??= { file, offset, reason }
+      if (isWhole) return { file, offset, reason }
+    }
   }
   return undefined
 }

@@ -1,5 +1,5 @@
 /**
- * Which table files a LevelDB database is made of, read without LevelDB.
+ * Which files a LevelDB database is made of, read without LevelDB.
  *
  * CURRENT names a MANIFEST, a write-ahead file of edits: `db/version_edit.cc` of LevelDB 1.20. Files that
  * it does not name were cut off by a crash, or are still being written, and say nothing.
@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMissing } from './files.ts'
 import { readVarint } from './snappy.ts'
+import { parseInternalKey } from './table-file.ts'
 import { recordsOf } from './write-ahead-file.ts'
 
 const TAG = {
@@ -21,14 +22,38 @@ const TAG = {
   previousLog: 9
 } as const
 
-/** Sizes of the live table files by number; `undefined` when CURRENT or MANIFEST cannot be read. */
-export async function liveTableFiles(directory: string): Promise<Map<number, number> | undefined> {
+/** A table file as MANIFEST describes it. Keys are those of its first and its last row. */
+export interface LiveTable {
+  bytes: number
+  smallest: Buffer
+  largest: Buffer
+}
+
+export interface Manifest {
+  /** By their numbers. */
+  tables: Map<number, LiveTable>
+  /** Write-ahead files from this number on are not in tables yet, and the previous one, if any. */
+  logNumber: number
+  previousLog: number
+  lastSequence: bigint
+  /** The highest number of a write that some table is known to hold: of its first or last row. */
+  flushed: bigint
+}
+
+/** `undefined` when CURRENT or MANIFEST cannot be read. */
+export async function readManifest(directory: string): Promise<Manifest | undefined> {
+  const manifest: Manifest = {
+    tables: new Map(),
+    logNumber: 0,
+    previousLog: 0,
+    lastSequence: 0n,
+    flushed: 0n
+  }
   try {
     const name = (await readFile(join(directory, 'CURRENT'), 'latin1')).trim()
     if (!/^MANIFEST-\d+$/.test(name)) return undefined
-    const live = new Map<number, number>()
-    for (const record of recordsOf(await readFile(join(directory, name)))) apply(record, live)
-    return live
+    for (const record of recordsOf(await readFile(join(directory, name)))) apply(record, manifest)
+    return manifest
   } catch (error) {
     // LevelDB will say the same when it is opened.
     if (isMissing(error) || error instanceof RangeError) return undefined
@@ -36,33 +61,44 @@ export async function liveTableFiles(directory: string): Promise<Map<number, num
   }
 }
 
-function apply(record: Buffer, live: Map<number, number>): void {
+function apply(record: Buffer, manifest: Manifest): void {
+  const { tables } = manifest
   const edit = new EditReader(record)
   while (!edit.done) {
     switch (edit.number()) {
       case TAG.comparator:
-        edit.skipBytes()
+        edit.bytes()
         break
       case TAG.logNumber:
-      case TAG.nextFile:
-      case TAG.lastSequence:
+        manifest.logNumber = edit.number()
+        break
       case TAG.previousLog:
+        manifest.previousLog = edit.number()
+        break
+      case TAG.nextFile:
         edit.number()
+        break
+      case TAG.lastSequence:
+        manifest.lastSequence = edit.sequence()
         break
       case TAG.compactPointer:
         edit.number()
-        edit.skipBytes()
+        edit.bytes()
         break
       case TAG.deletedFile:
         edit.number()
-        live.delete(edit.number())
+        tables.delete(edit.number())
         break
       case TAG.newFile: {
         edit.number()
         const number = edit.number()
-        live.set(number, edit.number())
-        edit.skipBytes()
-        edit.skipBytes()
+        const bytes = edit.number()
+        const [smallest, largest] = [edit.bytes(), edit.bytes()].map(parseInternalKey)
+        if (smallest === undefined || largest === undefined) break
+        tables.set(number, { bytes, smallest: smallest.key, largest: largest.key })
+        for (const { sequence } of [smallest, largest]) {
+          if (sequence > manifest.flushed) manifest.flushed = sequence
+        }
         break
       }
       default:
@@ -89,9 +125,22 @@ class EditReader {
     return value
   }
 
-  skipBytes(): void {
+  /** As `number`, of any size: LevelDB believes what it reads there. */
+  sequence(): bigint {
+    let value = 0n
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = this.#bytes[this.#at++] ?? 0
+      value |= BigInt(byte & 127) << shift
+      if (byte < 128) break
+    }
+    return value
+  }
+
+  bytes(): Buffer {
     const length = this.number()
+    const from = this.#at
     this.#at += length
     if (this.#at > this.#bytes.length) throw new RangeError('an edit is cut')
+    return this.#bytes.subarray(from, this.#at)
   }
 }

@@ -190,15 +190,9 @@ export class TableFile {
 
   *#entriesOf(handle: Handle): Generator<TableEntry> {
     for (const [internal, value] of this.#rowsOf(handle)) {
-      const end = internal.length - SEQUENCE_BYTES
-      if (end < 0) continue
-      const tag = internal.readBigUInt64LE(end)
-      const isPut = Number(tag & 255n) === PUT
-      yield {
-        key: internal.subarray(0, end),
-        value: isPut ? value : undefined,
-        sequence: tag >> 8n
-      }
+      if (internal.length < SEQUENCE_BYTES) continue
+      const { key, sequence, isPut } = parseInternalKey(internal)
+      yield { key, value: isPut ? value : undefined, sequence }
     }
   }
 
@@ -239,6 +233,18 @@ function* placesIn(block: Buffer): Generator<RowPlace> {
     keyLength = shared.value + added.value
     at = end
   }
+}
+
+/**
+ * Takes a key of LevelDB's own apart: the key of the row, the number of the write, and whether it put.
+ *
+ * @throws RangeError on what is none.
+ */
+export function parseInternalKey(internal: Buffer): Omit<TableEntry, 'value'> & { isPut: boolean } {
+  const end = internal.length - SEQUENCE_BYTES
+  if (end < 0) throw new RangeError('a key without the number of its write')
+  const tag = internal.readBigUInt64LE(end)
+  return { key: internal.subarray(0, end), sequence: tag >> 8n, isPut: Number(tag & 255n) === PUT }
 }
 
 /** A key without the number of its write. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { assert } from '../assert.ts'
 import { isStoreError, throwIfAborted } from '../errors.ts'
-import { logFileDamaged } from '../log/damaged-files.ts'
+import { checkLogFiles } from '../log/damaged-files.ts'
 import { type Frame, follows, frameKey } from '../log/frame.ts'
 import { decodeFrame } from '../log/frame-decode.ts'
 import { HEAD_FILE, LevelLog, LOG_DIRECTORY, LOG_TUNING } from '../log/level-log.ts'
@@ -39,8 +39,7 @@ export async function withLog<T>(
   { storeId, format }: StoreFormat,
   work: (log: LevelLog) => Promise<T>
 ): Promise<T> {
-  const damage = await findDamagedFile(join(directory, LOG_DIRECTORY), Number.POSITIVE_INFINITY)
-  if (damage !== undefined) throw logFileDamaged(damage)
+  await checkLogFiles(directory, storeId, Number.POSITIVE_INFINITY)
   const shadow = await mkdtemp(join(tmpdir(), 'sutra-migrate-'))
   try {
     await shadowFiles(directory, shadow)

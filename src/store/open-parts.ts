@@ -134,12 +134,12 @@ async function openOwned(
   const setting = { directory, format, options, hub, distrust }
   // What is wrong with the log is told first, and nothing is done about the tables then.
   const opening = openLog(setting, cleanups)
-  const [log, live] = await both(opening, openLiveTables(setting, cleanups))
+  const [{ log, suspect }, live] = await both(opening, openLiveTables(setting, cleanups))
   const tables = live.tables ?? (await makeTables(setting, live, cleanups))
   const { checkpoint, anchor } = tables.initial
   // What answers for other facts than those of this log is damage, and heals as that.
   if (!(await log.anchors.hold(anchor))) throw tablesDamaged('anchor', OTHER_HISTORY)
-  const tornTail = await log.recover(checkpoint, options.readOnly)
+  const tornTail = await log.recover(checkpoint, options.readOnly, suspect)
   const { head, durableHead } = log
   if (checkpoint > head) throw behind('tables', checkpoint, head)
   if (!options.readOnly) await log.sync()
@@ -235,11 +235,11 @@ async function openFormat(directory: string, options: ResolvedOptions): Promise<
 async function openLog(
   { directory, format, options }: TablesSetting,
   cleanups: Cleanup[]
-): Promise<LevelLog> {
-  await checkLogFiles(directory)
+): Promise<{ log: LevelLog; suspect: number | undefined }> {
+  const suspect = await checkLogFiles(directory, format.storeId)
   const log = await LevelLog.open(directory, format.storeId, format.format, options.readOnly)
   cleanups.push(async () => log.close())
-  return log
+  return { log, suspect }
 }
 
 /** While the system works for one, the other goes on. Neither is left to itself if one fails. */

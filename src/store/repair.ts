@@ -18,7 +18,7 @@ import {
   sealFrame,
   sealGap
 } from '../log/frame.ts'
-import { HeadFile, storeIdOfHead, type Watermark } from '../log/head-file.ts'
+import { HeadFile, readWatermark, storeIdOfHead, type Watermark } from '../log/head-file.ts'
 import { HEAD_FILE, LOG_DIRECTORY, LOG_TUNING } from '../log/level-log.ts'
 import {
   type LostRange,
@@ -75,7 +75,7 @@ export async function repairLog(directory: string, options: RepairOptions): Prom
     const { storeId } = found
     if (storeId === undefined) throw nothingLeft(directory)
     const known = written?.storeId.equals(storeId) === true ? written : undefined
-    const head = watermarkOf(directory, storeId)
+    const head = readWatermark(join(directory, HEAD_FILE), storeId)
     const isWhole = known !== undefined && head !== undefined && found.lost.length === 0
     const declaration = await findLostDeclaration(directory, storeId, found)
     const made = reportOf(found, declaration, resumed, started)
@@ -149,7 +149,7 @@ async function findFrames(
   const onFile = (done: number, total: number): void =>
     onProgress?.({ phase: 'survey', done, total })
   const framesOf = async (storeId: Buffer): Promise<Survey> => {
-    const head = watermarkOf(directory, storeId)
+    const head = readWatermark(join(directory, HEAD_FILE), storeId)
     // What was derived may remember more than HEAD: what it holds was acknowledged.
     const promised = Math.max(head?.position ?? 0, await promisedByDerived(directory, storeId))
     return survey(log, { storeId, promised, signal, onFile })
@@ -171,18 +171,6 @@ async function findFrames(
 function logPath(directory: string, resumed: boolean): string {
   const isBeside = resumed && existsSync(join(directory, NEW_LOG))
   return join(directory, isBeside ? NEW_LOG : LOG_DIRECTORY)
-}
-
-function watermarkOf(directory: string, storeId: Buffer): Watermark | undefined {
-  try {
-    const { file, watermark } = HeadFile.open(join(directory, HEAD_FILE), storeId)
-    file.close()
-    return watermark
-  } catch (error) {
-    // A HEAD that the system would not read may know of more than the frames that are left.
-    if (isMissing(error) || isMisplaced(error)) return undefined
-    throw error
-  }
 }
 
 function formatFor(found: Survey, storeId: Buffer): StoreFormat {
