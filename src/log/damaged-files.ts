@@ -2,6 +2,7 @@
 import { basename, join } from 'node:path'
 import type { StoreError } from '../errors.ts'
 import { type DamagedFile, findDamagedTable } from '../storage/database-files.ts'
+import { positionsOfTable } from './damaged-table.ts'
 import { readWatermark } from './head-file.ts'
 import { HEAD_FILE, LOG_DIRECTORY } from './level-log.ts'
 import { logDamaged } from './reader.ts'
@@ -12,8 +13,6 @@ import { lostWrites } from './replayed-frames.ts'
  * is larger is checked whole by `verify` and the scrub.
  */
 const OPEN_CHECK_BYTES = 16 * 1024 * 1024
-
-const KEY_BYTES = 8
 
 /**
  * Checks the log's files before LevelDB reads them: a flipped bit may make it end the process, and what
@@ -29,8 +28,8 @@ export async function checkLogFiles(
 ): Promise<number | undefined> {
   const log = join(directory, LOG_DIRECTORY)
   const damage = await findDamagedTable(log, bytesMax)
-  if (damage !== undefined) throw logFileDamaged(damage)
   const watermark = readWatermark(join(directory, HEAD_FILE), storeId)
+  if (damage !== undefined) throw await logFileDamaged(damage, storeId, watermark?.position)
   // Without HEAD nothing says that it was not promised.
   const promised = watermark?.position ?? Number.POSITIVE_INFINITY
   let unpromised: number | undefined
@@ -49,17 +48,13 @@ export async function checkLogFiles(
   return unpromised
 }
 
-/** @returns `LOG_DAMAGED` with the positions at which the lost frames may begin. */
-export function logFileDamaged(damage: DamagedFile): StoreError<'LOG_DAMAGED'> {
-  const { file, offset, reason, after, upTo } = damage
-  const from = after === undefined ? 1 : atLeast(after)
-  const to = upTo === undefined ? from : Math.max(from, atLeast(upTo))
+/** @returns `LOG_DAMAGED` with the positions that may be lost, none of them in a frame that is whole. */
+export async function logFileDamaged(
+  damage: DamagedFile,
+  storeId: Buffer,
+  head: number = 0
+): Promise<StoreError<'LOG_DAMAGED'>> {
+  const { file, offset, reason } = damage
+  const { from, to } = await positionsOfTable(damage, storeId, head)
   return logDamaged(from, to, `${basename(file)}, byte ${offset}: ${reason}`)
-}
-
-/** Keys in the index of a file are cut short where that still tells two blocks apart. */
-function atLeast(key: Buffer): number {
-  const padded = Buffer.alloc(KEY_BYTES)
-  key.copy(padded)
-  return Math.max(1, Number(padded.readBigUInt64BE()))
 }

@@ -59,9 +59,10 @@ export class Scrub {
   }
 
   async #round(): Promise<void> {
-    const { directory } = this.#engine.parts
-    for (const { file, ...damage } of await this.#scan(join(directory, LOG_DIRECTORY))) {
-      const { from, to, reason } = logFileDamaged({ file, ...damage }).details
+    const { directory, format, log } = this.#engine.parts
+    for (const damage of await this.#scan(join(directory, LOG_DIRECTORY))) {
+      const { details } = await logFileDamaged(damage, format.storeId, log.head)
+      const { from, to, reason } = details
       this.#found('log', reason, { from, to })
     }
     // Taken anew: a rebuild may have brought another generation meanwhile.

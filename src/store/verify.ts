@@ -69,9 +69,11 @@ async function verifyLogFiles(
   options: LongOptions,
   report: VerifyReport
 ): Promise<void> {
-  const path = join(engine.parts.directory, LOG_DIRECTORY)
+  const { directory, format, log } = engine.parts
+  const path = join(directory, LOG_DIRECTORY)
   for (const damage of await damagedFiles(path, 'log files', options, report)) {
-    const { from, to, reason } = logFileDamaged(damage).details
+    const { details } = await logFileDamaged(damage, format.storeId, log.head)
+    const { from, to, reason } = details
     report.problems.push({ part: 'log', reason, from, to })
   }
 }

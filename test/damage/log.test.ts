@@ -1,9 +1,10 @@
-import { rm, truncate, writeFile } from 'node:fs/promises'
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConceptId, isStoreError, open, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
-import { checkFrame, sealFrame } from '#sutra/log/frame.js'
+import { checkFrame, positionOfKey, sealFrame } from '#sutra/log/frame.js'
 import { LevelLog } from '#sutra/log/level-log.js'
+import { TableFile } from '#sutra/storage/table-file.js'
 import { readFormat } from '#sutra/store/format.js'
 import { commitOf } from '../support/commits.ts'
 import { changeRow, deleteRows, filesOf, flipFile, flipped, logOf, rowsOf } from '../support/raw.ts'
@@ -170,6 +171,50 @@ describe('damage to the log of a closed store', () => {
     ])
   })
 })
+
+describe('the positions told of a damaged table file', () => {
+  test('hold what was hit, and no frame that is whole', async () => {
+    const directory = await temporaryPath()
+    // Two files, frames of several events, several blocks in each file.
+    const frames: { first: number; last: number }[] = []
+    for (let part = 0; part < 2; part++) {
+      await using store = await open(directory)
+      for (let n = 0; n < 30; n++) {
+        const content = (at: number): string => `${part} ${n} ${at} `.padEnd(400, 'x')
+        const events = Array.from({ length: 1 + ((n * 7) % 5) }, (_, at) => content(at))
+        frames.push(await store.commit(events.map((text) => ({ do: 'learn', content: text }))))
+      }
+    }
+    const files = await filesOf(logOf(directory), '.ldb')
+    expect(files).toHaveLength(2)
+
+    for (const file of files) {
+      const bytes = await readFile(file)
+      const firsts = [...new TableFile(bytes).entries()].map(({ key }) => positionOfKey(key))
+      const ends = frames.filter(({ first }) => firsts.includes(first)).map(({ last }) => last)
+      for (let n = 0; n < 24; n++) {
+        const damaged = flipped(bytes, Math.floor((bytes.length * (n + 0.5)) / 24))
+        await writeFile(file, damaged)
+        const left = [...new TableFile(damaged).entries()].map(({ key }) => positionOfKey(key))
+        const lost = frames.filter(({ first }) => firsts.includes(first) && !left.includes(first))
+
+        const { from, to } = await refusedAt(directory)
+
+        // Without a bit of a frame lost, as in the index, it is the whole file.
+        expect(from).toBe(lost[0]?.first ?? Math.min(...firsts))
+        expect(to).toBe(lost.at(-1)?.last ?? Math.max(...ends))
+      }
+      await writeFile(file, bytes)
+    }
+  })
+})
+
+async function refusedAt(directory: string): Promise<{ from: number; to: number }> {
+  const error: unknown = await open(directory).catch((cause: unknown) => cause)
+  if (!isStoreError(error, 'LOG_DAMAGED')) throw error
+  const { from, to } = error.details
+  return { from, to }
+}
 
 describe('damage to the log of a store that was killed', () => {
   test('a bit flipped below the watermark is damage, with the positions', async () => {
