@@ -1,3 +1,4 @@
+import { InexactNumber, parseExactly } from './exact-json.ts'
 import { RecordError } from './record.ts'
 
 const TEXT = new Set(['kind', 'content', 'type', 'id'])
@@ -58,10 +59,11 @@ function toEmbedding(value: unknown): unknown {
 function toMetadata(value: unknown): unknown {
   if (typeof value !== 'string') return toJson(value)
   try {
-    return JSON.parse(value)
+    return parseExactly(value)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new RecordError(`metadata is not valid JSON: ${reason}`, { cause })
+    const fault = cause instanceof InexactNumber ? reason : `metadata is not valid JSON: ${reason}`
+    throw new RecordError(fault, { cause })
   }
 }
 

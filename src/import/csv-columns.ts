@@ -1,4 +1,5 @@
 import type { CsvImportOptions } from '../types.ts'
+import { checkNumber, InexactNumber, parseExactly } from './exact-json.ts'
 import { RecordError } from './record.ts'
 
 /** What the columns of a file hold, worked out once for all of its rows. */
@@ -218,7 +219,18 @@ class Mismatch extends Error {}
 
 function toNumber(text: string): number {
   const trimmed = text.trim()
-  if (NUMBER.test(trimmed)) return Number(trimmed)
+  const number = toComponent(trimmed)
+  try {
+    checkNumber(trimmed)
+  } catch (error) {
+    throw new Mismatch(error instanceof Error ? error.message : String(error))
+  }
+  return number
+}
+
+/** Of an embedding, which is kept as floats in any case. */
+function toComponent(text: string): number {
+  if (NUMBER.test(text)) return Number(text)
   throw new Mismatch(`'${cut(text)}' is not a number`)
 }
 
@@ -228,12 +240,12 @@ function toFlag(text: string): boolean {
   throw new Mismatch(`'${cut(text)}' is neither true nor false`)
 }
 
-function toJson(text: string): unknown {
+function toJson(text: string, parse: (text: string) => unknown = parseExactly): unknown {
   try {
-    return JSON.parse(text)
+    return parse(text)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new Mismatch(`not valid JSON: ${reason}`)
+    throw new Mismatch(error instanceof InexactNumber ? reason : `not valid JSON: ${reason}`)
   }
 }
 
@@ -247,8 +259,8 @@ function toMetadata(text: string): Fields {
 function toEmbedding(text: string): number[] | null {
   const trimmed = text.trim()
   if (trimmed === 'null') return null
-  if (!trimmed.startsWith('[')) return trimmed.split(/[\s;]+/).map(toNumber)
-  const value = toJson(trimmed)
+  if (!trimmed.startsWith('[')) return trimmed.split(/[\s;]+/).map(toComponent)
+  const value = toJson(trimmed, JSON.parse)
   // The numbers themselves are checked by the commit, which copies them anyway.
   if (Array.isArray(value)) return value
   throw new Mismatch('an embedding must be numbers')

@@ -1,3 +1,4 @@
+import { InexactNumber, parseExactly } from './exact-json.ts'
 import { type Line, LineSplitter } from './lines.ts'
 import type { Input, Row } from './reader.ts'
 
@@ -5,11 +6,13 @@ import type { Input, Row } from './reader.ts'
 export async function* readJsonLines(input: Input): AsyncGenerator<Iterable<Row>, void> {
   const splitter = new LineSplitter()
   if (input.from !== undefined) splitter.beginAt(input.from)
-  for await (const chunk of input.chunks()) yield parsed(splitter.push(chunk), input.file)
-  yield parsed(splitter.end(), input.file)
+  for await (const chunk of input.chunks()) yield parsed(splitter.push(chunk), input)
+  yield parsed(splitter.end(), input)
 }
 
-function* parsed(lines: Iterable<Line>, file: string | undefined): Generator<Row, void> {
+function* parsed(lines: Iterable<Line>, { file, options }: Input): Generator<Row, void> {
+  // What a program makes of a line may leave out the number, or take it from elsewhere.
+  const parse: (text: string) => unknown = options.map === undefined ? parseExactly : JSON.parse
   for (const { number: line, bytes, start, text, fault } of lines) {
     if (text === '') continue
     if (text === undefined) {
@@ -17,12 +20,12 @@ function* parsed(lines: Iterable<Line>, file: string | undefined): Generator<Row
       continue
     }
     try {
-      yield { line, bytes, start, file, text, value: JSON.parse(text), fault: undefined }
+      yield { line, bytes, start, file, text, value: parse(text), fault: undefined }
     } catch (error) {
       // Looked at only here, so that a line that is not blank pays nothing for it.
       if (text.trim() === '') continue
       const reason = error instanceof Error ? error.message : String(error)
-      const fault = `not valid JSON: ${reason}`
+      const fault = error instanceof InexactNumber ? reason : `not valid JSON: ${reason}`
       yield { line, bytes, start, file, text, value: undefined, fault }
     }
   }

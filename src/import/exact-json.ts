@@ -1,0 +1,102 @@
+/** Reading JSON without changing a number in silence. */
+
+/**
+ * What an integer has to hold, or a number far below all others, before it may change. Nearly every
+ * text has none of it, and no fraction of a common length has.
+ */
+const SUSPECT = /[^\d.][1-9]\d{15}|^[1-9]\d{15}|[eE]-\d{3}|0{200}/
+const NUMBER = /-?\d+(\.\d+)?([eE][+-]?\d+)?/y
+/** Also as CSV has it: with a plus, without digits on one side of the point. */
+const PARTS = /^[+-]?(\d*)(\.\d*)?([eE][+-]?\d+)?$/
+const DIGITS_SAFE = 15
+/** Beyond it no number is finite, and that is refused elsewhere. */
+const DIGITS_MAX = 309
+
+/** A number that would become another one. Its message is the reason, as metadata has it for -0. */
+export class InexactNumber extends Error {
+  constructor(number: string) {
+    const shown = number.length > 40 ? `${number.slice(0, 40)}…` : number
+    super(`the number ${shown} could not be given back as it was`)
+  }
+}
+
+/** @throws SyntaxError for what is no JSON; InexactNumber. */
+export function parseExactly(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  for (const part of outsideEmbedding(text, value)) if (SUSPECT.test(part)) checkNumbers(part)
+  return value
+}
+
+/** Numbers of an embedding become floats in any case, and are most of what there is to look at. */
+function outsideEmbedding(text: string, value: unknown): readonly string[] {
+  if (text.length < LONG || !hasEmbedding(value)) return [text]
+  const at = text.indexOf(EMBEDDING)
+  const from = text.indexOf('[', at)
+  const to = text.indexOf(']', from)
+  // Metadata may have a field of that name, and a content be that word.
+  const isSure = at !== -1 && text.indexOf(EMBEDDING, at + 1) === -1 && from < to
+  return isSure ? [text.slice(0, from), text.slice(to)] : [text]
+}
+
+function hasEmbedding(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !('embedding' in value)) return false
+  const { embedding } = value
+  return Array.isArray(embedding) && embedding.every((one) => typeof one === 'number')
+}
+
+const EMBEDDING = '"embedding"'
+/** In shorter texts there is not enough to leave out. */
+const LONG = 500
+
+/** @throws InexactNumber for an integer that no double is, or what is so small that it would be 0. */
+export function checkNumber(number: string): void {
+  const [, integer = '', fraction = '', exponent = ''] = PARTS.exec(number) ?? []
+  const isInteger = fraction === '' && exponent === ''
+  if (isInteger ? !isExact(integer) : isVanished(number, integer + fraction)) {
+    throw new InexactNumber(number)
+  }
+}
+
+/** Whether a double holds the integer that stands there. */
+function isExact(digits: string): boolean {
+  if (digits.length <= DIGITS_SAFE) return true
+  const value = Number(digits)
+  if (digits.length > DIGITS_MAX || !Number.isFinite(value)) return true
+  // From 1e21 on it prints with an exponent; what it is exactly may stand there as well.
+  return String(value) === digits || BigInt(value) === BigInt(digits)
+}
+
+/** @param text Of valid JSON, and none of its strings cut in two. */
+function checkNumbers(text: string): void {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) {
+      at = endOfString(text, at)
+    } else if (code === MINUS || (code >= ZERO && code <= NINE)) {
+      NUMBER.lastIndex = at
+      const [number = ''] = NUMBER.exec(text) ?? []
+      checkNumber(number)
+      at += number.length - 1
+    }
+  }
+}
+
+/** The number is so small that it would become 0. */
+function isVanished(number: string, digits: string): boolean {
+  return Number(number) === 0 && /[1-9]/.test(digits)
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const MINUS = 0x2d
+const ZERO = 0x30
+const NINE = 0x39
+
+/** Where the string that begins here has its last quote. */
+function endOfString(text: string, start: number): number {
+  for (let at = text.indexOf('"', start + 1); ; at = text.indexOf('"', at + 1)) {
+    let before = at - 1
+    while (text.charCodeAt(before) === BACKSLASH) before -= 1
+    if ((at - before) % 2 === 1) return at
+  }
+}
