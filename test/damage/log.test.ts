@@ -1,6 +1,6 @@
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConceptId, isStoreError, open, type Store } from 'sutra-storage'
+import { ConceptId, type Durability, isStoreError, open, type Store } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { checkFrame, positionOfKey, sealFrame } from '#sutra/log/frame.js'
 import { LevelLog } from '#sutra/log/level-log.js'
@@ -270,10 +270,31 @@ describe('damage to the log of a store that was killed', () => {
     await store.learn({ id: { key: 'later' }, content: 'Later' })
     expect(await store.verify()).toMatchObject({ ok: true, position: kept + 1 })
   })
+
+  test.each([
+    ['before the last sync is damage', 12_500, 'LOG_DAMAGED'],
+    ['behind it drops the tail, as if it had not been written', 45_000, undefined]
+  ])('with `interval`, a bit flipped %s', async (_, offset, code) => {
+    const directory = await killedStore('interval', 60)
+    const [file] = await filesOf(logOf(directory), '.log')
+    if (file === undefined) throw new Error('A killed store has a write-ahead log')
+    await flipFile(file, offset)
+
+    const opening = open(directory)
+
+    if (code !== undefined) {
+      await expect(opening).rejects.toMatchObject({ code })
+      return
+    }
+    await using store = await opening
+    expect(store.head).toBeGreaterThanOrEqual(30)
+    expect(store.head).toBeLessThan(60)
+    expect((await store.verify()).ok).toBe(true)
+  })
 })
 
 /** Frames of a kilobyte each, in LevelDB's own log file, as a process that was killed leaves them. */
-async function killedStore(durability: 'fsync' | 'os', frames: number): Promise<string> {
+async function killedStore(durability: Durability, frames: number): Promise<string> {
   const directory = await temporaryPath()
   await (await open(directory)).close()
   const { storeId } = await readFormat(directory)
@@ -282,6 +303,7 @@ async function killedStore(durability: 'fsync' | 'os', frames: number): Promise<
   for (let first = 1; first <= frames; first++) {
     const commit = commitOf(first, [`${first} `.padEnd(1000, 'x')])
     await log.append([commit], { durable: durability === 'fsync' })
+    if (durability === 'interval' && first === frames / 2) await log.sync()
   }
   // Closing writes nothing.
   await log.close()
