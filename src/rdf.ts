@@ -142,7 +142,8 @@ export class Names {
     for (const [namespace, prefix] of this.#byNamespace) {
       if (iri.startsWith(namespace)) return `${prefix}:${iri.slice(namespace.length)}`
     }
-    return iri
+    // Without the brackets, one that begins like a short name would be taken for the IRI behind that.
+    return this.expand(iri) === iri ? iri : `<${iri}>`
   }
 
   /** The IRI that a name is short for; an IRI stays as it is. */
@@ -154,7 +155,8 @@ export class Names {
 
   /** An IRI of which `nameOf` makes this name again: a natural one where there is one. */
   iriOf(name: string): string {
-    const natural = this.expand(name)
+    const isWhole = name.startsWith('<') && name.endsWith('>')
+    const natural = isWhole ? name.slice(1, -1) : this.expand(name)
     const isTaken = natural.startsWith(SUTRA) || !isAbsoluteIri(natural)
     return isTaken || this.nameOf(natural) !== name ? escapedIri(name) : natural
   }
