@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Liveness } from '#sutra/projections/vectors/index-merger.js'
 import type { Segment } from '#sutra/projections/vectors/segment.js'
@@ -43,6 +44,24 @@ test('segments lose their dead vectors, and a pin from before goes on finding th
   expect(gone).toBeUndefined()
   expect(kept).toEqual(fixture.rows[0]?.vector)
   expect(fixture.types()).not.toContain('damage-found')
+})
+
+test('the dead that were counted while the index lagged behind the log are merged once it does not', async () => {
+  await using fixture = await VectorsFixture.create()
+  const client = await fixture.start()
+  await fixture.learn(COUNT)
+  await catchUp(client, fixture.head)
+  fixture.tell(client)
+  // In memory already, but not to be saved before the tables have them.
+  await fixture.learn(10)
+  client.follow(liveness(fixture))
+  await setTimeout(200)
+  expect(fixture.types()).not.toContain('index-merged')
+
+  await catchUp(client, fixture.head)
+
+  await until(() => fixture.types().includes('index-merged'))
+  expect(rowsOf(client)).toBeLessThan(COUNT - 1500)
 })
 
 test('what was merged is what the next open finds, without files that nobody names', async () => {

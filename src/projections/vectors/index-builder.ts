@@ -77,7 +77,8 @@ export class IndexBuilder {
       emit: (event) => setup.emit(event),
       saveGraph: async (segment) => this.#saveGraph(segment),
       isNeeded: () => this.#isNeeded(),
-      limit: () => this.#limit
+      limit: () => this.#limit,
+      kick: () => this.kick()
     })
   }
 

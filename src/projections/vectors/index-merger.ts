@@ -23,6 +23,10 @@ const STEP_ROWS = 1_000
 const REST = 1
 const REST_MAX_MS = 200
 
+/** Before the dead are counted again: at least so long, and so many times as long as it took. */
+const AGAIN_MS = 50
+const AGAIN_REST = 20
+
 /** What the index cannot know by itself: which of its vectors are still of use. */
 export interface Liveness {
   /** How many vectors the newest state has. */
@@ -43,6 +47,8 @@ export interface MergerSetup {
   isNeeded(): boolean
   /** Up to which position the index may be saved. */
   limit(): number
+  /** Asks for another step. */
+  kick(): void
 }
 
 /** Segments that are being made into one. */
@@ -64,6 +70,9 @@ export class IndexMerger {
   #resting = new AbortController()
   /** Rows there were when the dead were counted and found to be few. */
   #censusAt = 0
+  /** When they may be counted again, where not all could be merged that were found. */
+  #nextCensusAt = 0
+  #timer: NodeJS.Timeout | undefined
 
   constructor(setup: MergerSetup) {
     this.#setup = setup
@@ -113,6 +122,7 @@ export class IndexMerger {
 
   /** Lets go of what was not finished; the next open sweeps its files. */
   stop(): void {
+    clearTimeout(this.#timer)
     if (this.#merge !== undefined) this.#setup.state.keeper.release(this.#merge.set)
     this.#merge = undefined
   }
@@ -206,16 +216,32 @@ export class IndexMerger {
     const dead = state.rows - this.#liveness.vectors()
     const min = Math.min(DEAD_MIN, state.segmentRows)
     if (dead < min || dead < state.rows * DEAD_SHARE) return undefined
+    const began = performance.now()
+    if (began < this.#nextCensusAt) return undefined
+    let isWhole = this.#setup.limit() >= state.ingested
     for (const segment of [...state.segments]) {
       const live = countBits(await this.#keep(segment))
       if (segment.rows - live < segment.rows * DEAD_SHARE) continue
+      isWhole &&= state.filling !== segment
       if (state.filling === segment) continue
       // Rows to come go into another one; those here must be in the files first.
       segment.close()
       if (await this.#isSaved(segment)) return [segment]
+      isWhole = false
     }
-    this.#censusAt = state.rows
+    if (isWhole) this.#censusAt = state.rows
+    else this.#countLater(performance.now() - began)
     return undefined
+  }
+
+  /** What is not projected yet can neither be counted nor saved: perhaps it was all that was missing. */
+  #countLater(ms: number): void {
+    const wait = Math.max(AGAIN_MS, ms * AGAIN_REST)
+    this.#nextCensusAt = performance.now() + wait
+    clearTimeout(this.#timer)
+    // Nobody waits for a merge.
+    this.#timer = setTimeout(() => this.#setup.kick(), wait + 1)
+    this.#timer.unref()
   }
 
   /** Several small segments that follow each other. */
