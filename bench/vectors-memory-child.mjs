@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { memoryUsage } from 'node:process'
 
 const asked = JSON.parse(process.argv[2] ?? '{}')
-const { path, queriesPath, dimensions, ef, k } = asked
+const { path, queriesPath, dimensions, cacheBytes, ef, k } = asked
 const bytes = await readFile(queriesPath)
 const queries = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
 // Code is loaded before the first look: what it takes does not depend on the index.
@@ -26,7 +26,8 @@ await close()
 console.log(JSON.stringify({ grown, found, ms }))
 
 async function openStore() {
-  const store = await open(path)
+  const options = cacheBytes === undefined ? {} : { vectors: { dimensions, cacheBytes } }
+  const store = await open(path, options)
   const search = async (query) => {
     const matches = await store.search(query, { k, ef })
     return matches.map(({ key }) => Number(key.slice(key.indexOf('-') + 1)))

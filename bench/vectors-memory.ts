@@ -30,6 +30,8 @@ interface Measured {
   kind: 'store' | 'usearch'
   quantization: Quantization
   path: string
+  /** What the store may keep of its exact rows; what is not kept is read again for each search. */
+  cacheBytes?: number
 }
 
 interface Searched {
@@ -67,20 +69,26 @@ export async function memory(bench: BenchContext): Promise<void> {
     const path = folder.path(quantization)
     await fill(bench, path, data, quantization)
     measured.push({ kind: 'store', quantization, path })
+    if (quantization === 'i8') measured.push({ kind: 'store', quantization, path, cacheBytes: 0 })
   }
   const sizes = new Map<string, number>()
   // Each is a process of its own: one will do to see that it works.
   const efs = bench.mode === 'smoke' ? [64] : EFS
   for (const one of measured) {
-    const name = `${one.kind}, ${one.quantization}`
+    const cache = one.cacheBytes === undefined ? '' : ', no row kept'
+    const name = `${one.kind}, ${one.quantization}${cache}`
     const { grown, ef, recall, ms } = await measure(one, { data, queriesPath, truth, efs })
     const lane = bench.lane(`${name}, ef ${ef}, recall ${recall.toFixed(4)}`)
     for (const each of ms) lane.timed(each)
     sizes.set(name, grown)
     bench.note(`${name}: ${(grown / 1e6).toFixed(0)} MB, recall@${K} ${recall.toFixed(4)}`)
   }
-  const ratio = (sizes.get('store, i8') ?? 0) / (sizes.get('store, f32') ?? 1)
-  bench.note(`store, i8 against f32: ${ratio.toFixed(2)} of the memory`)
+  for (const small of ['store, i8', 'store, i8, no row kept']) {
+    for (const large of ['store, f32', 'usearch, f32']) {
+      const ratio = (sizes.get(small) ?? 0) / (sizes.get(large) ?? 1)
+      bench.note(`${small}, against ${large}: ${ratio.toFixed(2)} of the memory`)
+    }
+  }
   bench.fingerprint(rowsIn(data))
 }
 
@@ -97,14 +105,15 @@ async function fill(
 
 /** With the smallest `ef` that reaches the recall, or else the largest. */
 async function measure(
-  { kind, quantization, path }: Measured,
+  { kind, quantization, path, cacheBytes }: Measured,
   { data, queriesPath, truth, efs }: Searched
 ): Promise<Answer & { ef: number; recall: number }> {
   const { dimensions } = data
   const shape = { dimensions, connectivity: CONNECTIVITY, expansionAdd: EXPANSION_ADD, k: K }
   let last: (Answer & { ef: number; recall: number }) | undefined
   for (const ef of efs) {
-    const asked = JSON.stringify({ kind, quantization, path, queriesPath, ...shape, ef })
+    const what = { kind, quantization, path, cacheBytes }
+    const asked = JSON.stringify({ ...what, queriesPath, ...shape, ef })
     const { stdout } = await run(process.execPath, [CHILD, asked], { maxBuffer: 64 * 1024 * 1024 })
     const answer = JSON.parse(stdout) as Answer
     const recall = recallOf(new Map(answer.found.entries()), truth)
