@@ -155,9 +155,9 @@ export class LearnedConcept {
     const start = reader.at
     const length = reader.array()
     if (reader.integer() === LEARNED && reader.integer() === LEARNED_VERSION) {
-      this.ordinal = reader.integer()
+      this.ordinal = upTo(ORDINAL_MAX, reader.integer())
       readIdAt(reader, this.id)
-      this.version = reader.integer()
+      this.version = upTo(COUNT_MAX, reader.integer())
       if (reader.boolean()) {
         this.#readFields(reader, length)
         return true
@@ -172,6 +172,8 @@ export class LearnedConcept {
     checkMask(mask, CONCEPT_FIELDS, length - CONCEPT_FIXED)
     textAt(reader, this.key, (mask & FIELDS.key) !== 0)
     textAt(reader, this.type, (mask & FIELDS.type) !== 0 && !reader.nil())
+    // What is not there ends at 0.
+    upTo(NAME_MAX, Math.max(0, this.key.end - this.key.at, this.type.end - this.type.at))
     textAt(reader, this.content, (mask & FIELDS.content) !== 0)
     binaryAt(reader, this.data, (mask & FIELDS.data) !== 0 && !reader.nil())
     this.strength = mask & FIELDS.strength ? reader.number() : 1
@@ -184,10 +186,21 @@ export class LearnedConcept {
   #readVector(reader: MessageReader): number {
     checkParts(reader.array())
     reader.textAt(this.#passed)
-    const revision = reader.integer()
+    const revision = upTo(COUNT_MAX, reader.integer())
     reader.binaryAt(this.#passed)
     return revision
   }
+}
+
+/** What a row has room for; names are limited far below that. */
+const ORDINAL_MAX = 2 ** 48 - 1
+const COUNT_MAX = 2 ** 32 - 1
+const NAME_MAX = 2 ** 16 - 1
+
+/** A checksum says that a number was written, not that it can be one of these. */
+function upTo(max: number, value: number): number {
+  if (value < 0 || value > max) throw new MalformedEvent(`${value} where at most ${max} can be`)
+  return value
 }
 
 const LEARNED = CODES['concept-learned']

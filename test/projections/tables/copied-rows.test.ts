@@ -3,7 +3,12 @@ import { mkdir } from 'node:fs/promises'
 import * as fc from 'fast-check'
 import { ConceptId } from 'sutra-storage'
 import { expect, test } from 'vitest'
-import type { ConceptChanged, ConceptFields, LogEvent } from '#sutra/log/event.js'
+import {
+  type ConceptChanged,
+  type ConceptFields,
+  type LogEvent,
+  MalformedEvent
+} from '#sutra/log/event.js'
 import { LearnedConcept } from '#sutra/log/event-reader.js'
 import { checkFrame, encodeFrame } from '#sutra/log/frame.js'
 import { BodyReader, type RawFrame } from '#sutra/log/frame-decode.js'
@@ -113,6 +118,24 @@ test(`tables with an index to keep, which folds, and without, which copies, are 
 
   expect(copied.length).toBeGreaterThan(400)
   expect(copied).toEqual(folded)
+})
+
+test.each([
+  { name: 'a version below zero', of: { version: -1 } },
+  { name: 'a version that no row has room for', of: { version: 2 ** 32 } },
+  { name: 'an ordinal below zero', of: { ordinal: -1 } },
+  { name: 'an ordinal that no key has room for', of: { ordinal: 2 ** 48 } },
+  { name: 'a key longer than any', of: { fields: { key: 'k'.repeat(2 ** 16) } } },
+  { name: 'a type longer than any', of: { fields: { type: 't'.repeat(2 ** 16) } } },
+  {
+    name: 'a revision below zero',
+    of: { fields: { vector: { space: 'default', revision: -1, bytes: new Uint8Array(4) } } }
+  }
+])('$name is refused before a row is made of it', ({ of }) => {
+  const body = new BodyReader(frameOf(1, [{ ...learned(1, {}), ...of }]))
+  body.nextCommit()
+
+  expect(() => new LearnedConcept().read(body.reader)).toThrow(MalformedEvent)
 })
 
 const FULL: ConceptFields = {
