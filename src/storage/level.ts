@@ -31,6 +31,7 @@ export function isCorruption(error: unknown): error is Error {
 const BYTES = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
 const ROWS_PER_READ = 1000
 const READ_BYTES = 1024 * 1024
+const SCAN = { ...BYTES, highWaterMarkBytes: READ_BYTES, fillCache: false } as const
 
 /**
  * One LevelDB database, as the rest of the store wants it: bytes in, bytes out.
@@ -112,21 +113,12 @@ export class Level {
 
   /** Rows in key order, in blocks as they were read. Closes its iterator on every path. */
   async *blocks(range: LevelRange): AsyncGenerator<[Buffer, Buffer][]> {
-    const iterator = this.#db.iterator({
-      ...BYTES,
-      highWaterMarkBytes: READ_BYTES,
-      fillCache: false,
-      ...(range as object)
-    })
-    try {
-      for (;;) {
-        const rows = await iterator.nextv(ROWS_PER_READ)
-        if (rows.length === 0) return
-        yield rows
-      }
-    } finally {
-      await iterator.close()
-    }
+    yield* blocksOf(this.#db.iterator({ ...SCAN, ...(range as object) }))
+  }
+
+  /** The same without keys, for two thirds of the time: most of it goes into making buffers. */
+  async *valueBlocks(range: LevelRange): AsyncGenerator<Buffer[]> {
+    yield* blocksOf(this.#db.values({ ...SCAN, ...(range as object) }))
   }
 
   /** The first row of a range, in its direction. */
@@ -151,6 +143,23 @@ export class Level {
     } finally {
       await this.#mirror?.remove()
     }
+  }
+}
+
+interface BlockIterator<T> {
+  nextv(size: number): Promise<T[]>
+  close(): Promise<void>
+}
+
+async function* blocksOf<T>(iterator: BlockIterator<T>): AsyncGenerator<T[]> {
+  try {
+    for (;;) {
+      const rows = await iterator.nextv(ROWS_PER_READ)
+      if (rows.length === 0) return
+      yield rows
+    }
+  } finally {
+    await iterator.close()
   }
 }
 

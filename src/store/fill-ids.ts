@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ID_AT } from '../projections/tables/snapshot.ts'
+import { ID_AT } from '../projections/tables/keys.ts'
 import type { EngineParts } from './engine-parts.ts'
 
 /**

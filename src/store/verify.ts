@@ -7,7 +7,7 @@ import { LOG_DIRECTORY } from '../log/level-log.ts'
 import type { Tables } from '../projections/tables/client.ts'
 import { compareTables } from '../projections/tables/compare.ts'
 import { generationPath } from '../projections/tables/generation.ts'
-import { digestRanges, type RangeDigest } from '../projections/tables/range-digest.ts'
+import { digestRanges, type TablesDigest } from '../projections/tables/range-digest.ts'
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import { checkOptions } from '../query/read-options.ts'
 import { checkTableFile, type DamagedFile, tableFiles } from '../storage/database-files.ts'
@@ -172,11 +172,12 @@ async function compareWithLog(
   report: VerifyReport
 ): Promise<void> {
   const pace = pacer(engine, options)
-  const { aside, digests } = await projectAndDigest(engine, live, options)
+  const { aside, digest } = await projectAndDigest(engine, live, options)
   const rebuilt = aside.snapshot()
   try {
     const differences = await compareTables(live, rebuilt, {
-      digests,
+      digest,
+      sums: await aside.sums(),
       helper: async (slice) => aside.compare(slice),
       async pace(rows) {
         await pace(() => options.onProgress?.({ phase: 'compare', done: rows }))
@@ -202,7 +203,7 @@ async function projectAndDigest(
   engine: Engine,
   live: TablesSnapshot,
   options: LongOptions
-): Promise<{ aside: Tables; digests: RangeDigest[] }> {
+): Promise<{ aside: Tables; digest: TablesDigest }> {
   const stop = new AbortController()
   const ends = [stop.signal, ...(options.signal === undefined ? [] : [options.signal])]
   const ended = { ...options, signal: AbortSignal.any(ends) }
@@ -218,11 +219,11 @@ async function projectAndDigest(
     }
   }
   const pace = pacer(engine, ended)
-  const [aside, digests] = await Promise.all([
+  const [aside, digest] = await Promise.all([
     orStop(projectAside(engine, ended, live.checkpoint)),
     orStop(digestRanges(live, async () => pace()))
   ])
-  if (aside !== undefined && digests !== undefined) return { aside, digests }
+  if (aside !== undefined && digest !== undefined) return { aside, digest }
   if (aside !== undefined) await discard(engine.parts.directory, aside)
   throw failure?.cause
 }

@@ -15,6 +15,7 @@ import { TablesPool } from './pool.ts'
 import type { TablesSessionLink } from './pool-session.ts'
 import type { SessionData, TablesNotice } from './protocol.ts'
 import type { DigestSlice } from './range-digest.ts'
+import type { Sums } from './row-sums.ts'
 import { TablesSnapshot } from './snapshot.ts'
 import type { WriterState } from './tables-writer.ts'
 
@@ -145,6 +146,11 @@ export class Tables implements Projection {
   /** As `differingIn`, in the thread that projects; `undefined` where there is none now. */
   async compare(slice: DigestSlice): Promise<readonly number[] | undefined> {
     return this.#session?.compare(slice)
+  }
+
+  /** Sums of the rows, where one thread wrote all of them. */
+  async sums(): Promise<Sums | undefined> {
+    return this.#session?.sums()
   }
 
   /** The caller releases it. */

@@ -1,7 +1,8 @@
 /**
  * Compares two generations of the tables at the same checkpoint.
  *
- * Of the live one digests are known; where the rebuilt one has others, both are read row by row.
+ * Of the live one digests are known. Kinds of rows whose sum is the one that was written into the
+ * rebuilt one are equal; where others have another digest, both are read row by row.
  * Rows are equal byte for byte but for two kinds. How associations lie in pages depends on the
  * batches they came in, so pages that differ are compared by what they hold. And a concept that
  * died may have been erased in one generation and not in the other.
@@ -14,8 +15,9 @@ import { differingRanges, type KeyRange, type SliceHelper } from './differing-ra
 import { indexOf } from './index-keys.ts'
 import { isBuilt } from './index-states.ts'
 import { ordinalOf, PREFIX, type Side } from './keys.ts'
-import { mayDiffer, type RangeDigest } from './range-digest.ts'
+import { mayDiffer, type TablesDigest } from './range-digest.ts'
 import { nextRow, type Row } from './row-cursor.ts'
+import { equalKinds, type Sums } from './row-sums.ts'
 import { openRow } from './rows.ts'
 import type { TablesSnapshot } from './snapshot.ts'
 
@@ -24,7 +26,9 @@ const DIFFERENCES_MAX = 20
 
 export interface CompareOptions {
   /** Of the live tables. */
-  digests: readonly RangeDigest[]
+  digest: TablesDigest
+  /** Of the rebuilt ones, as they were written, if that is known. */
+  sums?: Sums | undefined
   /** Called after some hundred rows; throws to stop. */
   pace(rows: number): Promise<void>
   /** Takes a part of the reading of the rebuilt tables off this thread. */
@@ -38,9 +42,10 @@ export interface CompareOptions {
 export async function compareTables(
   live: TablesSnapshot,
   rebuilt: TablesSnapshot,
-  { digests, pace, helper }: CompareOptions
+  { digest, sums, pace, helper }: CompareOptions
 ): Promise<string[]> {
-  const suspects = await differingRanges(rebuilt, digests, pace, { helper })
+  const proven = sums === undefined ? [] : equalKinds(digest.sums, sums)
+  const suspects = await differingRanges(rebuilt, digest.ranges, pace, { helper, proven })
   if (suspects.length === 0) return []
   const [dead, expectedDead] = [await live.dead(), await rebuilt.dead()]
   const comparison = new Comparison(pinned(live, dead), pinned(rebuilt, expectedDead))

@@ -66,10 +66,13 @@ export function conceptKey(ordinal: number): Buffer {
   return ordinalKey(PREFIX.concept, ordinal)
 }
 
+/** Where an id begins in its key. */
+export const ID_AT = 1
+
 export function idKey(id: string): Buffer {
   const key = Buffer.allocUnsafe(17)
   key[0] = PREFIX.id
-  key.write(id, 1, 16, 'hex')
+  key.write(id, ID_AT, 16, 'hex')
   return key
 }
 

@@ -61,6 +61,7 @@ export class LeafEditor {
   /** Where the count of types stands. */
   #types = PAGE_AT
   #isRoot = true
+  #checksum = 0
   /** By the length of a page: the page behind its key, and before its checksum. */
   #keyed: Parts = []
   #sealed: Parts = []
@@ -81,6 +82,16 @@ export class LeafEditor {
 
   readonly start: number = PAGE_AT
 
+  /** Of the row that was put last, or that was loaded. */
+  get checksum(): number {
+    return this.#checksum
+  }
+
+  /** Bytes of the row that holds the page as it is now. */
+  get rowBytes(): number {
+    return this.#end - PAGE_AT + CRC_BYTES
+  }
+
   get end(): number {
     return this.#end
   }
@@ -89,15 +100,22 @@ export class LeafEditor {
     return this.#bytes[PAGE_AT] === LEAF
   }
 
-  /** Takes a copy of an encoded page. */
-  load(source: Buffer, isRoot: boolean): void {
+  /** Takes a copy of an encoded page. @param checksum Of its row, if it is stored. */
+  load(source: Buffer, isRoot: boolean, checksum = 0): void {
     this.#begin(source.length, isRoot)
+    this.#checksum = checksum
     this.#bytes.set(source, PAGE_AT)
   }
 
   /** The same of one that begins at a multiple of four bytes. */
-  loadWords(source: Int32Array, start: number, end: number, isRoot: boolean): void {
+  loadWords(
+    source: Int32Array,
+    start: number,
+    end: number,
+    { isRoot, checksum }: { isRoot: boolean; checksum: number }
+  ): void {
     this.#begin(end - start, isRoot)
+    this.#checksum = checksum
     copyWords(source, start, this.#words, PAGE_AT, end - start)
   }
 
@@ -129,8 +147,8 @@ export class LeafEditor {
     this.#reserve(this.#end + CRC_BYTES)
     writePageKey(this.#key, side, ordinal, number)
     const length = this.#end - PAGE_AT
-    const checksum = crc32(this.#part(this.#keyed, KEY_AT_START, length))
-    this.#view.setUint32(this.#end, checksum, true)
+    this.#checksum = crc32(this.#part(this.#keyed, KEY_AT_START, length))
+    this.#view.setUint32(this.#end, this.#checksum, true)
     batch.put(this.#key, this.#part(this.#sealed, PAGE_AT, length))
   }
 

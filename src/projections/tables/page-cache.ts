@@ -10,7 +10,8 @@
  * to the head while the ring holds waste enough to make room otherwise, else it is let go.
  * All pages here are stored ones: letting go costs a read, not correctness.
  *
- * A record is: tree f64, page u32, length u32, then the page, padded to 8 bytes.
+ * A record is: tree f64, page u32, length u32, checksum of its row u32, then the page, padded to 8
+ * bytes.
  */
 import { assert } from '../../assert.ts'
 import { copyWords, viewOf, wordsOf } from './words.ts'
@@ -20,11 +21,13 @@ interface Encoded {
   readonly words: Int32Array
   readonly start: number
   readonly end: number
+  /** Of the row that the page is stored as. */
+  readonly checksum: number
 }
 
 const FIRST_BYTES = 64 * 1024
 const FIRST_SLOTS = 1024
-const HEADER_BYTES = 16
+const HEADER_BYTES = 20
 const ALIGN = 8
 
 /** Pages longer than this part of the ring would push out too much. */
@@ -80,6 +83,11 @@ export class PageCache {
 
   /** Length of the page at a place that `find` gave. */
   lengthAt(place: number): number {
+    return this.#view.getUint32(place - 8, true)
+  }
+
+  /** Checksum of the row of a page at a place that `find` gave. */
+  checksumAt(place: number): number {
     return this.#view.getUint32(place - 4, true)
   }
 
@@ -96,6 +104,7 @@ export class PageCache {
     this.#view.setFloat64(at, tree, true)
     this.#view.setUint32(at + 8, page, true)
     this.#view.setUint32(at + 12, length, true)
+    this.#view.setUint32(at + 16, source.checksum, true)
     copyWords(source.words, source.start, this.#words, at + HEADER_BYTES, length)
     this.#head += size
     this.#used += size

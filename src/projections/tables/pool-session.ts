@@ -1,7 +1,14 @@
 import type { TablesPool } from './pool.ts'
 import type { TablesThread, ThreadGuest } from './pool-thread.ts'
-import type { ProjectedBatch, SessionData, SessionOpened, TablesNotice } from './protocol.ts'
+import type {
+  ProjectedBatch,
+  SessionData,
+  SessionOpened,
+  TablesNotice,
+  TablesRequest
+} from './protocol.ts'
 import type { DigestSlice } from './range-digest.ts'
+import type { Sums } from './row-sums.ts'
 
 /** How often a batch is tried: once beside others, once alone. */
 const ATTEMPTS = 2
@@ -73,12 +80,21 @@ export class TablesSessionLink implements ThreadGuest {
 
   /** Compares some rows in its thread; `undefined` where it is open in none, or that one died. */
   async compare(slice: DigestSlice): Promise<readonly number[] | undefined> {
+    // The worker answers each question as the protocol says.
+    return this.#askWhereOpen({ do: 'compare', session: this.number, slice }) as Promise<number[]>
+  }
+
+  /** Sums of what it wrote; `undefined` where it is open in no thread, or that one died. */
+  async sums(): Promise<Sums | undefined> {
+    return this.#askWhereOpen({ do: 'sums', session: this.number }) as Promise<Sums>
+  }
+
+  async #askWhereOpen(request: TablesRequest): Promise<unknown> {
     return this.#inTurn(async () => {
       const thread = this.#thread
       if (thread === undefined || thread.isDead) return undefined
       try {
-        // The worker answers each question as the protocol says.
-        return (await thread.ask({ do: 'compare', session: this.number, slice })) as number[]
+        return await thread.ask(request)
       } catch (error) {
         if (!thread.isDead) throw error
         await this.#bury(thread)

@@ -19,6 +19,8 @@ export type TablesRequest =
   | { do: 'project'; session: number; to: number }
   /** Answered with the numbers of ranges that differ: see `differingIn`. */
   | { do: 'compare'; session: number; slice: DigestSlice }
+  /** Answered with its sums: see `TablesWriter`. */
+  | { do: 'sums'; session: number }
   | { do: 'close'; session: number }
   /** Ends the thread. */
   | { do: 'end' }

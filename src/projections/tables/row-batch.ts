@@ -3,6 +3,8 @@
  * for each. Later ones of a key replace earlier ones, as LevelDB applies a batch in its order.
  */
 import { crc32 } from 'node:zlib'
+import { assert } from '../../assert.ts'
+import type { ConceptId } from '../../ids.ts'
 import type { LearnedConcept } from '../../log/event-reader.ts'
 import type { Level, LevelBatch } from '../../storage/level.ts'
 import type { At, ConceptState } from '../state.ts'
@@ -13,14 +15,17 @@ import {
   learnedBytesMax,
   writeConcept
 } from './concept-row.ts'
-import { conceptKey, PREFIX } from './keys.ts'
-import { CRC_BYTES, readRow, sealRow } from './rows.ts'
+import { conceptKey, ID_AT, idKey, PREFIX } from './keys.ts'
+import { loseSums, type RowSums } from './row-sums.ts'
+import { CRC_BYTES, checksumOf, decodeId, type IdRow, readRow, sealRow } from './rows.ts'
 
 const LENGTH_BYTES = 4
 const KEY_BYTES = 5
-const ID_AT = 1
 const ID_BYTES = 16
-const ID_ROW_BYTES = ID_AT + ID_BYTES + 9 + CRC_BYTES
+const ID_VALUE_AT = ID_AT + ID_BYTES
+const ID_CRC_AT = ID_VALUE_AT + 9
+const ID_ROW_BYTES = ID_CRC_AT + CRC_BYTES
+const ID_VALUE_BYTES = ID_ROW_BYTES - ID_VALUE_AT
 const FIRST_BYTES = 1024 * 1024
 /** Beyond it the memory of one large batch is given back. */
 const KEPT_BYTES = 16 * 1024 * 1024
@@ -35,10 +40,24 @@ export class RowBatch {
   #end = 0
   /** Where the row of a concept begins that this batch wrote; `GONE` if it removed it. */
   readonly #concepts = new Map<number, number>()
+  readonly #sums: RowSums
+  /** Behind a gap alone: where ids lead that this batch wrote. */
+  readonly #ids = new Map<ConceptId, number>()
+  #isPastGap = false
+  /** The row of the concept that was read last. */
+  readonly #read = { ordinal: 0, checksum: 0, bytes: 0 }
 
-  constructor(level: Level) {
+  /** @param sums Those of concepts and ids follow what is put. */
+  constructor(level: Level, sums: RowSums) {
     this.#level = level
+    this.#sums = sums
     this.#idRow[0] = PREFIX.id
+  }
+
+  /** Ids are asked for from here on. What was never forgotten may be learned anew: sums are lost. */
+  passGap(): void {
+    this.#isPastGap = true
+    loseSums(this.#sums)
   }
 
   get batch(): LevelBatch {
@@ -61,15 +80,25 @@ export class RowBatch {
     const key = conceptKey(ordinal)
     if (start === undefined) {
       const value = this.#level.getSync(key)
-      return value && readRow(key, value, (row) => decodeConcept(ordinal, row))
+      return value && this.#readConcept(ordinal, key, value)
     }
     const from = start + LENGTH_BYTES + KEY_BYTES
     // A copy: what is written next goes over what was written before the last batch.
     const row = Buffer.from(this.#rows.subarray(from, from + this.#rows.readUInt32LE(start)))
-    return readRow(key, row, (payload) => decodeConcept(ordinal, payload))
+    return this.#readConcept(ordinal, key, row)
   }
 
-  putConcept(ordinal: number, state: ConceptState): void {
+  #readConcept(ordinal: number, key: Buffer, value: Buffer): ConceptState {
+    const state = readRow(key, value, (payload) => decodeConcept(ordinal, payload))
+    this.#read.ordinal = ordinal
+    this.#read.checksum = checksumOf(value)
+    this.#read.bytes = value.length
+    return state
+  }
+
+  /** @param isNew Whether there is no row of it. Else it was just read. */
+  putConcept(ordinal: number, state: ConceptState, isNew: boolean): void {
+    if (!isNew) this.#uncount(ordinal)
     const from = this.#begin(conceptBytesMax(state))
     this.#finish(ordinal, from, writeConcept(this.#rows, from, state))
   }
@@ -81,7 +110,9 @@ export class RowBatch {
     this.#finish(ordinal, from, copyLearned(this.#rows, from, body, learned, at))
     const row = this.#idRow
     for (let i = 0; i < ID_BYTES; i++) row[ID_AT + i] = body[id.at + i] ?? 0
-    this.#putIdRow(ordinal, 0, learned.key.end > 0)
+    this.#sealIdRow(ordinal, 0, learned.key.end > 0)
+    if (learned.version > 1) this.#sums.id.lose()
+    this.#putIdRow()
   }
 
   /** Makes room for a row. @returns Where it begins. */
@@ -97,32 +128,74 @@ export class RowBatch {
     rows[keyAt] = PREFIX.concept
     rows.writeUInt32BE(ordinal, keyAt + 1)
     // The checksum of a key, continued over the row: in one go where they lie side by side.
-    rows.writeUInt32LE(crc32(rows.subarray(keyAt, end)), end)
+    const checksum = crc32(rows.subarray(keyAt, end))
+    rows.writeUInt32LE(checksum, end)
     this.#end = end + CRC_BYTES
-    rows.writeUInt32LE(this.#end - from, start)
+    const bytes = this.#end - from
+    rows.writeUInt32LE(bytes, start)
+    this.#sums.concept.add(checksum, bytes)
     this.#concepts.set(ordinal, start)
     this.batch.put(rows.subarray(keyAt, from), rows.subarray(from, this.#end))
   }
 
+  /** Removes a concept that was just read. */
   delConcept(ordinal: number): void {
+    this.#uncount(ordinal)
     this.#concepts.set(ordinal, GONE)
     this.batch.del(conceptKey(ordinal))
   }
 
-  /** Where an id leads. */
-  putId(id: string, ordinal: number, deadVersion: number, hasKey: boolean): void {
+  /**
+   * Where an id of a new concept leads.
+   *
+   * @param version Above 1, another one had the id before: its row, which nobody read, goes.
+   */
+  putId(id: ConceptId, row: IdRow, version: number): void {
+    if (version > 1) this.#sums.id.lose()
+    if (this.#isPastGap) this.#ids.set(id, row.ordinal)
     this.#idRow.write(id, ID_AT, ID_BYTES, 'hex')
-    this.#putIdRow(ordinal, deadVersion, hasKey)
+    this.#sealIdRow(row.ordinal, row.deadVersion, row.hasKey)
+    this.#putIdRow()
+  }
+
+  /** Where an id leads that led elsewhere. */
+  replaceId(id: ConceptId, before: IdRow, row: IdRow): void {
+    if (this.#isPastGap) this.#ids.set(id, row.ordinal)
+    this.#idRow.write(id, ID_AT, ID_BYTES, 'hex')
+    this.#sealIdRow(before.ordinal, before.deadVersion, before.hasKey)
+    this.#sums.id.remove(this.#idRow.readUInt32LE(ID_CRC_AT), ID_VALUE_BYTES)
+    this.#sealIdRow(row.ordinal, row.deadVersion, row.hasKey)
+    this.#putIdRow()
+  }
+
+  /** As this batch and those before it left it; asked behind a gap alone. */
+  ordinalOf(id: ConceptId): number | undefined {
+    const gathered = this.#ids.get(id)
+    if (gathered !== undefined) return gathered
+    const key = idKey(id)
+    const value = this.#level.getSync(key)
+    return value === undefined ? undefined : readRow(key, value, decodeId).ordinal
+  }
+
+  #uncount(ordinal: number): void {
+    const { checksum, bytes } = this.#read
+    assert(this.#read.ordinal === ordinal, 'a concept is read before it is changed')
+    this.#sums.concept.remove(checksum, bytes)
   }
 
   /** With the id that was written into it. */
-  #putIdRow(ordinal: number, deadVersion: number, hasKey: boolean): void {
+  #sealIdRow(ordinal: number, deadVersion: number, hasKey: boolean): void {
     const row = this.#idRow
-    row.writeUInt32LE(ordinal, 17)
-    row.writeUInt32LE(deadVersion, 21)
-    row[25] = Number(hasKey)
-    row.writeUInt32LE(crc32(row.subarray(0, 26)), 26)
-    this.batch.put(row.subarray(0, 17), row.subarray(17))
+    row.writeUInt32LE(ordinal, ID_VALUE_AT)
+    row.writeUInt32LE(deadVersion, ID_VALUE_AT + 4)
+    row[ID_VALUE_AT + 8] = Number(hasKey)
+    row.writeUInt32LE(crc32(row.subarray(0, ID_CRC_AT)), ID_CRC_AT)
+  }
+
+  #putIdRow(): void {
+    const row = this.#idRow
+    this.#sums.id.add(row.readUInt32LE(ID_CRC_AT), ID_VALUE_BYTES)
+    this.batch.put(row.subarray(0, ID_VALUE_AT), row.subarray(ID_VALUE_AT))
   }
 
   /** Writes all of it or nothing. */
@@ -131,6 +204,7 @@ export class RowBatch {
     this.#batch = undefined
     await batch.write({ sync: false })
     this.#concepts.clear()
+    this.#ids.clear()
     this.#end = 0
     if (this.#rows.length > KEPT_BYTES) this.#rows = Buffer.allocUnsafeSlow(FIRST_BYTES)
   }

@@ -2,19 +2,19 @@
 
 export type Row = readonly [key: Buffer, value: Buffer]
 
-/** Rows one at a time, without a promise for each: they are read in blocks. */
-export class RowCursor {
-  readonly #blocks: AsyncGenerator<Row[]>
+/** Rows one at a time, without a promise for each: they are read in blocks. Or their values alone. */
+export class RowCursor<T = Row> {
+  readonly #blocks: AsyncGenerator<T[]>
   /** The block behind the present one is read while this one is looked at. */
-  #next: Promise<IteratorResult<Row[]>> | undefined
-  #rows: readonly Row[] = []
+  #next: Promise<IteratorResult<T[]>> | undefined
+  #rows: readonly T[] = []
   #at = 0
 
-  constructor(blocks: AsyncGenerator<Row[]>) {
+  constructor(blocks: AsyncGenerator<T[]>) {
     this.#blocks = blocks
   }
 
-  ready(): Row | undefined {
+  ready(): T | undefined {
     return this.#rows[this.#at++]
   }
 
@@ -35,7 +35,7 @@ export class RowCursor {
   }
 }
 
-export async function nextRow(cursor: RowCursor): Promise<Row | undefined> {
+export async function nextRow<T>(cursor: RowCursor<T>): Promise<T | undefined> {
   for (;;) {
     const row = cursor.ready()
     if (row !== undefined) return row

@@ -5,13 +5,13 @@ import { assert } from '../../assert.ts'
 import type { RawFrame } from '../../log/frame-decode.ts'
 import { LOG_DIRECTORY, LOG_TUNING } from '../../log/level-log.ts'
 import { FrameReader } from '../../log/reader.ts'
-import { Level, type LevelRange } from '../../storage/level.ts'
+import { Level } from '../../storage/level.ts'
 import { turn } from '../../turn.ts'
 import type { Gate } from './gate.ts'
 import { generationPath, readWriterState, tablesTuning } from './generation.ts'
 import type { ProjectedBatch, SessionData, TablesNotice } from './protocol.ts'
 import { type DigestSlice, differingIn } from './range-digest.ts'
-import { RowCursor } from './row-cursor.ts'
+import type { Sums } from './row-sums.ts'
 import { TablesWriter } from './tables-writer.ts'
 
 /** Encoded bytes of frames gathered for one batch, at most, unless one frame is larger. */
@@ -91,8 +91,11 @@ export class TablesSession {
   /** Compares some of its rows with digests of other tables. Batches of other stores go on beside it. */
   async compare(slice: DigestSlice): Promise<number[]> {
     const { tables } = this.#databases
-    const source = { rows: (range: LevelRange) => new RowCursor(tables.blocks(range)) }
-    return this.#inTurn(async () => differingIn(source, slice, async () => turn()))
+    return this.#inTurn(async () => differingIn(tables, slice, async () => turn()))
+  }
+
+  async sums(): Promise<Sums> {
+    return this.#inTurn(async () => this.#writer.sums)
   }
 
   /** What works in the background ends before its next step. */

@@ -258,7 +258,7 @@ export class TablesSnapshot {
     }
   }
 
-  /** Every id there ever was, with where it leads. Its bytes begin at {@link ID_AT} of the key. */
+  /** Every id there ever was, with where it leads. Its bytes begin at `ID_AT` of the key. */
   async *ids(): AsyncGenerator<(IdRow & { key: Buffer })[]> {
     for await (const rows of this.#blocks(allOf(PREFIX.id))) {
       yield rows.map(([key, value]) => ({ key, ...readRow(key, value, decodeId) }))
@@ -270,9 +270,18 @@ export class TablesSnapshot {
     return new RowCursor(this.#blocks(range))
   }
 
-  async *#blocks(range: LevelRange): AsyncGenerator<[Buffer, Buffer][]> {
+  /** The values of a range of rows, without their keys. */
+  valueBlocks(range: LevelRange): AsyncGenerator<Buffer[]> {
+    return this.#told(range, this.#level.valueBlocks({ ...range, snapshot: this.#snapshot }))
+  }
+
+  #blocks(range: LevelRange): AsyncGenerator<[Buffer, Buffer][]> {
+    return this.#told(range, this.#level.blocks({ ...range, snapshot: this.#snapshot }))
+  }
+
+  async *#told<T>(range: LevelRange, blocks: AsyncGenerator<T[]>): AsyncGenerator<T[]> {
     try {
-      yield* this.#level.blocks({ ...range, snapshot: this.#snapshot })
+      yield* blocks
     } catch (cause) {
       throw this.#asDamage(cause, range.gte ?? range.gt)
     }
@@ -381,9 +390,6 @@ const LINKS_MAX = 2048
 /** Of associations with metadata a page holds few, down to one: 100 bytes each make 139 pages of 2,048. */
 const PAGES_MAX = 80
 const NO_ROOT = { degree: 0, nextPage: 0 }
-
-/** Where an id begins in its key. */
-export const ID_AT = 1
 
 function decodeAll<T>(page: PageReader, decode: (entry: PageEntry) => T): T[] {
   const found: T[] = []

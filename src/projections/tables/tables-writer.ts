@@ -6,7 +6,6 @@
  * the old one and the events are applied again; after, it is the new one. There is no between.
  */
 import { assert } from '../../assert.ts'
-import type { ConceptId } from '../../ids.ts'
 import type { Anchor } from '../../log/anchor.ts'
 import {
   type AssociationChanged,
@@ -28,13 +27,13 @@ import { decodeAssociation, otherOrdinalOf } from './association-row.ts'
 import { eraseSome, livingAssociations } from './dead-associations.ts'
 import { FieldIndexes } from './field-indexes.ts'
 import type { Indexes, IndexState } from './index-states.ts'
-import { deadKey, idempotencyKey, idKey, META, recordKey, type Side } from './keys.ts'
+import { deadKey, idempotencyKey, META, recordKey, type Side } from './keys.ts'
 import { newEntry, type PageEntry } from './page.ts'
 import { RowBatch } from './row-batch.ts'
+import { loseSums, newSums, type Sums } from './row-sums.ts'
 import {
   type ContinuityRecord,
   type DeadConcept,
-  decodeId,
   encodeAnchor,
   encodeCounts,
   encodeDead,
@@ -42,7 +41,6 @@ import {
   encodeRecord,
   LAYOUT,
   nextRecord,
-  readRow,
   type TableCounts
 } from './rows.ts'
 import { TreeEditor } from './tree-editor.ts'
@@ -68,15 +66,13 @@ export interface WriterState {
 }
 
 export class TablesWriter {
-  readonly #level: Level
   readonly #editor: TreeEditor
   readonly #dead: Map<number, DeadConcept>
   readonly #rows: RowBatch
-  /** Behind a gap alone: where ids lead that the batch being gathered wrote. */
-  readonly #ids = new Map<ConceptId, number>()
   readonly #types: TypeMembers
   readonly #learned = new LearnedConcept()
   readonly #indexes: FieldIndexes
+  readonly #sums = newSums()
   #checkpoint: number
   #record: ContinuityRecord | undefined
   #counts: TableCounts
@@ -85,9 +81,8 @@ export class TablesWriter {
 
   /** @param indexes What is declared; `undefined`: what the tables have. */
   constructor(level: Level, state: WriterState, indexes?: Indexes) {
-    this.#level = level
-    this.#rows = new RowBatch(level)
-    this.#editor = new TreeEditor(level, state.counts.ordinals)
+    this.#rows = new RowBatch(level, this.#sums)
+    this.#editor = new TreeEditor(level, state.counts.ordinals, this.#sums)
     this.#types = new TypeMembers(level)
     this.#indexes = new FieldIndexes(level, state.indexes, indexes, state.counts.ordinals)
     this.#checkpoint = state.checkpoint
@@ -95,10 +90,17 @@ export class TablesWriter {
     this.#counts = { ...state.counts }
     this.#dead = state.dead
     this.#gap = state.gap
+    if (state.checkpoint > 0) loseSums(this.#sums)
+    if (state.gap > 0) this.#rows.passGap()
   }
 
   get checkpoint(): number {
     return this.#checkpoint
+  }
+
+  /** Of the rows that are written, where this writer wrote all of them. */
+  get sums(): Sums {
+    return this.#sums
   }
 
   /** Whether there is something to sweep. */
@@ -219,6 +221,7 @@ export class TablesWriter {
   /** Events behind a gap mean something else, and a later batch must know that there was one. */
   #passGap(last: number): void {
     this.#gap = last
+    this.#rows.passGap()
     this.#putNumber(META.gap, last)
   }
 
@@ -234,7 +237,7 @@ export class TablesWriter {
   readonly #known: KnownState = {
     isAlive: (ordinal) => this.#rows.concept(ordinal) !== undefined,
     livingOrdinal: (id) => {
-      const ordinal = this.#ordinalOf(id)
+      const ordinal = this.#rows.ordinalOf(id)
       return ordinal !== undefined && this.#rows.concept(ordinal) !== undefined
         ? ordinal
         : undefined
@@ -244,14 +247,6 @@ export class TablesWriter {
       // Under the same id may stand an association to the dead concept that had it before.
       return found !== undefined && otherOrdinalOf(found) === event.target.ordinal
     }
-  }
-
-  #ordinalOf(id: ConceptId): number | undefined {
-    const gathered = this.#ids.get(id)
-    if (gathered !== undefined) return gathered
-    const key = idKey(id)
-    const value = this.#level.getSync(key)
-    return value === undefined ? undefined : readRow(key, value, decodeId).ordinal
   }
 
   #fold(event: LogEvent, at: At): void {
@@ -287,18 +282,19 @@ export class TablesWriter {
     const before = event.created ? undefined : this.#rows.concept(ordinal)
     assert(event.created || before !== undefined, 'only a concept that is there is changed')
     const after = foldConcept(before, event, at)
-    this.#rows.putConcept(ordinal, after)
+    this.#rows.putConcept(ordinal, after, event.created)
     this.#indexes.change(ordinal, before, after)
     const isLateKey = before !== undefined && before.key === undefined && after.key !== undefined
-    if (event.created || isLateKey) {
-      const hasKey = after.key !== undefined
-      this.#putId(event.id, ordinal, 0, hasKey)
-    }
+    const row = { ordinal, deadVersion: 0, hasKey: after.key !== undefined }
     if (event.created) {
+      this.#rows.putId(event.id, row, event.version)
       this.#counts.concepts += 1
       this.#counts.ordinals = Math.max(this.#counts.ordinals, ordinal)
     }
-    if (isLateKey) this.#counts.lateKeys += 1
+    if (isLateKey) {
+      this.#rows.replaceId(event.id, { ...row, hasKey: false }, row)
+      this.#counts.lateKeys += 1
+    }
     this.#types.move(ordinal, before, after)
     this.#counts.vectors += Number(after.revision > 0) - Number((before?.revision ?? 0) > 0)
     this.#counts.revisions = Math.max(this.#counts.revisions, after.revision)
@@ -326,7 +322,8 @@ export class TablesWriter {
     const associations = livingAssociations(this.#editor, this.#dead, ordinal)
     this.#rows.delConcept(ordinal)
     this.#indexes.change(ordinal, before, undefined)
-    this.#putId(event.id, ordinal, event.version, false)
+    const row = { ordinal, deadVersion: 0, hasKey: before.key !== undefined }
+    this.#rows.replaceId(event.id, row, { ordinal, deadVersion: event.version, hasKey: false })
     const dead = { id: event.id, position: at.position }
     this.#rows.put(deadKey(ordinal), encodeDead(dead))
     this.#dead.set(ordinal, dead)
@@ -361,11 +358,6 @@ export class TablesWriter {
     this.#counts.associations -= 1
   }
 
-  #putId(id: ConceptId, ordinal: number, deadVersion: number, hasKey: boolean): void {
-    this.#rows.putId(id, ordinal, deadVersion, hasKey)
-    if (this.#gap > 0) this.#ids.set(id, ordinal)
-  }
-
   #putNumber(key: Buffer, value: number): void {
     this.#rows.put(key, encodeNumber(value))
   }
@@ -385,7 +377,6 @@ export class TablesWriter {
     if (record.batch > RECORDS_KEPT) this.#rows.del(recordKey(record.batch - RECORDS_KEPT))
     await this.#rows.write()
 
-    this.#ids.clear()
     this.#types.clear()
     this.#indexes.clear()
     this.#checkpoint = checkpoint

@@ -15,7 +15,8 @@ import { type EncodedEntry, LeafEditor } from './leaf-editor.ts'
 import { emptyRoot, encodePage, type PageEntry, PageReader } from './page.ts'
 import { PageCache } from './page-cache.ts'
 import { NONE, PendingEntries } from './pending-entries.ts'
-import { readRow } from './rows.ts'
+import type { RowSum, RowSums } from './row-sums.ts'
+import { checksumOf, readRow } from './rows.ts'
 import { type PageSource, Tree } from './tree.ts'
 
 /** Bytes of pages kept between batches. Their table takes an eighth of it on top, at most. */
@@ -40,12 +41,15 @@ export class TreeEditor {
   readonly #begun: Record<Side, BitSet> = { in: new BitSet(), out: new BitSet() }
   readonly #spare: LeafEditor[] = []
   readonly #entry: EncodedEntry
+  readonly #sums: RowSums
 
   /**
    * @param ordinals The highest ordinal whose pages may be stored already.
+   * @param sums Those of pages follow what is written.
    * @param cacheBytes Bytes of encoded pages kept between batches, at most.
    */
-  constructor(level: Level, ordinals: number, cacheBytes: number = CACHE_BYTES) {
+  constructor(level: Level, ordinals: number, sums: RowSums, cacheBytes: number = CACHE_BYTES) {
+    this.#sums = sums
     this.#level = level
     this.#lastForeign = ordinals
     this.#cache = new PageCache(cacheBytes)
@@ -114,7 +118,9 @@ export class TreeEditor {
     const side = number < FIRST_OUT ? 'in' : 'out'
     const ordinal = number % FIRST_OUT
     const leaf = this.#borrow()
-    if (!this.#load(side, ordinal, 0, leaf)) leaf.load(EMPTY_ROOT, true)
+    const sum = this.#sumOf(side)
+    if (this.#load(side, ordinal, 0, leaf)) sum.remove(leaf.checksum, leaf.rowBytes)
+    else leaf.load(EMPTY_ROOT, true)
     let entry = first
     while (entry !== NONE && leaf.isLeaf) {
       if (leaf.upsert(this.#pendingEntry(entry), pending.isLoop(entry)) === 'full') break
@@ -122,6 +128,7 @@ export class TreeEditor {
     }
     if (entry === NONE) {
       leaf.put(batch, side, ordinal, 0)
+      sum.add(leaf.checksum, leaf.rowBytes)
       this.#wrote(side, ordinal, 0, leaf)
       this.#giveBack(leaf)
       return
@@ -163,7 +170,12 @@ export class TreeEditor {
     load: (side, ordinal, page, into) => this.#load(side, ordinal, page, into),
     wrote: (side, ordinal, page, written) => {
       this.#wrote(side, ordinal, page, written)
-    }
+    },
+    sum: (side) => this.#sumOf(side)
+  }
+
+  #sumOf(side: Side): RowSum {
+    return side === 'out' ? this.#sums.outgoing : this.#sums.incoming
   }
 
   #borrow(): LeafEditor {
@@ -180,7 +192,8 @@ export class TreeEditor {
     const isRoot = page === 0
     if (cached >= 0) {
       const end = cached + this.#cache.lengthAt(cached)
-      into.loadWords(this.#cache.words, cached, end, isRoot)
+      const checksum = this.#cache.checksumAt(cached)
+      into.loadWords(this.#cache.words, cached, end, { isRoot, checksum })
       return true
     }
     if (this.#isUnbegun(side, ordinal)) return false
@@ -191,7 +204,7 @@ export class TreeEditor {
       new PageReader(bytes, isRoot)
       return bytes
     })
-    into.load(payload, isRoot)
+    into.load(payload, isRoot, checksumOf(value))
     // Others are kept when they are written, which inner pages may never be.
     if (!into.isLeaf) this.#cache.store(tree, page, into)
     return true

@@ -22,6 +22,7 @@ import {
   type PageEntry,
   type RootFields
 } from './page.ts'
+import type { RowSum } from './row-sums.ts'
 
 /** The pages of all trees as they were before this batch. */
 export interface PageSource {
@@ -32,6 +33,14 @@ export interface PageSource {
   load(side: Side, ordinal: number, page: number, into: LeafEditor): boolean
   /** Told of every page that a batch writes, or deletes when it is `undefined`. */
   wrote(side: Side, ordinal: number, page: number, written: LeafEditor | undefined): void
+  /** Of the rows that hold pages. */
+  sum(side: Side): RowSum
+}
+
+/** A page's row as it is stored. */
+interface StoredRow {
+  checksum: number
+  bytes: number
 }
 
 /** The way down to a leaf: each inner page with the index of the child taken. */
@@ -48,8 +57,10 @@ export class Tree {
   readonly #pages = new Map<number, Page | LeafEditor>()
   readonly #dirty = new Set<number>()
   readonly #deleted = new Set<number>()
+  /** Of pages that were loaded, until they are written. */
+  readonly #rows = new Map<number, StoredRow>()
 
-  /** @param root Page 0, if it is at hand and was changed already. */
+  /** @param root Page 0, if it is at hand and was changed already; its stored row is in no sum. */
   constructor(source: PageSource, side: Side, ordinal: number, root?: LeafEditor) {
     this.#source = source
     this.#side = side
@@ -128,12 +139,23 @@ export class Tree {
 
   #put(batch: LevelBatch, number: number, page: LeafEditor): void {
     page.put(batch, this.#side, this.#ordinal, number)
+    this.#uncount(number)
+    this.#source.sum(this.#side).add(page.checksum, page.rowBytes)
     this.#source.wrote(this.#side, this.#ordinal, number, page)
   }
 
   #delete(batch: LevelBatch, number: number): void {
     batch.del(pageKey(this.#side, this.#ordinal, number))
+    this.#uncount(number)
     this.#source.wrote(this.#side, this.#ordinal, number, undefined)
+  }
+
+  /** Takes the stored row of a page, if there was one, out of the sum. */
+  #uncount(number: number): void {
+    const row = this.#rows.get(number)
+    if (row === undefined) return
+    this.#source.sum(this.#side).remove(row.checksum, row.bytes)
+    this.#rows.delete(number)
   }
 
   /** A page as it is held, which is encoded only where it is a leaf. */
@@ -150,6 +172,7 @@ export class Tree {
   #stored(number: number): Page | LeafEditor | undefined {
     const editor = this.#source.borrow()
     if (this.#source.load(this.#side, this.#ordinal, number, editor)) {
+      this.#rows.set(number, { checksum: editor.checksum, bytes: editor.rowBytes })
       return editor.isLeaf ? editor : this.#decode(editor)
     }
     this.#source.giveBack(editor)

@@ -33,6 +33,7 @@ serve(async (body) => {
   assert(session !== undefined, 'a session is opened before it is asked')
   if (request.do === 'project') return session.project(request.to)
   if (request.do === 'compare') return session.compare(request.slice)
+  if (request.do === 'sums') return session.sums()
   sessions.delete(number)
   await session.close()
   return undefined

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { PageCache } from '#sutra/projections/tables/page-cache.js'
 import { wordsOf } from '#sutra/projections/tables/words.js'
@@ -83,14 +84,19 @@ describe('pages kept between batches', () => {
 function store(cache: PageCache, tree: number, page: number, bytes: Buffer): void {
   const memory = Buffer.alloc(16 + bytes.length + 8)
   bytes.copy(memory, 16)
-  cache.store(tree, page, { words: wordsOf(memory), start: 16, end: 16 + bytes.length })
+  const end = 16 + bytes.length
+  cache.store(tree, page, { words: wordsOf(memory), start: 16, end, checksum: crc32(bytes) })
 }
 
 function find(cache: PageCache, tree: number, page: number): Buffer | undefined {
   const start = cache.find(tree, page)
   if (start < 0) return undefined
   const { words } = cache
-  return Buffer.from(new Uint8Array(words.buffer, words.byteOffset + start, cache.lengthAt(start)))
+  const found = Buffer.from(
+    new Uint8Array(words.buffer, words.byteOffset + start, cache.lengthAt(start))
+  )
+  expect(cache.checksumAt(start)).toBe(crc32(found))
+  return found
 }
 
 function numbersOf(name: string): [tree: number, page: number] {

@@ -3,8 +3,10 @@ import { ConceptId } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import type { AssociationState } from '#sutra/projections/state.js'
 import { decodeAssociation } from '#sutra/projections/tables/association-row.js'
-import type { Side } from '#sutra/projections/tables/keys.js'
+import { PREFIX, type Side } from '#sutra/projections/tables/keys.js'
 import { newEntry, type PageEntry } from '#sutra/projections/tables/page.js'
+import { newSums, type RowSums } from '#sutra/projections/tables/row-sums.js'
+import { checksumOf } from '#sutra/projections/tables/rows.js'
 import { TreeEditor } from '#sutra/projections/tables/tree-editor.js'
 import { Level } from '#sutra/storage/level.js'
 import { Random } from '../../support/random.ts'
@@ -100,21 +102,34 @@ async function apply(
 ): Promise<Row[]> {
   const path = await temporaryPath('trees')
   const level = await Level.create(path, TUNING)
+  const sums = newSums()
   try {
-    let editor = new TreeEditor(level, 0, cacheBytes)
+    let editor = new TreeEditor(level, 0, sums, cacheBytes)
     for (let at = 0; at < changes.length; ) {
       const end = Math.min(changes.length, at + size())
       for (; at < end; at++) change(editor, changes[at])
       const batch = level.batch()
       editor.flush(batch)
       await batch.write({ sync: false })
-      if (isNewEach) editor = new TreeEditor(level, CONCEPTS, cacheBytes)
+      if (isNewEach) editor = new TreeEditor(level, CONCEPTS, sums, cacheBytes)
     }
     done?.(editor)
   } finally {
     await level.close()
   }
-  return rowsOf(path)
+  const rows = await rowsOf(path)
+  expect(sums).toEqual(sumsOf(rows))
+  return rows
+}
+
+/** Of the rows as they are stored. */
+function sumsOf(rows: readonly Row[]): RowSums {
+  const sums = newSums()
+  for (const [key, value] of rows) {
+    const sum = key[0] === PREFIX.outgoing ? sums.outgoing : sums.incoming
+    sum.add(checksumOf(value), value.length)
+  }
+  return sums
 }
 
 function change(editor: TreeEditor, given: Change | undefined): void {
