@@ -1,12 +1,5 @@
-/**
- * Runs benchmarks, prints what they measured, and keeps it as JSON and plots.
- *
- *   npm run bench                  all of them, at their full sizes: about an hour
- *   npm run bench -- reads hub     those two
- *   npm run bench -- --smoke       at the sizes of the tests, to see that they work
- *   npm run bench -- --out <dir>   JSON and plots go there; bench/results by default
- */
-import { parseArgs } from 'node:util'
+/** Runs benchmarks, prints what they measured, and keeps it as JSON and plots: `--help` tells how. */
+import { Command } from 'commander'
 import { BENCHMARKS } from './benchmarks.ts'
 import { runBenchmark } from './harness.ts'
 import { describeMachine } from './machine.ts'
@@ -16,22 +9,26 @@ import { printMachine, printReport } from './table.ts'
 
 const SEED = 1
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { smoke: { type: 'boolean', default: false }, out: { type: 'string' } }
-})
-const unknown = positionals.filter((name) => !Object.hasOwn(BENCHMARKS, name))
+const program = new Command('npm run bench --')
+  .description('Measure the store against bare engines; about an hour for all, at full size.')
+  .argument('[name...]', `benchmarks, all by default: ${Object.keys(BENCHMARKS).join(', ')}`)
+  .option('--smoke', 'at the sizes of the tests, to see that they work')
+  .option('--out <directory>', 'for JSON and plots (default: bench/results, with --smoke none)')
+  .parse()
+const values = program.opts<{ smoke?: true; out?: string }>()
+const names = program.args
+const unknown = names.filter((name) => !Object.hasOwn(BENCHMARKS, name))
 if (unknown.length > 0) {
-  console.error(`No such benchmark: ${unknown.join(', ')}. There are:`)
-  console.error(Object.keys(BENCHMARKS).join(', '))
-  process.exit(2)
+  program.error(`error: no such benchmark: ${unknown.join(', ')}; --help lists them`, {
+    exitCode: 2
+  })
 }
-const mode = values.smoke ? 'smoke' : 'full'
+const mode = values.smoke === true ? 'smoke' : 'full'
 // Figures of smoke sizes mean nothing: they never take the place of others unasked.
-const out = values.out ?? (values.smoke ? undefined : RESULTS)
+const out = values.out ?? (mode === 'smoke' ? undefined : RESULTS)
 printMachine(describeMachine())
 for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue
+  if (names.length > 0 && !names.includes(name)) continue
   // Before it runs, so that the load is that of others.
   const machine = describeMachine()
   const date = new Date().toISOString()

@@ -1,16 +1,9 @@
-/**
- * Compares the store with others on one dataset in one run.
- *
- *   npm run bench:peers                       all of WordNet with vectors of GloVe: half an hour
- *   npm run bench:peers -- --smoke            2 000 synsets with hashed words, to see that it works
- *   npm run bench:peers -- --peer lmdb,ours   those two
- *   npm run bench:peers -- --rounds 5         questions asked five times, the middle one counts
- *   npm run bench:peers -- --synsets 20000    a part of WordNet with vectors of GloVe
- */
+/** Compares the store with others on one dataset in one run. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { Command } from 'commander'
+import { toInteger } from '../../dist/cli/arguments.js'
 import { scratch } from '../support.ts'
 import { besideLmdb, describeBeside } from './beside-lmdb.ts'
 import { CATALOGUE } from './catalogue.ts'
@@ -24,23 +17,21 @@ const SMOKE_SYNSETS = 2000
 const FOLDER = fileURLToPath(new URL('data/', import.meta.url))
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
 
-const { values } = parseArgs({
-  options: {
-    smoke: { type: 'boolean', default: false },
-    peer: { type: 'string' },
-    rounds: { type: 'string', default: '3' },
-    synsets: { type: 'string' }
-  }
-})
-const rounds = Number(values.rounds)
-const synsets = values.synsets === undefined ? undefined : Number(values.synsets)
+const program = new Command('npm run bench:peers --')
+  .description('Compare the store with others on WordNet with vectors of GloVe: half an hour.')
+  .option('--smoke', `${SMOKE_SYNSETS} synsets with hashed words, to see that it works`, false)
+  .option('--peer <names>', `some of ${CATALOGUE.map(({ name }) => name).join(',')}`)
+  .option('--rounds <count>', 'how often questions are asked: the middle one counts', toInteger, 3)
+  .option('--synsets <count>', 'a part of WordNet', toInteger)
+  .parse()
+const values = program.opts<{ smoke: boolean; peer?: string; rounds: number; synsets?: number }>()
+const { rounds, synsets } = values
 const names = values.peer?.split(',') ?? CATALOGUE.map(({ name }) => name)
 const unknown = names.filter((name) => !CATALOGUE.some((peer) => peer.name === name))
-const isWhole = (value: number): boolean => Number.isInteger(value) && value > 0
 if (unknown.length > 0) misused(`There is no peer ${unknown.join(', ')}`)
-if (!isWhole(rounds)) misused('--rounds takes a whole number')
+if (rounds === 0) misused('--rounds takes a whole number from 1')
 // Fewer have no pairs five hops apart.
-if (synsets !== undefined && !(isWhole(synsets) && synsets >= SMOKE_SYNSETS)) {
+if (synsets !== undefined && synsets < SMOKE_SYNSETS) {
   misused(`--synsets takes a whole number from ${SMOKE_SYNSETS}`)
 }
 
@@ -86,8 +77,7 @@ async function main(signal: AbortSignal): Promise<void> {
 }
 
 function misused(why: string): never {
-  console.error(`${why}. Peers: ${CATALOGUE.map(({ name }) => name).join(', ')}`)
-  process.exit(2)
+  return program.error(`error: ${why}; --help tells more`, { exitCode: 2 })
 }
 
 function headerOf({ data, questions }: Made): string[] {

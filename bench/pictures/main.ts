@@ -1,16 +1,12 @@
-/**
- * Takes the pictures of the command line that README.md shows: of real output, beside a real load.
- *
- *   npm run pictures                        into docs/pictures
- *   npm run pictures -- --seconds 20        how long to wait before the picture is taken
- */
+/** Takes the pictures of the command line that README.md shows: of real output, beside a real load. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { Command } from 'commander'
+import { toNumber } from '#sutra/cli/arguments.js'
 import { drawTerminal } from './svg.ts'
 import { TerminalRun, type TerminalSize } from './terminal.ts'
 
@@ -22,12 +18,12 @@ interface Picture {
   isReady: (lines: string[], seconds: number) => boolean
 }
 
-const { values } = parseArgs({
-  options: {
-    to: { type: 'string', default: 'docs/pictures' },
-    seconds: { type: 'string', default: '60' }
-  }
-})
+const values = new Command('npm run pictures --')
+  .description('Take the pictures of the command line, of real output.')
+  .option('--to <directory>', 'for the pictures', 'docs/pictures')
+  .option('--seconds <count>', 'how long to wait before a picture is taken', toNumber, 60)
+  .parse()
+  .opts<{ to: string; seconds: number }>()
 /** What a picture of events should have some of. */
 const KINDS = ['-learned', '-created', '-reinforced', '-forgotten']
 const isFull = (lines: string[]): boolean => lines.slice(0, -1).every((line) => line !== '')
@@ -37,7 +33,7 @@ const PICTURES: readonly Picture[] = [
     name: 'stats-watch',
     args: ['stats', '--watch', '--dir', 'knowledge'],
     size: { columns: 100, rows: 30 },
-    isReady: (_, seconds) => seconds >= Number(values.seconds)
+    isReady: (_, seconds) => seconds >= values.seconds
   },
   {
     name: 'events-follow',

@@ -1,12 +1,11 @@
-/**
- * Draws the plots again from the results that there are.
- *
- *   npm run bench:plots
- *   npm run bench:plots -- --from <directory>
- */
-import { parseArgs } from 'node:util'
+/** Draws the plots again from the results that there are. */
+import { Command } from 'commander'
 import { RESULTS } from '../results.ts'
 import { drawPlots } from './draw.ts'
 
-const { values } = parseArgs({ options: { from: { type: 'string', default: RESULTS } } })
-for (const path of await drawPlots(values.from)) console.log(`drawn: ${path}`)
+const program = new Command('npm run bench:plots --')
+  .description('Draw the plots again from the results that there are.')
+  .option('--from <directory>', 'where the results are', RESULTS)
+  .parse()
+const { from } = program.opts<{ from: string }>()
+for (const path of await drawPlots(from)) console.log(`drawn: ${path}`)
