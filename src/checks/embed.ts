@@ -144,13 +144,21 @@ interface Ask {
   give(vectors: Float32Array[]): void
 }
 
+type Shared = readonly [Ask, ...Ask[]]
+
+/** What came of a call; nothing when somebody gave up before. */
+type Outcome = { vectors: readonly Float32Array[] } | { reason: string; cause: unknown } | undefined
+
 /**
  * Lets a few calls out at a time, in order. What waits meanwhile goes together, so that many commits
- * of one text each cost few calls.
+ * of one text each cost few calls. Whose call comes to nothing goes once more, alone: a text that
+ * the model refuses, or hangs on until it is given up, harms nobody else.
  */
 class Line {
   readonly #embed: Embed
-  readonly #waiting: Ask[] = []
+  readonly #waiting = new Set<Ask>()
+  /** Those that went with others in vain. They are next. */
+  readonly #alone = new Set<Ask>()
   #under = 0
 
   constructor(embed: Embed) {
@@ -159,7 +167,13 @@ class Line {
 
   async ask(texts: string[], attempt: Attempt): Promise<Float32Array[]> {
     return new Promise((give) => {
-      this.#waiting.push({ texts, attempt, scope: new AsyncResource('embed'), give })
+      const ask = { texts, attempt, scope: new AsyncResource('embed'), give }
+      this.#waiting.add(ask)
+      // Its texts may be large, and its turn far off.
+      void attempt.over.then(() => {
+        this.#waiting.delete(ask)
+        this.#alone.delete(ask)
+      })
       this.#goOn()
     })
   }
@@ -168,11 +182,9 @@ class Line {
     while (this.#under < CALLS_MAX) {
       const [first, ...others] = this.#take()
       if (first === undefined) return
-      const asks = [first, ...others] as const
       this.#under += 1
-      const over = Promise.all(asks.map(async ({ attempt }) => attempt.over))
-      // Those who wait were told by their attempts. One that hangs must not keep its place for ever.
-      void Promise.race([this.#answer(asks), over]).then(() => {
+      void this.#call([first, ...others]).then((left) => {
+        for (const ask of left) this.#alone.add(ask)
         this.#under -= 1
         this.#goOn()
       })
@@ -181,9 +193,13 @@ class Line {
 
   /** The first that somebody still waits for, and what fits into the same call. */
   #take(): Ask[] {
+    for (const ask of this.#alone) {
+      this.#alone.delete(ask)
+      if (!ask.attempt.signal.aborted) return [ask]
+    }
     const asks: Ask[] = []
     let [texts, characters] = [0, 0]
-    for (let ask = this.#waiting[0]; ask !== undefined; ask = this.#waiting[0]) {
+    for (const ask of this.#waiting) {
       if (!ask.attempt.signal.aborted) {
         texts += ask.texts.length
         characters += ask.texts.reduce((sum, { length }) => sum + length, 0)
@@ -191,55 +207,55 @@ class Line {
         if (asks.length > 0 && isFull) break
         asks.push(ask)
       }
-      this.#waiting.shift()
+      this.#waiting.delete(ask)
     }
     return asks
   }
 
-  /** Never rejects: a failure is the attempts', which are over before the place is free. */
-  async #answer(asks: readonly [Ask, ...Ask[]]): Promise<void> {
-    const [first, ...others] = asks
+  /** Never rejects: a failure is the attempt's. @returns Those that have to go once more, alone. */
+  async #call(asks: Shared): Promise<readonly Ask[]> {
+    const isShared = asks.length > 1
+    const stop = new AbortController()
+    // A model may listen in several places.
+    setMaxListeners(0, stop.signal)
+    const gaveUp = asks.map(async ({ attempt }) => {
+      await attempt.over
+      stop.abort(attempt.signal.reason)
+      return undefined
+    })
+    // Those who gave up were told by their attempts. A call that hangs must not keep its place for ever.
+    const outcome = await Promise.race([this.#answer(asks, stop.signal), ...gaveUp])
+    if (outcome !== undefined && 'vectors' in outcome) {
+      let at = 0
+      for (const { texts, give } of asks) {
+        give(outcome.vectors.slice(at, at + texts.length))
+        at += texts.length
+      }
+      return []
+    }
+    if (isShared) return asks
+    if (outcome !== undefined) {
+      for (const { texts, attempt } of asks) {
+        attempt.fail(embedFailed(texts.length, outcome.reason, outcome.cause))
+      }
+    }
+    return []
+  }
+
+  async #answer(asks: Shared, signal: AbortSignal): Promise<Outcome> {
     const texts = asks.flatMap((ask) => ask.texts)
-    const signal = signalOf(asks)
-    let vectors: unknown
-    let cause: unknown
-    let reason: string | undefined
+    const { scope } = asks[0]
     try {
       // The caller's function may throw before it gives a promise, or give none at all.
-      vectors = await first.scope.runInAsyncScope(() => this.#embed(texts, { signal }))
-      reason = whatIsWrong(vectors, texts.length)
-    } catch (error) {
-      reason = 'the function failed'
-      cause = error
-    }
-    if (reason === undefined) {
+      const vectors: unknown = await scope.runInAsyncScope(() => this.#embed(texts, { signal }))
+      const reason = whatIsWrong(vectors, texts.length)
       // Length and numbers are checked by whoever uses a vector, as of any other.
-      let rest = vectors as Float32Array[]
-      for (const ask of asks) {
-        ask.give(rest.slice(0, ask.texts.length))
-        rest = rest.slice(ask.texts.length)
-      }
-    } else if (others.length === 0) {
-      first.attempt.fail(embedFailed(texts.length, reason, cause))
-    } else {
-      // A text that the model refuses fails its own commit, not those that happened to go along.
-      for (const ask of asks) if (!ask.attempt.signal.aborted) await this.#answer([ask])
+      if (reason === undefined) return { vectors: vectors as Float32Array[] }
+      return { reason, cause: undefined }
+    } catch (cause) {
+      return { reason: 'the function failed', cause }
     }
   }
-}
-
-/** Aborts when nobody waits any more. */
-function signalOf(asks: readonly [Ask, ...Ask[]]): AbortSignal {
-  if (asks.length === 1) return asks[0].attempt.signal
-  const controller = new AbortController()
-  let waiting = asks.length
-  for (const { attempt } of asks) {
-    void attempt.over.then(() => {
-      waiting -= 1
-      if (waiting === 0) controller.abort(attempt.signal.reason)
-    })
-  }
-  return controller.signal
 }
 
 /** One line for each function, however many stores use it: what it calls has one capacity. */

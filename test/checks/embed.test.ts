@@ -1,12 +1,16 @@
 /** Texts that become vectors on their way into the store, and everything that can go wrong with it. */
 import { getEventListeners } from 'node:events'
 import process from 'node:process'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Embed, ImportRecord, Store, StoreOptions } from 'sutra-storage'
 import { describe, expect, test } from 'vitest'
 import { embedTexts } from '#sutra/checks/embed.js'
 import { openTemporaryStore } from '../support/open-store.ts'
 
 const BATCH = 64
+/** Of a text. */
+const BYTES = 500_000
 const AT_ONCE = 4
 
 describe('a concept learned without an embedding', () => {
@@ -146,36 +150,87 @@ describe('texts of several commits that go along in one call', () => {
     expect(await vectorsOf(temporary.store, 'better')).toEqual([[6, 1]])
   })
 
-  test('are given up only when nobody waits for any of them', async () => {
-    const signals: AbortSignal[] = []
-    const release: (() => void)[] = []
-    const embed: Embed = async (texts, { signal }) => {
-      signals.push(signal)
-      await new Promise<void>((resolve) => release.push(resolve))
-      return texts.map(() => Float32Array.of(1, 1))
+  test('are asked alone when one of them gave up, whether or not the model listens', async () => {
+    for (const listens of [true, false]) {
+      const model = new Hanging(listens)
+      await using temporary = await openTemporaryStore({
+        ...new Model().options,
+        embed: model.embed
+      })
+      const { store } = temporary
+      const first = [1, 2, 3, 4].map(async (n) => store.learn({ content: `${n}` }))
+      const gaveUp = new AbortController()
+      const hung = store.commit([learn('hang')], gaveUp)
+      const patient = ['b', 'c'].map(async (text) => store.commit([learn(text)]))
+      const left = new AbortController()
+      const absent = store.commit([learn('d')], left)
+      left.abort()
+      await expect(absent).rejects.toMatchObject({ code: 'ABORTED' })
+      model.release()
+      await Promise.all(first)
+
+      gaveUp.abort()
+
+      await expect(hung).rejects.toMatchObject({ code: 'ABORTED' })
+      await Promise.all(patient)
+      expect(model.signals[4]?.aborted).toBe(true)
+      expect(model.calls.slice(4)).toEqual([['hang', 'b', 'c'], ['b'], ['c']])
+      expect(await vectorsOf(store, 'b', 'c')).toEqual([
+        [1, 1],
+        [1, 1]
+      ])
+      expect(await store.get({ key: 'd' })).toBeUndefined()
+      // The place of the call that still hangs is free again.
+      await Promise.all([1, 2, 3, 4, 5].map(async (n) => store.learn({ content: `more ${n}` })))
+    }
+  })
+
+  test('wait for none that hangs when it is asked alone', async () => {
+    const model = new Hanging(false)
+    const embed: Embed = async (texts, options) => {
+      if (texts.length > 1) throw new Error('the model is busy')
+      return model.embed(texts, options)
     }
     await using temporary = await openTemporaryStore({ ...new Model().options, embed })
     const { store } = temporary
     const first = [1, 2, 3, 4].map(async (n) => store.learn({ content: `${n}` }))
     const gaveUp = new AbortController()
-    const joined = ['a', 'b'].map(async (text) => store.commit([learn(text)], gaveUp))
-    const patient = store.commit([learn('c')])
-    const left = new AbortController()
-    const absent = store.commit([learn('d')], left)
-    left.abort()
-    await expect(absent).rejects.toMatchObject({ code: 'ABORTED' })
-    for (const go of release.splice(0)) go()
+    const hung = store.commit([learn('hang')], gaveUp)
+    const others = ['b', 'c', 'd', 'e'].map(async (text) => store.commit([learn(text)]))
+    model.release()
     await Promise.all(first)
 
-    gaveUp.abort()
+    await Promise.all(others)
 
-    for (const one of joined) await expect(one).rejects.toMatchObject({ code: 'ABORTED' })
-    expect(signals[4]?.aborted).toBe(false)
-    for (const go of release) go()
-    await patient
-    expect(signals).toHaveLength(5)
-    expect(await vectorsOf(store, 'c')).toEqual([[1, 1]])
-    expect(await store.get({ key: 'd' })).toBeUndefined()
+    gaveUp.abort()
+    await expect(hung).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
+  test('are not kept when they were given up, however long the model takes', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    setFlagsFromString('--no-expose-gc')
+    const model = new Hanging(true)
+    await using temporary = await openTemporaryStore({ ...new Model().options, embed: model.embed })
+    const { store } = temporary
+    const first = [1, 2, 3, 4].map(async (n) => store.learn({ content: `${n}` }))
+    const abandon = async (n: number): Promise<void> => {
+      const content = `${n}`.repeat(BYTES / 2)
+      const gaveUp = new AbortController()
+      const learning = store.learn({ content }, gaveUp)
+      gaveUp.abort()
+      await expect(learning).rejects.toMatchObject({ code: 'ABORTED' })
+    }
+    collect()
+    const before = process.memoryUsage().heapUsed
+
+    for (let n = 10; n < 60; n++) await abandon(n)
+
+    collect()
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(10 * BYTES)
+    model.release()
+    await Promise.all(first)
+    expect(model.calls).toHaveLength(4)
   })
 })
 
@@ -511,6 +566,35 @@ class Model {
     signal.removeEventListener('abort', over)
     over()
     return texts.map((text) => Float32Array.of(text.length, 1))
+  }
+}
+
+/** Answers the first calls when it is told to, none with 'hang', and all others at once. */
+class Hanging {
+  readonly calls: string[][] = []
+  readonly signals: AbortSignal[] = []
+  readonly #listens: boolean
+  #held: (() => void)[] | undefined = []
+
+  constructor(listens: boolean) {
+    this.#listens = listens
+  }
+
+  release(): void {
+    for (const go of this.#held ?? []) go()
+    this.#held = undefined
+  }
+
+  readonly embed: Embed = async (texts, { signal }) => {
+    this.calls.push(texts)
+    this.signals.push(signal)
+    await new Promise<void>((resolve, reject) => {
+      if (this.#listens) signal.addEventListener('abort', () => reject(new Error('called off')))
+      if (texts.includes('hang')) return
+      if (this.#held === undefined) resolve()
+      else this.#held.push(resolve)
+    })
+    return texts.map(() => Float32Array.of(1, 1))
   }
 }
 
