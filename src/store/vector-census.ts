@@ -10,9 +10,7 @@ import type { Engine } from './engine.ts'
 export function livenessOf(engine: Engine, client: VectorsClient): Liveness {
   return {
     vectors: () => vectorsAt(engine.pin()),
-    async bury(segment, rows) {
-      await bury(engine, client, segment, rows)
-    }
+    bury: async (segment, rows) => bury(engine, client, segment, rows)
   }
 }
 
@@ -59,16 +57,18 @@ function vectorsAt({ snapshot, position }: Pinned): number {
  * Buries the rows whose concepts do not have that revision any more. A revision is never given twice,
  * so a row that is dead once stays so, whatever happens meanwhile. By the durable state: what a power
  * cut takes back would bring the vector back, which would then be missing.
+ *
+ * @returns Whether it looked at all of them.
  */
 async function bury(
   engine: Engine,
   client: VectorsClient,
   segment: Segment,
   { from, to }: { from: number; to: number }
-): Promise<void> {
+): Promise<boolean> {
   const { ids, deaths } = segment
   let began = performance.now()
-  if (!engine.holds.mayLeaveOut(client)) return
+  if (!engine.holds.mayLeaveOut(client)) return false
   for (let row = from; row < to; row++) {
     if (!deaths.isDead(row)) {
       const durable = durableState(engine)
@@ -77,7 +77,8 @@ async function bury(
     }
     if (performance.now() - began < STRETCH_MS) continue
     await turn()
-    if (engine.closing.signal.aborted || !engine.holds.mayLeaveOut(client)) return
+    if (engine.closing.signal.aborted || !engine.holds.mayLeaveOut(client)) return false
     began = performance.now()
   }
+  return true
 }

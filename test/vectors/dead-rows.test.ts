@@ -232,12 +232,12 @@ test('a row is dead once the state that does without it would survive a power cu
   const segment = new Segment('/nowhere/1', '1', 10, 2)
   segment.append(1, 1, new Uint8Array(8))
 
-  await liveness.bury(segment, { from: 0, to: 1 })
+  expect(await liveness.bury(segment, { from: 0, to: 1 })).toBe(true)
   expect(segment.deaths.isDead(0)).toBe(false)
 
   log.durableHead = 2
   holds.mayLeaveOut = () => false
-  await liveness.bury(segment, { from: 0, to: 1 })
+  expect(await liveness.bury(segment, { from: 0, to: 1 })).toBe(false)
   expect(segment.deaths.isDead(0)).toBe(false)
 
   holds.mayLeaveOut = () => true

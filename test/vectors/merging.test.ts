@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, open, type Store, type TelemetryEvent } from 'sutra-storage'
 import { expect, test } from 'vitest'
 import { until } from '../projections/vectors-fixture.ts'
@@ -83,6 +84,24 @@ test('what reads for long has the vectors of its position, whatever is merged me
 
   expect(found.size).toBe(COUNT)
   expect([...found].filter(([key, vector]) => !isSame(vector, before.get(key)))).toEqual([])
+})
+
+test('the dead that a view from before the index kept from being looked for go away behind it', async () => {
+  await using filled = await Filled.create()
+  const { store } = filled
+  const view = await store.view()
+  await store.rebuild({ projections: ['vectors'] })
+  await filled.forgetHalf()
+  await store.checkpoint()
+  await store.caughtUp()
+  // They are counted meanwhile, in vain.
+  await sleep(300)
+  expect(filled.events.some(({ type }) => type === 'index-merged')).toBe(false)
+
+  await view.close()
+
+  await filled.merged()
+  await filled.expectAnswers(store, filled.concepts)
 })
 
 /** A store with many vectors, and what it must have. */

@@ -65,6 +65,7 @@ class Run {
           const isDead = this.#dead.has(segment.ids.revisionAt(row))
           if (isDead) segment.bury(row, this.#fixture.head)
         }
+        return true
       }
     })
     this.#fixture.tell(client)

@@ -31,8 +31,11 @@ const AGAIN_REST = 20
 export interface Liveness {
   /** How many vectors the newest state has. */
   vectors(): number
-  /** Buries those of the rows whose concepts do not have that revision any more, durably. */
-  bury(segment: Segment, rows: { from: number; to: number }): Promise<void>
+  /**
+   * Buries those of the rows whose concepts do not have that revision any more, durably. Resolves
+   * whether it looked at all of them.
+   */
+  bury(segment: Segment, rows: { from: number; to: number }): Promise<boolean>
 }
 
 export interface MergerSetup {
@@ -91,8 +94,8 @@ export class IndexMerger {
   }
 
   /** @param rows None that may be in no durable event. */
-  async bury(segment: Segment, rows: { from: number; to: number }): Promise<void> {
-    await this.#liveness?.bury(segment, rows)
+  async bury(segment: Segment, rows: { from: number; to: number }): Promise<boolean> {
+    return (await this.#liveness?.bury(segment, rows)) ?? false
   }
 
   /** @returns Whether anything was done. */
@@ -133,7 +136,7 @@ export class IndexMerger {
     const { state, saver, pool, shape, cancel } = this.#setup
     const started = performance.now()
     const keeps: Uint8Array[] = []
-    for (const segment of chosen) keeps.push(await this.#keep(segment))
+    for (const segment of chosen) keeps.push((await this.#keep(segment)).keep)
     const rows = keeps.reduce((sum, keep) => sum + countBits(keep), 0)
     if (rows === 0) {
       this.#replace(chosen, undefined)
@@ -220,7 +223,10 @@ export class IndexMerger {
     if (began < this.#nextCensusAt) return undefined
     let isWhole = this.#setup.limit() >= state.ingested
     for (const segment of [...state.segments]) {
-      const live = countBits(await this.#keep(segment))
+      const { keep, sawAll } = await this.#keep(segment)
+      // A view from before this index may hold it up: what was not looked at is not known to live.
+      isWhole &&= sawAll
+      const live = countBits(keep)
       if (segment.rows - live < segment.rows * DEAD_SHARE) continue
       isWhole &&= state.filling !== segment
       if (state.filling === segment) continue
@@ -268,16 +274,16 @@ export class IndexMerger {
   }
 
   /** A bit for each row: whether it goes along. */
-  async #keep(segment: Segment): Promise<Uint8Array> {
+  async #keep(segment: Segment): Promise<{ keep: Uint8Array; sawAll: boolean }> {
     const { state } = this.#setup
     const at = state.segments.indexOf(segment)
     const to = state.rowsUpTo(Math.min(this.#setup.limit(), state.ingested))[at] ?? 0
-    await this.bury(segment, { from: 0, to })
+    const sawAll = await this.bury(segment, { from: 0, to })
     const keep = new Uint8Array(Math.ceil(segment.rows / 8))
     for (let row = 0; row < segment.rows; row++) {
       if (!segment.deaths.isDead(row)) keep[row >> 3] = (keep[row >> 3] ?? 0) | (1 << (row & 7))
     }
-    return keep
+    return { keep, sawAll }
   }
 }
 
