@@ -130,7 +130,7 @@ export class RowCursor {
 
   /** Several threads may do so at once: all of them write the same bytes. */
   #fill(slab: Slab, slot: number, row: number): void {
-    const max = Math.min(this.#ahead(row), this.#rows.leftInSlab(row))
+    const max = this.#ahead(row)
     let rows = 1
     // Rows that came into memory behind those of the files are in no file perhaps.
     while (rows < max && !slab.isFilled(slot + rows)) rows += 1
@@ -153,9 +153,10 @@ export class RowCursor {
     this.inverseNorm = Number.NaN
   }
 
+  /** Never beyond a slab: the rows of the next one may be in memory, and in no file yet. */
   #ahead(row: number): number {
     const rows = Math.floor(AHEAD_BYTES / (4 * this.#rows.dimensions))
-    return Math.max(1, Math.min(rows, this.#end - row))
+    return Math.max(1, Math.min(rows, this.#end - row, this.#rows.leftInSlab(row)))
   }
 
   #windowOf(rows: number): Uint8Array {
