@@ -2,7 +2,7 @@
  * The vector index as readers see it. Damage of its files heals by making them anew from the log,
  * and who met it asks again, without hearing of it.
  */
-import { ioFailed, StoreError } from '../errors.ts'
+import { ioFailed, isStoreError, StoreError } from '../errors.ts'
 import type { Candidates, VectorsClient, VectorsPin } from '../projections/vectors/client.ts'
 import { IndexDamage } from '../projections/vectors/index-files.ts'
 import type { VectorIndexReader } from '../query/search.ts'
@@ -53,7 +53,8 @@ export class VectorAccess implements VectorIndexReader {
     operation: string,
     work: (client: VectorsClient, pin: { pin?: VectorsPin }) => Promise<T>
   ): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
+    let damaged = 0
+    for (;;) {
       const client = await this.#engine.vectorsClient()
       try {
         const held = this.#held
@@ -61,9 +62,12 @@ export class VectorAccess implements VectorIndexReader {
         // An index made anew has every vector of the log, and leaves none out while somebody is older.
         return await work(client, pin === undefined ? {} : { pin })
       } catch (error) {
+        // A rebuild, or somebody else who met damage, put another index in the place of this one.
+        if (isStoreError(error, 'STORE_CLOSED') && !this.#engine.closing.signal.aborted) continue
         // What the system refuses for now is no reason to make all of it anew.
         if (!(error instanceof IndexDamage)) throw ioFailed(error, operation)
-        if (attempt === ATTEMPTS) throw unavailable(error)
+        damaged += 1
+        if (damaged === ATTEMPTS) throw unavailable(error)
         await restartVectors(this.#engine, client)
       }
     }

@@ -1,5 +1,5 @@
 /** Whoever has waited for the index to catch up finds its vectors in graphs, also after an open. */
-import { readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Command, open, type Store, type TelemetryEvent } from 'sutra-storage'
 import { expect, test } from 'vitest'
@@ -32,6 +32,24 @@ test('what was cut off by closing is in graphs when a wait right after opening e
   expect(again.stats().vectors.pending).toBeLessThan(LEFT)
   const asked = { query: query(), k: 50, metric: 'cosine' as const }
   expectExact(await again.search(asked.query, { k: 50, exact: true }), concepts, asked)
+})
+
+test('an index that is replaced while it is read answers all the same', async () => {
+  const directory = await caughtUpStore()
+  await rm(join(directory, 'vectors'), { recursive: true })
+  await using store = await open(directory)
+
+  // The log is being read for these when another index takes the place of that one.
+  const found = store.search(query(), { exact: true })
+  const vector = store.vector({ key: 'k1' })
+  const hash = store.stateHash()
+  const rebuilding = store.rebuild({ projections: ['vectors'] })
+  const late = store.search(query(), { exact: true })
+
+  expect(await found).toEqual(await late)
+  expect(await vector).toHaveLength(DIMENSIONS)
+  await rebuilding
+  expect(await store.stateHash()).toBe(await hash)
 })
 
 test('where all is in graphs there is nothing to wait for, and nothing to do', async () => {
