@@ -65,7 +65,8 @@ export interface ReadFileOptions {
 }
 
 /**
- * Yields the unpacked bytes of a file and closes it on every path.
+ * Yields the unpacked bytes of a file and closes it on every path: before it ends, but for a pipe
+ * that is left before its own end, which is not waited for.
  *
  * @throws StoreError `IMPORT_SOURCE_INVALID` when reading or unpacking fails, `ABORTED`.
  */
@@ -92,8 +93,8 @@ export async function* readFile(
     throw isStoreError(error) ? error : sourceInvalid(file.path, error)
   } finally {
     const ended = Promise.all([closed(unpacked), closed(input)])
-    // A pipe that nobody writes to does not even close.
-    if (file.bytes !== undefined || signal?.aborted !== true) await ended
+    // A pipe that nobody writes to closes when what it reads comes, which may be never.
+    if (file.bytes !== undefined || input.readableEnded) await ended
   }
 }
 
