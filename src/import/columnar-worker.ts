@@ -9,8 +9,12 @@ import { readParquet } from './parquet.ts'
 runInBackground()
 keepMarks()
 // Given by columnar.ts, which starts this thread.
-const { path, format } = workerData as { path: string; format: ColumnarFormat }
-const slices = format === 'parquet' ? readParquet(path) : readArrow(path)
+const { path, format, isExact } = workerData as {
+  path: string
+  format: ColumnarFormat
+  isExact: boolean
+}
+const slices = format === 'parquet' ? readParquet(path, isExact) : readArrow(path)
 let first = 1
 
 serve(async (): Promise<Piece | undefined> => {

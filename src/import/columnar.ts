@@ -49,7 +49,7 @@ async function* readColumnar(
   const heap = { maxOldGenerationSizeMb: HEAP_MIB[format] }
   const link = new WorkerLink(
     script,
-    { path, format },
+    { path, format, isExact: options.map === undefined },
     () => {},
     () => {},
     heap
@@ -120,8 +120,8 @@ function* rowsOf(piece: Piece, { file, options }: Input): Generator<Row, void> {
     const row = rowOf(piece, i)
     const at = { line: piece.first + i, bytes, file, text: undefined }
     let value: unknown = row
-    let fault: string | undefined
-    if (options.map === undefined) {
+    let fault = piece.faults?.get(i)
+    if (fault === undefined && options.map === undefined) {
       try {
         value = recordOf(row, piece.isOurs)
       } catch (error) {

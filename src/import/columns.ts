@@ -20,6 +20,8 @@ export interface Piece {
   /** Estimated. */
   readonly bytes: number
   readonly columns: readonly Column[]
+  /** Why rows of it are refused, by their place in it. */
+  readonly faults?: ReadonlyMap<number, string> | undefined
   /** Bytes of the file that are read by now, about. */
   readonly readTo: number
   /** The file is an export of this package, in which a missing embedding says that there is none. */

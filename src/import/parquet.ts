@@ -5,10 +5,12 @@ import type { AsyncBuffer, Compressors, FileMetaData, RowGroup, SchemaTree } fro
 import { StoreError } from '../errors.ts'
 import { loadOptional } from '../optional-package.ts'
 import { type Column, GROUP_BYTES_MAX, OURS, packLists, pieceRows, type Slice } from './columns.ts'
+import { InexactNumber, parseExactly } from './exact-json.ts'
 
 type Hyparquet = typeof import('hyparquet')
 
 const JSON_DECODER = new TextDecoder('utf-8', { ignoreBOM: false })
+const MINUS_ZERO = /-0(\.0+)?([eE][+-]?\d+)?(?![\d.])/
 
 /** What is unpacked together where a file says at which bytes its rows begin. */
 const RANGE_BYTES = 16 * 1024 * 1024
@@ -16,9 +18,13 @@ const RANGE_BYTES = 16 * 1024 * 1024
 /**
  * Reads a Parquet file row group by row group, or in ranges of rows where it has an index of pages.
  *
+ * @param isExact Refuse rows with JSON in which a number would become another one.
  * @throws StoreError `UNSUPPORTED`, `LIMIT_EXCEEDED`; other errors for a damaged file.
  */
-export async function* readParquet(path: string): AsyncGenerator<Slice, undefined> {
+export async function* readParquet(
+  path: string,
+  isExact: boolean
+): AsyncGenerator<Slice, undefined> {
   const hyparquet = await loadOptional(
     'hyparquet',
     'import of Parquet',
@@ -29,7 +35,7 @@ export async function* readParquet(path: string): AsyncGenerator<Slice, undefine
     const file = await bufferOf(handle)
     const metadata = await hyparquet.parquetMetadataAsync(file, { geoparquet: false })
     const isOurs = metadata.key_value_metadata?.some(({ key }) => key === OURS) === true
-    const reader = new RangeReader(hyparquet, file, metadata)
+    const reader = new RangeReader(hyparquet, file, metadata, isExact)
     let start = 0
     for (const group of metadata.row_groups) {
       const end = start + countOf(group)
@@ -55,11 +61,14 @@ class RangeReader {
   /** Columns of lists of floats, and the embedding of doubles, which are kept as floats anyway. */
   readonly #lists: ReadonlySet<string>
   readonly #names: readonly string[]
+  readonly #isExact: boolean
+  #hasBadJson = false
 
-  constructor(hyparquet: Hyparquet, file: AsyncBuffer, metadata: FileMetaData) {
+  constructor(hyparquet: Hyparquet, file: AsyncBuffer, metadata: FileMetaData, isExact: boolean) {
     this.#hyparquet = hyparquet
     this.#file = file
     this.#metadata = metadata
+    this.#isExact = isExact
     const { children } = hyparquet.parquetSchema(metadata)
     this.#names = children.map(({ element }) => element.name)
     this.#lists = new Set(children.filter(isFloats).map(({ element }) => element.name))
@@ -69,18 +78,20 @@ class RangeReader {
     from: number,
     to: number,
     rowBytes: number
-  ): AsyncGenerator<Pick<Slice, 'rows' | 'bytes' | 'columns'>> {
+  ): AsyncGenerator<Pick<Slice, 'rows' | 'bytes' | 'columns' | 'faults'>> {
     const rows = await this.#rows(from, to)
     const step = pieceRows(rowBytes)
     for (let at = 0; at < rows.length; at += step) {
       const some = rows.slice(at, at + step)
+      const faults = this.#hasBadJson ? this.#faults(some) : undefined
       const columns = this.#names.map((name, i) => this.#column(name, some, i))
-      yield { rows: some.length, bytes: Math.ceil(some.length * rowBytes), columns }
+      yield { rows: some.length, bytes: Math.ceil(some.length * rowBytes), columns, faults }
     }
   }
 
   async #rows(from: number, to: number): Promise<unknown[][]> {
     let rows: unknown[][] = []
+    this.#hasBadJson = false
     await this.#hyparquet.parquetRead({
       file: this.#file,
       metadata: this.#metadata,
@@ -91,13 +102,41 @@ class RangeReader {
       utf8: false,
       geoparquet: false,
       useOffsetIndex: true,
-      parsers: { jsonFromBytes },
+      parsers: { jsonFromBytes: (bytes: Uint8Array | undefined) => this.#json(bytes) },
       compressors: COMPRESSORS,
       onComplete: (complete: unknown[][]) => {
         rows = complete
       }
     })
     return rows
+  }
+
+  /** What is thrown here would end the import, and its row need not even be asked for. */
+  #json(bytes: Uint8Array | undefined): unknown {
+    if (bytes === undefined) return undefined
+    // Before JSON a byte order mark is not part of a text, and the parser takes none.
+    const text = JSON_DECODER.decode(bytes)
+    try {
+      return this.#isExact ? parseStrictly(text) : JSON.parse(text)
+    } catch (error) {
+      this.#hasBadJson = true
+      return new BadJson(text, error)
+    }
+  }
+
+  /** Why rows are refused. Embeddings become floats in any case: of them only the shape matters. */
+  #faults(rows: unknown[][]): Map<number, string> {
+    const faults = new Map<number, string>()
+    for (const [at, row] of rows.entries()) {
+      for (const [i, value] of row.entries()) {
+        const name = this.#names[i] ?? ''
+        const bad = badJsonIn(value)
+        if (bad === undefined) continue
+        if (name === 'embedding' && bad === value && bad.isInexact) row[i] = JSON.parse(bad.text)
+        else faults.set(at, bad.reason(name))
+      }
+    }
+    return faults
   }
 
   #column(name: string, rows: readonly unknown[][], index: number): Column {
@@ -162,9 +201,45 @@ async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
   }
 }
 
-/** Before JSON a byte order mark is not part of a text, and the parser takes none. */
-function jsonFromBytes(bytes: Uint8Array | undefined): unknown {
-  return bytes && JSON.parse(JSON_DECODER.decode(bytes))
+/** Stands in the place of JSON that cannot be taken. */
+class BadJson {
+  readonly text: string
+  readonly isInexact: boolean
+  readonly #message: string
+
+  constructor(text: string, error: unknown) {
+    this.text = text
+    this.isInexact = error instanceof InexactNumber
+    this.#message = error instanceof Error ? error.message : String(error)
+  }
+
+  reason(column: string): string {
+    return this.isInexact ? this.#message : `${column} is not valid JSON: ${this.#message}`
+  }
+}
+
+/** JSON may stand in lists and structs of a column, too, and be deeper than the stack. */
+function badJsonIn(value: unknown): BadJson | undefined {
+  const left: unknown[] = [value]
+  while (left.length > 0) {
+    const one = left.pop()
+    if (one instanceof BadJson) return one
+    if (typeof one !== 'object' || one === null || ArrayBuffer.isView(one)) continue
+    for (const member of Object.values(one)) left.push(member)
+  }
+  return undefined
+}
+
+/** Also without a -0, which what makes a record of a row takes for the 0 of a column of numbers. */
+function parseStrictly(text: string): unknown {
+  const value = parseExactly(text)
+  if (MINUS_ZERO.test(text)) {
+    JSON.parse(text, (_, member: unknown) => {
+      if (Object.is(member, -0)) throw new InexactNumber('-0')
+      return member
+    })
+  }
+  return value
 }
 
 /** Each is told by the page how much will come out, and must not give more. */

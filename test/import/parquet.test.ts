@@ -65,30 +65,54 @@ describe('an import of Parquet', () => {
   test('reads JSON behind a byte order mark', async () => {
     await using temporary = await openTemporaryStore()
     const { store } = temporary
-    const path = await parquetFile(
-      [
-        { name: 'content', data: ['x'] },
-        { name: 'json', data: ['\ufeff{"v":1}'] }
-      ],
-      {
-        schema: [
-          { name: 'root', num_children: 2 },
-          { name: 'content', type: 'BYTE_ARRAY', converted_type: 'UTF8' },
-          { name: 'json', type: 'BYTE_ARRAY', converted_type: 'UTF8' }
-        ]
-      }
-    )
-    // The column of texts becomes one of JSON: behind the name stands the number of its kind.
-    const bytes = await readFile(path)
-    const at = bytes.lastIndexOf(Buffer.from('json\u0025\u0000'))
-    bytes[at + 'json\u0025'.length] = 2 * 19
-    await writeFile(path, bytes)
+    const path = await jsonFile('json', ['\ufeff{"v":1}'])
 
     await store.import(path, { strict: true })
 
-    expect(await store.get(ConceptId.fromContent('x'))).toMatchObject({
+    expect(await store.get(ConceptId.fromContent('c0'))).toMatchObject({
       metadata: { json: { v: 1 } }
     })
+  })
+
+  test.each([
+    ['metadata', '{"n":9007199254740993}', /9007199254740993 could not be given back/],
+    ['other', '[{"n":1e-400}]', /1e-400 could not be given back/],
+    ['other', '[-0.0]', /-0 could not be given back/],
+    ['other', '{"n":', /^other is not valid JSON: /]
+  ])('refuses the row with JSON in %s that is %s, and no other', async (name, json, reason) => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const path = await jsonFile(name, ['{"n":1}', json, '{"t":"-0","d":-0.5}', json])
+
+    const report = await store.import(path)
+
+    expect(report.rejected.map(({ line }) => line)).toEqual([2, 4])
+    expect(report.rejected[0]?.reason).toMatch(reason)
+    expect((await store.counts()).concepts).toBe(2)
+    const metadata = { t: '-0', d: -0.5 }
+    expect(await store.get(ConceptId.fromContent('c2'))).toMatchObject({
+      metadata: name === 'metadata' ? metadata : { other: metadata }
+    })
+  })
+
+  test('takes any number as JSON of an embedding, and gives any to `map`', async () => {
+    await using temporary = await openTemporaryStore({ vectors: { dimensions: 2 } })
+    const { store } = temporary
+    const path = await jsonFile('embedding', ['[9007199254740993,-0]', '[0.5,1]'])
+    const values: unknown[] = []
+    const map = (row: unknown): undefined => {
+      // The columns of the file above.
+      values.push((row as { embedding: unknown }).embedding)
+    }
+
+    await store.import(path, { strict: true })
+    await store.import(path, { map })
+
+    expect(await store.vector(ConceptId.fromContent('c0'))).toEqual(new Float32Array([2 ** 53, -0]))
+    expect(values).toEqual([
+      [2 ** 53, -0],
+      [0.5, 1]
+    ])
   })
 
   test('reads embeddings, and leaves those alone that are missing in a file of others', async () => {
@@ -223,6 +247,30 @@ describe('an import of Parquet', () => {
     })
   })
 })
+
+/** Rows with the contents c0, c1, …, and JSON as it stands there. */
+async function jsonFile(name: string, texts: string[]): Promise<string> {
+  const contents = texts.map((_, i) => `c${i}`)
+  const path = await parquetFile(
+    [
+      { name: 'content', data: contents },
+      { name, data: texts }
+    ],
+    {
+      schema: [
+        { name: 'root', num_children: 2 },
+        { name: 'content', type: 'BYTE_ARRAY', converted_type: 'UTF8' },
+        { name, type: 'BYTE_ARRAY', converted_type: 'UTF8' }
+      ]
+    }
+  )
+  // The column of texts becomes one of JSON: behind the name stands the number of its kind.
+  const bytes = await readFile(path)
+  const at = bytes.lastIndexOf(Buffer.from(`${name}\u0025\u0000`))
+  bytes[at + name.length + 1] = 2 * 19
+  await writeFile(path, bytes)
+  return path
+}
 
 async function wordsFile(random: Random): Promise<string> {
   const words = Array.from({ length: 300 }, () => `word ${random.below(1000)}`)
