@@ -5,6 +5,8 @@
  * text has none of it, and no fraction of a common length has.
  */
 const SUSPECT = /[^\d.][1-9]\d{15}|^[1-9]\d{15}|[eE]-\d{3}|0{200}/
+/** What every -0 and every number beyond all doubles have. */
+const EXTREME = /-0(\.0+)?([eE][+-]?\d+)?(?![\d.])|[eE]\+?\d\d|\d{200}/
 const NUMBER = /-?\d+(\.\d+)?([eE][+-]?\d+)?/y
 /** Also as CSV has it: with a plus, without digits on one side of the point. */
 const PARTS = /^[+-]?(\d*)(\.\d*)?([eE][+-]?\d+)?$/
@@ -24,6 +26,24 @@ export class InexactNumber extends Error {
 export function parseExactly(text: string): unknown {
   const value: unknown = JSON.parse(text)
   for (const part of outsideEmbedding(text, value)) if (SUSPECT.test(part)) checkNumbers(part)
+  return value
+}
+
+/**
+ * The same without what metadata does not hold, for values that are not refused later: -0, Infinity.
+ *
+ * @throws SyntaxError for what is no JSON; InexactNumber.
+ */
+export function parseKept(text: string): unknown {
+  const value = parseExactly(text)
+  if (EXTREME.test(text)) JSON.parse(text, refuseExtreme)
+  return value
+}
+
+function refuseExtreme(_: string, value: unknown): unknown {
+  if (Object.is(value, -0) || value === Infinity || value === -Infinity) {
+    throw new InexactNumber(Object.is(value, -0) ? '-0' : String(value))
+  }
   return value
 }
 

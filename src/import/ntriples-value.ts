@@ -1,10 +1,13 @@
 import { INTEGERS, IRI } from '../rdf.ts'
+import { parseKept } from './exact-json.ts'
 
 /** A decimal of at most so many digits is the same after a double has held it. */
 const DIGITS_MAX = 15
 const INTEGER = /^[+-]?\d+$/
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)$/
 const DOUBLE = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
+/** A digit before the exponent says so. */
+const NOT_ZERO = /^[^eE]*[1-9]/
 
 /**
  * What a literal becomes in metadata: a number or a boolean where that says the same, else its text.
@@ -29,10 +32,12 @@ export function literalValue(text: string, type: string): unknown {
   }
 }
 
-/** Infinity and -0 are kept as text: metadata holds neither. */
+/** Infinity and -0 are kept as text, since metadata holds neither, and so is what would become 0. */
 function numberOr(text: string, isExact: boolean): unknown {
   const number = Number(text)
-  return isExact && Number.isFinite(number) && !Object.is(number, -0) ? number : text
+  const isKept =
+    number === 0 ? !Object.is(number, -0) && !NOT_ZERO.test(text) : Number.isFinite(number)
+  return isExact && isKept ? number : text
 }
 
 function digitsOf(text: string): number {
@@ -41,9 +46,10 @@ function digitsOf(text: string): number {
 
 function parsedOr(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseKept(text)
   } catch {
-    // A datatype is a claim; a text that does not live up to it is still a text.
+    // A datatype is a claim; a text that does not live up to it is still a text. So is one with a
+    // number that would become another one.
     return text
   }
 }

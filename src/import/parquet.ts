@@ -5,12 +5,11 @@ import type { AsyncBuffer, Compressors, FileMetaData, RowGroup, SchemaTree } fro
 import { StoreError } from '../errors.ts'
 import { loadOptional } from '../optional-package.ts'
 import { type Column, GROUP_BYTES_MAX, OURS, packLists, pieceRows, type Slice } from './columns.ts'
-import { InexactNumber, parseExactly } from './exact-json.ts'
+import { InexactNumber, parseKept } from './exact-json.ts'
 
 type Hyparquet = typeof import('hyparquet')
 
 const JSON_DECODER = new TextDecoder('utf-8', { ignoreBOM: false })
-const MINUS_ZERO = /-0(\.0+)?([eE][+-]?\d+)?(?![\d.])/
 
 /** What is unpacked together where a file says at which bytes its rows begin. */
 const RANGE_BYTES = 16 * 1024 * 1024
@@ -117,7 +116,7 @@ class RangeReader {
     // Before JSON a byte order mark is not part of a text, and the parser takes none.
     const text = JSON_DECODER.decode(bytes)
     try {
-      return this.#isExact ? parseStrictly(text) : JSON.parse(text)
+      return this.#isExact ? parseKept(text) : JSON.parse(text)
     } catch (error) {
       this.#hasBadJson = true
       return new BadJson(text, error)
@@ -228,18 +227,6 @@ function badJsonIn(value: unknown): BadJson | undefined {
     for (const member of Object.values(one)) left.push(member)
   }
   return undefined
-}
-
-/** Also without a -0, which what makes a record of a row takes for the 0 of a column of numbers. */
-function parseStrictly(text: string): unknown {
-  const value = parseExactly(text)
-  if (MINUS_ZERO.test(text)) {
-    JSON.parse(text, (_, member: unknown) => {
-      if (Object.is(member, -0)) throw new InexactNumber('-0')
-      return member
-    })
-  }
-  return value
 }
 
 /** Each is told by the page how much will come out, and must not give more. */

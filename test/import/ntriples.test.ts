@@ -11,6 +11,7 @@ import { FakeTarget } from './fake-target.ts'
 
 const RDFS = 'http://www.w3.org/2000/01/rdf-schema#'
 const XSD = 'http://www.w3.org/2001/XMLSchema#'
+const RDF = 'http://www.w3.org/1999/02/22-rdf-syntax-ns#'
 const TYPE = '<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>'
 const LABEL = `<${RDFS}label>`
 const PREFIXES = { ex: 'http://example.org/' }
@@ -72,6 +73,10 @@ describe('the literals of a subject', () => {
     ['0.1234567890123456789', 'decimal', '0.1234567890123456789'],
     ['1.5E3', 'double', 1500],
     ['INF', 'double', 'INF'],
+    ['1e-400', 'double', '1e-400'],
+    ['0.001E-323', 'float', '0.001E-323'],
+    ['1e400', 'double', '1e400'],
+    ['0e-400', 'double', 0],
     ['-0', 'integer', '-0'],
     ['1', 'boolean', true],
     ['false', 'boolean', false],
@@ -82,6 +87,20 @@ describe('the literals of a subject', () => {
     const target = await read([`<urn:x:a> <urn:x:p> "${text}"^^<${XSD}${type}> .`])
 
     expect(target.accepted).toMatchObject([{ metadata: { 'urn:x:p': value } }])
+  })
+
+  test.each<[string, unknown]>([
+    ['{"n":1.5}', { n: 1.5 }],
+    ['{"n":9007199254740993}', undefined],
+    ['[1e-400]', undefined],
+    ['[1e400]', undefined],
+    ['[-0.0]', undefined],
+    ['{"n":', undefined]
+  ])('%s of rdf:JSON are parsed where no number changes', async (text, value) => {
+    const literal = JSON.stringify(text)
+    const target = await read([`<urn:x:a> <urn:x:p> ${literal}^^<${RDF}JSON> .`])
+
+    expect(target.accepted).toMatchObject([{ metadata: { 'urn:x:p': value ?? text } }])
   })
 
   test('that are many become an array, each but once', async () => {
