@@ -22,10 +22,14 @@ export class InexactNumber extends Error {
   }
 }
 
-/** @throws SyntaxError for what is no JSON; InexactNumber. */
-export function parseExactly(text: string): unknown {
+/**
+ * @param isRecord A record in JSON: the numbers of its embedding become floats in any case.
+ * @throws SyntaxError for what is no JSON; InexactNumber.
+ */
+export function parseExactly(text: string, isRecord = false): unknown {
   const value: unknown = JSON.parse(text)
-  for (const part of outsideEmbedding(text, value)) if (SUSPECT.test(part)) checkNumbers(part)
+  const parts = isRecord ? outsideEmbedding(text, value) : [text]
+  for (const part of parts) if (SUSPECT.test(part)) checkNumbers(part, isRecord)
   return value
 }
 
@@ -47,15 +51,18 @@ function refuseExtreme(_: string, value: unknown): unknown {
   return value
 }
 
-/** Numbers of an embedding become floats in any case, and are most of what there is to look at. */
+/**
+ * What is worth a look: embeddings are most of a long record. Where it is not sure which part one
+ * is, that is the whole text, and only takes longer.
+ */
 function outsideEmbedding(text: string, value: unknown): readonly string[] {
   if (text.length < LONG || !hasEmbedding(value)) return [text]
   const at = text.indexOf(EMBEDDING)
+  // Metadata may have a field of that name, a content be that word, and a name be escaped.
+  const isSure = text.indexOf(EMBEDDING, at + 1) === -1 && !text.includes(ESCAPED_LETTER)
+  if (!isSure) return [text]
   const from = text.indexOf('[', at)
-  const to = text.indexOf(']', from)
-  // Metadata may have a field of that name, and a content be that word.
-  const isSure = at !== -1 && text.indexOf(EMBEDDING, at + 1) === -1 && from < to
-  return isSure ? [text.slice(0, from), text.slice(to)] : [text]
+  return [text.slice(0, from), text.slice(text.indexOf(']', from))]
 }
 
 function hasEmbedding(value: unknown): boolean {
@@ -65,6 +72,8 @@ function hasEmbedding(value: unknown): boolean {
 }
 
 const EMBEDDING = '"embedding"'
+/** Any of those in that word begins so. */
+const ESCAPED_LETTER = '\\u006'
 /** In shorter texts there is not enough to leave out. */
 const LONG = 500
 
@@ -86,19 +95,32 @@ function isExact(digits: string): boolean {
   return String(value) === digits || BigInt(value) === BigInt(digits)
 }
 
-/** @param text Of valid JSON, and none of its strings cut in two. */
-function checkNumbers(text: string): void {
+/** @param text Of valid JSON, whole or what is left without the only embedding; no string is cut in two. */
+function checkNumbers(text: string, isRecord: boolean): void {
+  let depth = 0
+  let isInEmbedding = false
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if (code === QUOTE) {
-      at = endOfString(text, at)
+      const end = endOfString(text, at)
+      if (isRecord && depth === 1 && isName(text, end)) {
+        isInEmbedding = JSON.parse(text.slice(at, end + 1)) === 'embedding'
+      }
+      at = end
     } else if (code === MINUS || (code >= ZERO && code <= NINE)) {
       NUMBER.lastIndex = at
       const [number = ''] = NUMBER.exec(text) ?? []
-      checkNumber(number)
+      if (!isInEmbedding) checkNumber(number)
       at += number.length - 1
-    }
+    } else if (OPENING.has(code)) depth += 1
+    else if (CLOSING.has(code)) depth -= 1
   }
+}
+
+/** The string that ends there is the name of a member. */
+function isName(text: string, end: number): boolean {
+  COLON.lastIndex = end + 1
+  return COLON.test(text)
 }
 
 /** The number is so small that it would become 0. */
@@ -111,6 +133,9 @@ const BACKSLASH = 0x5c
 const MINUS = 0x2d
 const ZERO = 0x30
 const NINE = 0x39
+const OPENING: ReadonlySet<number> = new Set([0x5b, 0x7b])
+const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d])
+const COLON = /\s*:/y
 
 /** Where the string that begins here has its last quote. */
 function endOfString(text: string, start: number): number {

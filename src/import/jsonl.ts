@@ -12,7 +12,7 @@ export async function* readJsonLines(input: Input): AsyncGenerator<Iterable<Row>
 
 function* parsed(lines: Iterable<Line>, { file, options }: Input): Generator<Row, void> {
   // What a program makes of a line may leave out the number, or take it from elsewhere.
-  const parse: (text: string) => unknown = options.map === undefined ? parseExactly : JSON.parse
+  const isExact = options.map === undefined
   for (const { number: line, bytes, start, text, fault } of lines) {
     if (text === '') continue
     if (text === undefined) {
@@ -20,7 +20,8 @@ function* parsed(lines: Iterable<Line>, { file, options }: Input): Generator<Row
       continue
     }
     try {
-      yield { line, bytes, start, file, text, value: parse(text), fault: undefined }
+      const value: unknown = isExact ? parseExactly(text, true) : JSON.parse(text)
+      yield { line, bytes, start, file, text, value, fault: undefined }
     } catch (error) {
       // Looked at only here, so that a line that is not blank pays nothing for it.
       if (text.trim() === '') continue

@@ -32,16 +32,45 @@ describe('JSON that is read exactly', () => {
     expect(parseExactly(`{"a":[${number}]}`)).toEqual({ a: [Number(number)] })
   })
 
-  test('leaves texts and their escapes alone, and embeddings, which become floats', () => {
-    const embedding = Array.from({ length: 100 }, () => '9007199254740993').join(',')
+  test('leaves texts and their escapes alone', () => {
     const texts = ['"9007199254740993"', '"\\\\"', '"\\"1e-400"', '"\\\\\\"9007199254740993"']
     for (const text of texts) expect(parseExactly(`[${text}]`)).toEqual(JSON.parse(`[${text}]`))
-    expect(() => parseExactly(`{"embedding":[${embedding}],"n":1}`)).not.toThrow()
-    // Not the embedding of a record, but metadata.
-    expect(() => parseExactly(`{"metadata":{"embedding":[${embedding}]}}`)).toThrow()
-    const both = `{"metadata":{"embedding":[${embedding}]},"embedding":[1]}`
-    expect(() => parseExactly(both)).toThrow()
-    expect(() => parseExactly(`{"embedding":[${embedding}],"n":9007199254740993}`)).toThrow()
+  })
+
+  /** How a record ends: both short and so long that its embedding is not looked at. */
+  const ENDS = ['}', `,"content":"${'x'.repeat(600)}"}`]
+  const BAD = '9007199254740993'
+  const ESCAPED = '"\\u0065mbedding"'
+
+  test.each([
+    `{"embedding":[${BAD},-1e-400],"n":1`,
+    `{"embedding" : [ ${BAD} ]`,
+    `{${ESCAPED}:[${BAD}],"content":"embedding"`,
+    `{"metadata":{"embedding":[1]},"embedding":[${BAD}]`,
+    `{"embedding":[${BAD}],"metadata":{"embedding":["]"]}`,
+    `{"embedding":{"a":[${BAD}]},"embedding":[1]`
+  ])('leaves the embedding of a record alone, in %s', (begin) => {
+    for (const end of ENDS) {
+      expect(parseExactly(begin + end, true)).toEqual(JSON.parse(begin + end))
+      // Metadata may have a field of that name, and nothing else is made of it.
+      expect(() => parseExactly(begin + end)).toThrow(BAD)
+    }
+  })
+
+  test.each([
+    `{"embedding":[1],"n":${BAD}`,
+    `{"n":${BAD},"embedding":[1]`,
+    `{"metadata":{"embedding":[${BAD}]}`,
+    `{"metadata":{"embedding":[${BAD}]},"embedding":[1]`,
+    `{"metadata":{"embedding":[${BAD}]},${ESCAPED}:[1]`,
+    `{"type":"embedding","metadata":[${BAD}],${ESCAPED}:[1]`,
+    `{"embedding":"embedding","n":[${BAD}],"embedding":[1]`,
+    `{"key":"\\"embedding","metadata":[${BAD}],${ESCAPED}:[1]`
+  ])('refuses all other numbers of a record, in %s', (begin) => {
+    for (const end of ENDS) {
+      expect(() => JSON.parse(begin + end)).not.toThrow()
+      expect(() => parseExactly(begin + end, true)).toThrow(BAD)
+    }
   })
 
   test('takes what JSON is made of values, and gives these values', () => {
@@ -85,6 +114,27 @@ describe('an import', () => {
     expect(await store.has(ConceptId.fromContent('A'))).toBe(true)
     expect((await store.counts()).concepts).toBe(1)
   })
+
+  test.each([1, 600])(
+    'takes an embedding for one by its place, with %d characters',
+    async (length) => {
+      await using temporary = await openTemporaryStore({ vectors: { dimensions: 1 } })
+      const { store } = temporary
+      const content = 'x'.repeat(length)
+      const metadata = `{""pad"":""${content}"",""embedding"":[9007199254740993]}`
+      const record = `{"kind":"concept","content":"${content}","embedding":[9007199254740993]}\n`
+
+      const csv = await store.import(bytes(`content,metadata\nA,"${metadata}"\n`), {
+        format: 'csv'
+      })
+      const jsonl = await store.import(bytes(record))
+
+      expect([csv.rejectedCount, jsonl.rejectedCount]).toEqual([1, 0])
+      expect(await store.vector(ConceptId.fromContent(content))).toEqual(
+        new Float32Array([2 ** 53])
+      )
+    }
+  )
 
   test('lets a program make of such a line what it wants', async () => {
     await using temporary = await openTemporaryStore()
