@@ -87,7 +87,13 @@ export interface RowReader<K extends RowKey = RowKey, V = unknown> {
 }
 
 export interface Rows<K extends RowKey = RowKey, V = unknown> extends RowReader<K, V> {
-  /** The value is copied. Whatever MessagePack holds but `undefined`; at most 1 MiB, encoded. */
+  /**
+   * The value is copied, and comes back as it was: `null`, booleans, numbers (of zeros there is
+   * one), well-formed text, bigints of 64 bits, dates, bytes and other typed arrays, arrays and plain
+   * objects of these, nested at most 256 deep. `undefined` only as a member. At most 1 MiB, encoded.
+   *
+   * @throws TypeError for what could not be given back: maps, sets, functions, classes of your own.
+   */
   put(key: K, value: V): void
   del(key: K): void
 }

@@ -8,6 +8,7 @@ else process.env[VARIABLE] = previous
 
 // No records and no shared structures: a value must be readable from its own bytes alone.
 const packr = new Packr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' })
+const exact = new Packr({ useRecords: false, mapsAsObjects: true, int64AsType: 'bigint' })
 
 /** Encodes plain data (null, booleans, numbers, strings, bytes, arrays, objects) as MessagePack. */
 export function pack(value: unknown): Buffer {
@@ -22,4 +23,9 @@ export function pack(value: unknown): Buffer {
  */
 export function unpack(bytes: Uint8Array): unknown {
   return packr.unpack(bytes)
+}
+
+/** The same, but integers of 64 bits are bigints, as those were that `pack` writes so. */
+export function unpackExactly(bytes: Uint8Array): unknown {
+  return exact.unpack(bytes)
 }

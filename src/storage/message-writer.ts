@@ -16,6 +16,21 @@ const BYTES_PER_UNIT = 3
 const LOOP_CHARACTERS = 48
 const ID_DIGITS = 32
 const ID_BYTES = ID_DIGITS / 2
+const TYPED_ARRAY = 0x74
+/** Kinds of typed arrays in the order of their numbers in that extension. */
+export const TYPED_ARRAYS: readonly string[] = [
+  'Int8Array',
+  'Uint8Array',
+  'Uint8ClampedArray',
+  'Int16Array',
+  'Uint16Array',
+  'Int32Array',
+  'Uint32Array',
+  'Float32Array',
+  'Float64Array',
+  'BigInt64Array',
+  'BigUint64Array'
+]
 
 export class MessageWriter {
   #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
@@ -36,6 +51,13 @@ export class MessageWriter {
   /** A copy of what was written: the next message is written over it. */
   finish(): Buffer {
     const copy = Buffer.allocUnsafeSlow(this.#at)
+    this.#buffer.copy(copy, 0, 0, this.#at)
+    return copy
+  }
+
+  /** The same from the pool of small buffers: many are made, and most do not live for long. */
+  finishSmall(): Buffer {
+    const copy = Buffer.allocUnsafe(this.#at)
     this.#buffer.copy(copy, 0, 0, this.#at)
     return copy
   }
@@ -88,6 +110,20 @@ export class MessageWriter {
     }
   }
 
+  /** The members are written behind it, each as a text and a value. */
+  map(size: number): void {
+    this.#reserve(HEADER_BYTES)
+    const buffer = this.#buffer
+    const at = this.#at
+    if (size < 0x10000) {
+      buffer[at] = 0xde
+      this.#at = buffer.writeUInt16BE(size, at + 1)
+    } else {
+      buffer[at] = 0xdf
+      this.#at = buffer.writeUInt32BE(size, at + 1)
+    }
+  }
+
   /** @param text Well-formed. */
   text(text: string): void {
     const { length } = text
@@ -122,6 +158,32 @@ export class MessageWriter {
     }
     buffer.set(bytes, at)
     this.#at = at + length
+  }
+
+  /**
+   * An extension that the decoder knows by itself: the kind of the array, and its bytes.
+   *
+   * @param array One of `TYPED_ARRAYS`.
+   */
+  typedArray(array: NodeJS.TypedArray): void {
+    const { byteLength } = array
+    this.#reserve(HEADER_BYTES + 2 + byteLength)
+    const buffer = this.#buffer
+    let at = this.#at
+    if (byteLength < 0xff) {
+      buffer[at] = 0xc7
+      at = buffer.writeUInt8(byteLength + 1, at + 1)
+    } else if (byteLength < 0xffff) {
+      buffer[at] = 0xc8
+      at = buffer.writeUInt16BE(byteLength + 1, at + 1)
+    } else {
+      buffer[at] = 0xc9
+      at = buffer.writeUInt32BE(byteLength + 1, at + 1)
+    }
+    buffer[at++] = TYPED_ARRAY
+    buffer[at++] = TYPED_ARRAYS.indexOf(array[Symbol.toStringTag])
+    buffer.set(new Uint8Array(array.buffer, array.byteOffset, byteLength), at)
+    this.#at = at + byteLength
   }
 
   /** 32 lower-case hex digits, as 16 bytes. */

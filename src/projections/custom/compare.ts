@@ -1,11 +1,11 @@
 /** Reads all rows of a position, to compare them with others or to tell them apart by a hash. */
 import { createHash } from 'node:crypto'
 import { throwIfAborted } from '../../errors.ts'
-import { unpack } from '../../storage/codec.ts'
 import { STRETCH_MS, turn } from '../../turn.ts'
 import type { ProjectionComparison, ProjectionDifference } from '../../types.ts'
 import { type Layers, mergedRows } from './layered-rows.ts'
 import { ALL_ROWS, decodeRowKey } from './row-keys.ts'
+import { decodeRowValue } from './row-values.ts'
 
 type Row = [key: Buffer, payload: Buffer]
 
@@ -33,15 +33,15 @@ export async function compareRows(
   for await (const [old, next] of pairsOf(rowsOf(before, plan), rowsOf(after, plan))) {
     if (old === undefined) {
       found.added += 1
-      tell(next[0], { after: unpack(next[1]) })
+      tell(next[0], { after: decodeRowValue(next[1]) })
     } else if (next === undefined) {
       found.removed += 1
-      tell(old[0], { before: unpack(old[1]) })
+      tell(old[0], { before: decodeRowValue(old[1]) })
     } else if (old[1].equals(next[1])) {
       found.same += 1
     } else {
       found.changed += 1
-      tell(old[0], { before: unpack(old[1]), after: unpack(next[1]) })
+      tell(old[0], { before: decodeRowValue(old[1]), after: decodeRowValue(next[1]) })
     }
   }
   return found

@@ -5,7 +5,7 @@
  * | ------------------------- | ------------------------------------------ |
  * | `c` batch, 6 bytes        | continuity record, as those of the tables  |
  * | `m` name                  | `anchor`, `checkpoint`, `definition`       |
- * | `r` key, see row-keys.ts  | MessagePack of the row's value             |
+ * | `r` key, see row-keys.ts  | the row's value, see row-values.ts         |
  *
  * Every value ends with a checksum of key and value. Numbers are big endian.
  */
@@ -17,7 +17,6 @@ import { CRC_BYTES } from '../tables/rows.ts'
 import { decodeRowKey, type KeyBounds } from './row-keys.ts'
 
 const LAYOUT = 1
-const ROW_VALUE_BYTES_MAX = 1024 * 1024
 
 export const META: Readonly<Record<'anchor' | 'checkpoint' | 'definition', Buffer>> = {
   anchor: Buffer.from('manchor'),
@@ -54,19 +53,6 @@ export function decodeMadeBy(payload: Buffer): MadeBy | undefined {
     string[] | null
   ]
   return layout === LAYOUT ? { storeId, version, types: types ?? undefined } : undefined
-}
-
-/** MessagePack of a value, which is thereby copied. */
-export function encodeRowValue(value: unknown): Buffer {
-  if (value === undefined) throw new TypeError('A row must have a value, received undefined')
-  const bytes = pack(value)
-  if (bytes.length > ROW_VALUE_BYTES_MAX) {
-    const { length } = bytes
-    const message = `The row takes ${length} bytes, the limit is ${ROW_VALUE_BYTES_MAX}`
-    const details = { limit: 'rowValueBytes', value: length, max: ROW_VALUE_BYTES_MAX }
-    throw new StoreError('LIMIT_EXCEEDED', message, details)
-  }
-  return bytes
 }
 
 /** Rows as they lie under one checkpoint; what is given are payloads, their checksums verified. */

@@ -1,7 +1,6 @@
-import { unpack } from '../../storage/codec.ts'
 import type { RowKey, RowRange, Rows } from '../../types.ts'
 import type { Changes, Payload } from './changes.ts'
-import { encodeRowValue, projectionDamaged, type RowSource } from './generation-rows.ts'
+import { projectionDamaged, type RowSource } from './generation-rows.ts'
 import {
   boundsOf,
   decodeRowKey,
@@ -11,6 +10,7 @@ import {
   type RowId,
   rowIdOf
 } from './row-keys.ts'
+import { decodeRowValue, encodeRowValue } from './row-values.ts'
 
 /** Changes over the rows of a checkpoint. */
 export interface Layers {
@@ -47,7 +47,7 @@ export class LayeredRows implements Rows {
     const changed = this.#layers.changes.get(id)
     if (changed !== undefined) return changed === null ? undefined : copyOf(changed)
     const payload = this.#layers.source.get(keyOfRowId(id))
-    return payload === undefined ? undefined : unpack(payload)
+    return payload === undefined ? undefined : decodeRowValue(payload)
   }
 
   put(key: RowKey, value: unknown): void {
@@ -69,7 +69,7 @@ export class LayeredRows implements Rows {
       this.#assertUsable()
       const decoded = decodeRowKey(key)
       if (decoded === undefined) throw projectionDamaged(projection, key, 'its key is malformed')
-      yield [decoded, unpack(payload)]
+      yield [decoded, decodeRowValue(payload)]
       given += 1
       // Before another row is read only to be left.
       if (given >= limit) return
@@ -89,7 +89,7 @@ export class LayeredRows implements Rows {
 
 /** Decoded bytes lead into what they were decoded from, which others read after us. */
 function copyOf(payload: Buffer): unknown {
-  return unpack(holdsBytes(payload[0] ?? 0) ? Buffer.from(payload) : payload)
+  return decodeRowValue(holdsBytes(payload[0] ?? 0) ? Buffer.from(payload) : payload)
 }
 
 /** Whether MessagePack that begins so may hold bytes: numbers, booleans and short texts do not. */
