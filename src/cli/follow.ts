@@ -6,19 +6,23 @@ import {
   isStoreError,
   type StoredEvent
 } from '../index.ts'
+import { toJson } from './output.ts'
 import { type Session, type StoreFlags, warn } from './session.ts'
 import { look, type Source } from './source.ts'
 
 /** How soon another process that opens the store is noticed. */
 const POLL_MS = 500
+/** Read while the store is open, and handed on when it is closed again. */
+const SLICE_EVENTS = 4096
+const SLICE_CHARACTERS = 16 * 1024 * 1024
 
 /** Where to begin, which may take a look at the store. */
 type Choose = (source: Source) => Promise<EventsOptions>
 
 /**
  * Hands on events until Ctrl-C: those that there are, then what comes, from whichever process has the
- * store open. Between two of them it waits, and holds nothing: whoever follows must not be the reason
- * why nobody can write.
+ * store open. While it waits, for events or for who reads what it prints, it holds nothing: whoever
+ * follows must not be the reason why nobody can write.
  */
 export async function follow(
   session: Session,
@@ -28,9 +32,9 @@ export async function follow(
 ): Promise<void> {
   const { signal } = session
   let options: EventsOptions | undefined
-  const takeAll = async (source: Source, live: boolean): Promise<void> => {
+  const takeLive = async (source: Source): Promise<void> => {
     options ??= await choose(source)
-    for await (const event of source.events({ ...options, live, signal })) {
+    for await (const event of source.events({ ...options, live: true, signal })) {
       options = { ...options, from: event.position + 1 }
       await take(event)
     }
@@ -40,28 +44,54 @@ export async function follow(
     if (options?.to === undefined) return false
     return (await source.stats({ signal })).position >= options.to
   }
+  // What there is, a slice at a time; in between others may open the store.
+  const takeSlice = async (): Promise<'more' | 'all' | 'through'> => {
+    const slice: StoredEvent[] = []
+    let found: 'more' | 'all' | 'through' = 'all'
+    await look(session, flags, async (source) => {
+      options ??= await choose(source)
+      let characters = 0
+      for await (const event of source.events({ ...options, signal })) {
+        slice.push(event)
+        characters += toJson(event.data).length
+        if (slice.length < SLICE_EVENTS && characters < SLICE_CHARACTERS) continue
+        found = event.position === options.to ? 'through' : 'more'
+        return
+      }
+      if (await isThrough(source)) found = 'through'
+    })
+    for (const event of slice) {
+      signal.throwIfAborted()
+      options = { ...options, from: event.position + 1 }
+      await take(event)
+    }
+    return found
+  }
   let storeId: string | undefined
+  let isBehind = true
+  let isFirst = true
   try {
-    for (let isFirst = true; ; isFirst = false) {
+    for (; ; isFirst = false) {
       const attached = await attachOrNothing(flags.dir, signal)
       if (attached !== undefined) {
         await using source = attached
         storeId ??= source.storeId
         if (storeId !== source.storeId) throw new Error(`There is another store in '${flags.dir}'`)
         const isDone = await whileOpen(async () => {
-          await takeAll(source, true)
+          await takeLive(source)
           return isThrough(source)
         })
         if (isDone === true) return
-      } else if (isFirst) {
-        let isDone = false
-        // Fails where the store is locked and its owner offers nothing.
-        await look(session, flags, async (source) => {
-          await takeAll(source, false)
-          isDone = await isThrough(source)
-        })
-        if (isDone) return
-        warn('Waiting for a process that opens the store with { attach: true }')
+        isBehind = false
+      } else if (isBehind) {
+        // The first time it fails where the store is locked and its owner offers nothing.
+        const found = isFirst ? await takeSlice() : await unlessLocked(takeSlice)
+        if (found === 'through') return
+        if (found === 'more') continue
+        if (found === 'all') {
+          isBehind = false
+          warn('Waiting for a process that opens the store with { attach: true }')
+        }
       }
       await sleep(POLL_MS, undefined, { signal })
     }
@@ -79,6 +109,16 @@ async function attachOrNothing(
     return await attach(directory, { signal })
   } catch (error) {
     if (isStoreError(error, 'ATTACH_UNAVAILABLE')) return undefined
+    throw error
+  }
+}
+
+/** `undefined` while another process has the store open and lets nobody look on. */
+async function unlessLocked<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (isStoreError(error, 'STORE_LOCKED')) return undefined
     throw error
   }
 }
