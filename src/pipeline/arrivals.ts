@@ -13,6 +13,19 @@ interface Mark {
 /** Remembers when positions were acknowledged, as far back as the slowest projection needs. */
 export class Arrivals {
   #marks: Mark[] = []
+  /** What came up to here has no mark of its own. */
+  #unknown = 0
+
+  /** Events up to here were there before: they have been waiting since now at least. */
+  begin(last: number, at: number): void {
+    this.add(last, at)
+    this.#unknown = last
+  }
+
+  /** Whether `after` tells when the event arrived, and not only when one behind it did. */
+  knows(position: number): boolean {
+    return position >= this.#unknown
+  }
 
   add(last: number, at: number): void {
     const newest = this.#marks.at(-1)
@@ -43,6 +56,7 @@ export class Arrivals {
     let done = 0
     for (const mark of this.#marks) {
       if (mark.last > position) break
+      this.#unknown = Math.max(this.#unknown, mark.last)
       done += 1
     }
     if (done > 0) this.#marks.splice(0, done)

@@ -12,6 +12,7 @@ import { DurableLimit, type PipelineSource } from './durable-limit.ts'
 import { FlowControl, storeClosed } from './flow-control.ts'
 import { type HealthInputs, healthScore, NO_VECTORS, recommend, type VectorLoad } from './health.ts'
 import { HealthWatch } from './health-watch.ts'
+import { Lags } from './lags.ts'
 import type { BoundedQueue, Load } from './queue.ts'
 
 export interface PipelineSetup {
@@ -24,6 +25,8 @@ export interface PipelineSetup {
   line?: () => Load
   /** Where writers of vectors wait. */
   vectors?: () => VectorLoad
+  /** Of an event that was there before, in milliseconds since 1970; 0 where nobody knows it. */
+  timeOf?: (position: number) => Promise<number>
   hub: TelemetryHub
   latency: LatencyRecorder
   /** Milliseconds, monotonic. */
@@ -43,6 +46,7 @@ export class Pipeline {
   readonly #loops = new Map<string, BatchLoop>()
   readonly #rebuilding = new Set<string>()
   readonly #arrivals = new Arrivals()
+  readonly #lags: Lags
   /** How writers are slowed down. */
   readonly flow: FlowControl
   readonly #queue: BoundedQueue
@@ -59,7 +63,8 @@ export class Pipeline {
     this.#setup = setup
     this.#now = now
     this.#head = source.head()
-    this.#arrivals.add(this.#head, now())
+    this.#arrivals.begin(this.#head, now())
+    this.#lags = new Lags({ arrivals: this.#arrivals, now, timeOf: setup.timeOf })
     this.#catchUp = new CatchUp(now)
     this.flow = new FlowControl({
       options,
@@ -162,6 +167,7 @@ export class Pipeline {
     assert(name !== this.#setup.primary, 'the primary projection can only be replaced')
     await this.#loops.get(name)?.stop()
     this.#loops.delete(name)
+    this.#lags.forget(name)
     this.#rebuilding.delete(name)
     this.#moved()
   }
@@ -243,11 +249,13 @@ export class Pipeline {
     this.flow.close()
     this.#catchUp.rejectAll(storeClosed('caughtUp'))
     await Promise.all(Array.from(this.#loops.values(), (loop) => loop.stop()))
+    await this.#lags.stop()
   }
 
   #install(projection: Projection): void {
     const loop = new BatchLoop(projection, new IntervalController(this.#setup.options), this.#host)
     this.#loops.set(projection.name, loop)
+    this.#lags.look(projection)
     if (this.#phase === 'started') loop.start()
   }
 
@@ -361,13 +369,12 @@ export class Pipeline {
 
   #projectionStats(loop: BatchLoop): ProjectionStats {
     const { position } = loop.projection
-    const arrivedAt = loop.depth === 0 ? undefined : this.#arrivals.after(position)
     const error = loop.error?.message
     return {
       state: this.#state(loop),
       position,
       lagEvents: loop.depth,
-      lagMs: arrivedAt === undefined ? 0 : this.#now() - arrivedAt,
+      lagMs: loop.depth === 0 ? 0 : this.#lags.lagMs(loop.projection),
       ...(error === undefined ? {} : { error })
     }
   }

@@ -99,6 +99,7 @@ export class Engine implements ReaderHost {
       primary: tables.name,
       line: () => this.writer.load,
       vectors: () => this.parts.vectors?.room.load ?? NO_VECTORS,
+      timeOf: async (position) => this.timeAt(position),
       hub,
       latency,
       onStopped: (name, error) => {

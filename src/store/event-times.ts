@@ -23,7 +23,7 @@ export class EventTimes {
   }
 
   async #read(position: number): Promise<number> {
-    for await (const frame of this.#log.read(position)) {
+    for await (const frame of this.#log.read(position, Math.max(position, 1))) {
       const commit = frame.commits.findLast(({ first }) => first <= position)
       // A position that is lost in a gap: the gap knows the time before it, if anything was left.
       return commit?.time ?? frame.time ?? 0

@@ -26,6 +26,9 @@ const DAY_MS = 24 * 60 * 60 * 1000
 const SEVERITIES: readonly AlertSeverity[] = ['info', 'warning', 'critical']
 const NAMES = ['name', 'metric', 'of', 'above', 'below', 'clearAt', 'forMs', 'minCount', 'severity']
 
+/** A projection that lacks an event older than this is behind. */
+export const PROJECTION_LAG_MS = 10_000
+
 /** The built-in rules. docs/telemetry.md lists them. @param warnAt Of the pipeline's options. */
 export function defaultRules(warnAt: number): AlertRule[] {
   return [
@@ -49,7 +52,14 @@ export function defaultRules(warnAt: number): AlertRule[] {
       clearAt: warnAt * 0.7,
       forMs: 5000
     },
-    { name: 'projection-lag', metric: 'projection.lagMs', above: 10_000, clearAt: 5000 },
+    // What a crash left behind may be of days ago: it is caught up with in the first moments.
+    {
+      name: 'projection-lag',
+      metric: 'projection.lagMs',
+      above: PROJECTION_LAG_MS,
+      clearAt: PROJECTION_LAG_MS / 2,
+      forMs: 5000
+    },
     {
       name: 'subscription-stopped',
       metric: 'subscription.stopped',

@@ -89,7 +89,8 @@ export function rig(
   options: NonNullable<Parameters<typeof resolveOptions>[0]>['pipeline'] = {},
   backlog = 0,
   line = () => ({ events: 0, bytes: 0 }),
-  vectorLoad = (): VectorLoad => NO_VECTORS
+  vectorLoad = (): VectorLoad => NO_VECTORS,
+  timeOf?: (position: number) => Promise<number>
 ): Rig {
   const log = new FakeLog()
   log.append(backlog)
@@ -104,6 +105,7 @@ export function rig(
     primary: 'tables',
     line,
     vectors: vectorLoad,
+    ...(timeOf === undefined ? {} : { timeOf }),
     hub,
     latency
   }
