@@ -23,9 +23,10 @@ interface HealthSource {
 const CALM_MS = 500
 const SEVERITY: Readonly<Record<HealthLevel, number>> = {
   healthy: 0,
-  filling: 1,
-  full: 2,
-  stopped: 3
+  behind: 1,
+  filling: 2,
+  full: 3,
+  stopped: 4
 }
 
 /** Reports when health changes: at once when it gets worse, after a while when it gets better. */

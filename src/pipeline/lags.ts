@@ -1,4 +1,5 @@
 import type { Projection } from '../projections/projection.ts'
+import { PROJECTION_LAG_FOR_MS } from '../telemetry/alert-rules.ts'
 import type { Arrivals } from './arrivals.ts'
 
 interface LagsSetup {
@@ -15,6 +16,8 @@ interface Oldest {
   /** `undefined` while it is looked up, and where it cannot be. */
   time: number | undefined
   lookedAt: number
+  /** Since when it lacks events of which no arrival is known. */
+  since: number
 }
 
 type Behind = Pick<Projection, 'name' | 'position'>
@@ -37,18 +40,17 @@ export class Lags {
     this.#setup = setup
   }
 
-  /** Since it is known here that there is something to do; a restart begins anew. */
-  heldMs({ position }: Pick<Projection, 'position'>): number {
-    const now = this.#setup.now()
-    return now - (this.#setup.arrivals.after(position) ?? now)
-  }
-
   /** Sync and never negative, whatever clocks did. What is older than can be told is as old as it is held. */
   lagMs(projection: Behind): number {
-    const heldMs = this.heldMs(projection)
+    const heldMs = this.#heldMs(projection)
     this.look(projection)
     const time = this.#oldest.get(projection.name)?.time
     return time === undefined ? heldMs : Math.max(heldMs, Date.now() - time)
+  }
+
+  /** The same, 0 in the first moments: what an open finds may be caught up with soon. */
+  lastingMs(projection: Behind): number {
+    return this.#heldMs(projection) < PROJECTION_LAG_FOR_MS ? 0 : this.lagMs(projection)
   }
 
   /** Begins to look up what `lagMs` will tell. */
@@ -62,7 +64,9 @@ export class Lags {
     if (before?.position === position || timeOf === undefined || this.#isOver) return
     if (before !== undefined && now() - before.lookedAt < LOOK_EVERY_MS) return
     // Until it is known, the one before tells: what comes later is not older.
-    const oldest = { position, time: before?.time, lookedAt: now() }
+    const lookedAt = now()
+    const since = before?.since ?? lookedAt
+    const oldest: Oldest = { position, time: before?.time, lookedAt, since }
     this.#oldest.set(name, oldest)
     const lookup = this.#lookUp(oldest, timeOf).finally(() => this.#lookups.delete(lookup))
     this.#lookups.add(lookup)
@@ -76,6 +80,14 @@ export class Lags {
   async stop(): Promise<void> {
     this.#isOver = true
     await Promise.all(this.#lookups)
+  }
+
+  /** Since it is known here that there is something to do; a restart begins anew. */
+  #heldMs({ name, position }: Behind): number {
+    const { arrivals } = this.#setup
+    const now = this.#setup.now()
+    const since = arrivals.knows(position) ? now : (this.#oldest.get(name)?.since ?? now)
+    return now - Math.min(arrivals.after(position) ?? now, since)
   }
 
   async #lookUp(oldest: Oldest, timeOf: (position: number) => Promise<number>): Promise<void> {

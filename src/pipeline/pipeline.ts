@@ -357,8 +357,19 @@ export class Pipeline {
       waiting: this.#queue.waiting,
       vectors: this.#setup.vectors?.() ?? NO_VECTORS,
       primary: this.#setup.primary,
-      stopped
+      stopped,
+      behind: this.#behind()
     }
+  }
+
+  /** What is not made to catch up, as in a store that is only read, is no matter of health. */
+  #behind(): HealthInputs['behind'] {
+    if (this.#phase !== 'started') return []
+    return Array.from(this.#loops.values())
+      .filter((loop) => loop.depth > 0 && this.#state(loop) === 'running')
+      .map(({ projection, depth: events }) => {
+        return { name: projection.name, events, ms: this.#lags.lastingMs(projection) }
+      })
   }
 
   /** How far a share is from the warning, 0, to all there is, 1. */

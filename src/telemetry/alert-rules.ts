@@ -28,6 +28,8 @@ const NAMES = ['name', 'metric', 'of', 'above', 'below', 'clearAt', 'forMs', 'mi
 
 /** A projection that lacks an event older than this is behind. */
 export const PROJECTION_LAG_MS = 10_000
+/** What a crash left behind may be of days ago: it is caught up with in the first moments. */
+export const PROJECTION_LAG_FOR_MS = 5000
 
 /** The built-in rules. docs/telemetry.md lists them. @param warnAt Of the pipeline's options. */
 export function defaultRules(warnAt: number): AlertRule[] {
@@ -52,13 +54,12 @@ export function defaultRules(warnAt: number): AlertRule[] {
       clearAt: warnAt * 0.7,
       forMs: 5000
     },
-    // What a crash left behind may be of days ago: it is caught up with in the first moments.
     {
       name: 'projection-lag',
       metric: 'projection.lagMs',
       above: PROJECTION_LAG_MS,
       clearAt: PROJECTION_LAG_MS / 2,
-      forMs: 5000
+      forMs: PROJECTION_LAG_FOR_MS
     },
     {
       name: 'subscription-stopped',
