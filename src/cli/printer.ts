@@ -29,9 +29,13 @@ export class Printer {
     stream.on('error', () => undefined)
   }
 
-  /** All columns of the terminal as it is now, for lines that are not read like a page. */
+  /**
+   * All columns of the terminal as it is now, for lines that are not read like a page. Where there
+   * is none, nothing is cut: a program or a file has room.
+   */
   get wide(): Layout {
-    const columns = this.#stream.isTTY === true ? this.#stream.columns : WIDTH
+    const isTerminal = this.#stream.isTTY === true
+    const columns = isTerminal ? this.#stream.columns : Number.POSITIVE_INFINITY
     return { ...this.layout, width: columns > 0 ? columns : WIDTH }
   }
 

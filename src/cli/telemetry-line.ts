@@ -1,5 +1,5 @@
 /** What an event of telemetry says, in one line for people. */
-import type { TelemetryEvent } from '../index.ts'
+import type { AlertEvent, TelemetryEvent } from '../index.ts'
 import { formatBytes, formatCount, formatMicros, formatTime, type Style, toJson } from './output.ts'
 
 type Summary = Extract<TelemetryEvent, { type: 'summary' }>
@@ -27,9 +27,14 @@ export function styleOf(event: TelemetryEvent): Style {
 export function describe(event: TelemetryEvent): string {
   if (event.type === 'summary') return ofSummary(event)
   if (event.type === 'metrics') return ofMetrics(event)
-  if (event.type === 'alert-raised') return `${event.severity}: ${event.message}`
+  if (event.type === 'alert-raised') return `${ruleOf(event)}, ${event.severity}: ${event.message}`
   if (event.type !== 'alert-cleared') return ofFields(event)
-  return `after ${formatMicros(event.ms * US_PER_MS)}: ${event.message}`
+  return `${ruleOf(event)}, after ${formatMicros(event.ms * US_PER_MS)}: ${event.message}`
+}
+
+/** What an alert is looked up by: the message is in words, and may be a program's own. */
+function ruleOf({ name, of }: AlertEvent): string {
+  return of === '' ? name : `${name} of ${of}`
 }
 
 function ofSummary({ count, items, bytes, p50Us, p99Us, maxUs }: Summary): string {
