@@ -9,11 +9,14 @@ import { type IndexState, isBuilt, progressOf } from '../projections/tables/inde
 import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import { isMissing } from '../storage/files.ts'
 import type { Stats, VectorStats } from '../telemetry/types.ts'
+import { TELEMETRY_DIRECTORY } from '../telemetry-store/layout.ts'
 import type { Engine } from './engine.ts'
 import { VECTORS_DIRECTORY } from './format.ts'
 
 /** Looking at every file takes a moment: asked more often, the last look is told again. */
 const DISK_EVERY_MS = 1000
+/** Nobody writes telemetry while nobody keeps it, and it may be many files. */
+const IDLE_TELEMETRY_EVERY_MS = 60_000
 
 type DiskBytes = Pick<
   Stats['disk'],
@@ -29,6 +32,8 @@ export class StatsReader {
     projectionsBytes: 0
   }
   #lookedAt = Number.NEGATIVE_INFINITY
+  #telemetryBytes = 0
+  #telemetryAt = Number.NEGATIVE_INFINITY
 
   constructor(engine: Engine) {
     this.#engine = engine
@@ -63,7 +68,7 @@ export class StatsReader {
       caches: parts.cache.stats,
       disk: {
         ...this.#readDisk(),
-        telemetryBytes: this.#engine.recorder?.stats.bytes ?? 0,
+        telemetryBytes: this.#engine.recorder?.stats.bytes ?? this.#idleTelemetryBytes(),
         ...diskGuard.reading
       },
       scrub: scrub.stats,
@@ -89,6 +94,16 @@ export class StatsReader {
   #lastRecall(): Pick<VectorStats, 'recall'> {
     const recall = this.#engine.lastRecall()
     return recall === undefined ? {} : { recall }
+  }
+
+  /** What an earlier life kept still takes room. */
+  #idleTelemetryBytes(): number {
+    const now = performance.now()
+    if (now - this.#telemetryAt < IDLE_TELEMETRY_EVERY_MS) return this.#telemetryBytes
+    this.#telemetryAt = now
+    const { directory } = this.#engine.parts
+    this.#telemetryBytes = bytesBelow(join(directory, TELEMETRY_DIRECTORY))
+    return this.#telemetryBytes
   }
 
   #readDisk(): DiskBytes {

@@ -175,7 +175,10 @@ export interface Stats {
     vectorsBytes: number
     /** Of projections of the program's own, those that are not declared included. */
     projectionsBytes: number
-    /** Telemetry that is kept, wherever its directory is; 0 where none is. */
+    /**
+     * Telemetry that is kept, wherever its directory is; 0 where none is. While none is being kept,
+     * what lies in the directory of the store, looked at once a minute.
+     */
     telemetryBytes: number
     /** Of the file system, when a write last asked, and what is kept free of it; 0 before. */
     freeBytes: number

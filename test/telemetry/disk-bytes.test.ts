@@ -21,9 +21,12 @@ test('projections of the program are counted, and telemetry that is kept', async
 
   // Nobody writes: what is there stays as it is.
   await using store = await open(directory, { readOnly: true })
-  const { projectionsBytes } = store.stats().disk
+  const { projectionsBytes, telemetryBytes } = store.stats().disk
   expect(projectionsBytes).toBe(await bytesBelow(join(directory, 'projections')))
   expect(projectionsBytes).toBeGreaterThan(100)
+  // That nobody keeps it now makes it no smaller.
+  expect(telemetryBytes).toBe(await bytesBelow(join(directory, 'telemetry')))
+  expect(telemetryBytes).toBeGreaterThan(100)
 })
 
 test('kept telemetry is told among them as it is by itself', async () => {
