@@ -713,7 +713,8 @@ export interface Store<S extends Schema = Schema> extends Reader<S>, AsyncDispos
    * was before: after a restart or a crash too. Resolves when it has begun.
    *
    * @throws StoreError `SUBSCRIPTION_ACTIVE`, `SUBSCRIPTION_DAMAGED`, `SUBSCRIPTION_DIVERGED`,
-   *   `OPTION_INVALID`, `QUERY_INVALID`, `ID_INVALID`, `STORE_READ_ONLY`, `STORE_CLOSED`, `IO_FAILED`.
+   *   `OPTION_INVALID`, `QUERY_INVALID`, `ID_INVALID`, `ABORTED`, `STORE_READ_ONLY`, `STORE_CLOSED`,
+   *   `IO_FAILED`.
    */
   subscribe(
     name: string,
@@ -737,7 +738,8 @@ export interface Store<S extends Schema = Schema> extends Reader<S>, AsyncDispos
   readonly telemetry$: Observable<TelemetryEvent>
   /**
    * Telemetry that was kept (`telemetry.store`), oldest first. What happens too often is kept as sums
-   * (`summary`), statistics once a minute, all else as it was told.
+   * (`summary`), statistics once a minute, all else as it was told, up to a hundred of a kind in the time
+   * of one sum.
    *
    * @throws StoreError `STORE_NOT_FOUND` where none is kept, `QUERY_INVALID`, `STORE_CLOSED`, `ABORTED`,
    *   and what opening a part of it throws.
@@ -796,6 +798,7 @@ export interface StoredTelemetryOptions extends ReadOptions {
   /**
    * Only these kinds; default: all. A name stands for the kinds that begin with it too, as `alert` for
    * `alert-raised` and `alert-cleared`; sums are found by the kind that they sum up.
+   * One that stands for none is refused.
    */
   types?: readonly string[]
   /** Events at most. */

@@ -71,9 +71,14 @@ function pipelineMetrics(): Metric[] {
     gauge('pipeline.batch_events', '{event}', 'Events that end the wait for a batch.', (s) => {
       return s.pipeline.batchEvents
     }),
-    gauge('pipeline.load', '1', 'Load of the pipeline; 1 is all that it can take.', (s) => {
-      return s.pipeline.load
-    }),
+    gauge(
+      'pipeline.load',
+      '1',
+      'Load of the pipeline; 1 is all that it can take, more is overload.',
+      (s) => {
+        return s.pipeline.load
+      }
+    ),
     gauge('pipeline.pressure', '1', '0 while writers are welcome, 1 where they wait.', (s) => {
       return s.pipeline.pressure
     }),

@@ -95,7 +95,7 @@ export interface PipelineStats {
   /** How long the first event that waits may wait for others, unless `batchEvents` are there. */
   intervalMs: number
   batchEvents: number
-  /** Of the queue, of the projection's speed or of its lag: the highest one; 1 is all there is. */
+  /** Of the queue, of the projection's speed or of its lag: the highest one; 1 is all there is, more is overload. */
   load: number
   /** 0 while writers are welcome, rising from the warning on to 1, where they have to wait. */
   pressure: number
