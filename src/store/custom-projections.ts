@@ -200,7 +200,8 @@ export class CustomProjections {
   #slot(name: string): ProjectionSlot {
     const slot = this.#slots.get(name)
     if (slot !== undefined) return slot
-    throw queryInvalid('projection', name, `one that was declared: ${this.names.join(', ')}`)
+    const declared = this.names.length === 0 ? 'none is declared' : this.names.join(', ')
+    throw queryInvalid('projection', name, `one that was declared: ${declared}`)
   }
 
   #declared(definition: QueriedProjection<unknown>): {

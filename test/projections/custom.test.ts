@@ -136,6 +136,8 @@ describe('queries of a projection', () => {
     expect(() => store.projection(tally(1, { name: 'other' }))).toThrow(
       expect.objectContaining({ code: 'QUERY_INVALID' })
     )
+    await using without = await openTemporaryStore()
+    expect(() => without.store.projection(plain)).toThrow(/declared: none is declared, received/)
   })
 
   test('are given rows that they cannot change, and cannot keep', async () => {
