@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { StoreError } from '../errors.ts'
 import { onAbort } from '../on-abort.ts'
+import { TELEMETRY_KINDS } from '../telemetry/kinds.ts'
 import { STRETCH_MS, turn } from '../turn.ts'
 import type { EventsOptions, StoredTelemetryOptions } from '../types.ts'
 import { ProcessWatch } from './process-watch.ts'
@@ -235,9 +236,13 @@ function toRequest({ id, do: what, options = {} }: Message): Request {
   return { id, do: what, options: options as Message }
 }
 
+function isKind(type: unknown): boolean {
+  return TELEMETRY_KINDS.some((kind) => kind === type)
+}
+
 function typesOf({ types }: Message): ReadonlySet<string> | undefined {
   if (types === undefined) return undefined
-  if (Array.isArray(types) && types.every((type) => typeof type === 'string')) return new Set(types)
+  if (Array.isArray(types) && types.every(isKind)) return new Set(types)
   const expected = 'an array of types of telemetry'
   throw new StoreError('QUERY_INVALID', `'types' must be ${expected}`, {
     option: 'types',

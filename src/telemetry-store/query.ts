@@ -1,6 +1,7 @@
 import { isStoreError, throwIfAborted } from '../errors.ts'
 import type { ConceptId } from '../ids.ts'
 import { checkOptions, checkWhole, queryInvalid } from '../query/read-options.ts'
+import { TELEMETRY_KINDS } from '../telemetry/kinds.ts'
 import type { TelemetryEvent } from '../telemetry/types.ts'
 import type { Concept, Store, StoredTelemetryOptions, Where } from '../types.ts'
 import type { Kept } from './layout.ts'
@@ -38,6 +39,8 @@ export function checkQuery(options: StoredTelemetryOptions): Query {
   if (types !== undefined && !(Array.isArray(types) && Array.from(types).every(isName))) {
     throw queryInvalid('types', types, 'an array of non-empty strings')
   }
+  const unknown = types?.find((type) => !TELEMETRY_KINDS.some((kind) => isKind(kind, type)))
+  if (unknown !== undefined) throw queryInvalid('types', unknown, 'kinds of telemetry')
   if (typeof live !== 'boolean') throw queryInvalid('live', live, 'true or false')
   if (onUnreadable !== undefined && typeof onUnreadable !== 'function') {
     throw queryInvalid('onUnreadable', onUnreadable, 'a function')

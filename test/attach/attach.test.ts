@@ -97,6 +97,14 @@ describe('an attached store', () => {
     expect((await first).value).toMatchObject({ type: 'group-commit', commits: 1 })
     await writing
     await telemetry.return?.()
+
+    for (const types of [['nope'], ['group'], [1], 'metrics']) {
+      const refused = attached.telemetry({ types } as object)[Symbol.asyncIterator]()
+      await expect(refused.next()).rejects.toMatchObject({
+        code: 'QUERY_INVALID',
+        details: { option: 'types' }
+      })
+    }
   })
 
   test('refuses what the store refuses, with its code and details', async () => {
