@@ -158,13 +158,17 @@ export class IntervalController {
   #read({ now, depth, capacity, lagMs }: LoadSample): LoadReading {
     const line = this.#depthTrend.line()
     const trending = line.fit >= FIT_MIN
-    const ahead = trending ? line.value + line.slope * HORIZON_MS : this.#depth.value
+    // A line knows of a while ago: what has stopped coming since makes the queue no fuller.
+    const gain = Math.max(this.#arrivals.value - this.#processing.value, 0)
+    const ahead = trending
+      ? Math.min(line.value + line.slope * HORIZON_MS, depth + gain * HORIZON_MS)
+      : this.#depth.value
     // Writers wait at the capacity, so the depth will not pass it.
     const predictedDepth = Math.min(Math.max(ahead, 0), capacity)
     const fill = Math.max(this.#depth.value, predictedDepth) / capacity
     const load = Math.max(fill, this.#speedUsed(), this.#lateness(depth, lagMs))
     const intervalMs = this.#interval(this.#peak.add(load, now))
-    const growing = trending && line.slope > 0 && depth > 0
+    const growth = trending && depth > 0 ? Math.min(line.slope, gain) : 0
     return {
       intervalMs,
       batchEvents: this.#batchEvents(),
@@ -177,7 +181,7 @@ export class IntervalController {
       arrivalRatePerSec: this.#arrivals.value * 1000,
       processingRatePerSec: this.#processing.value * 1000,
       estimatedLagMs: depth === 0 ? 0 : intervalMs + this.#cost.of(depth),
-      timeToFullMs: growing ? Math.max(capacity - depth, 0) / line.slope : Number.POSITIVE_INFINITY
+      timeToFullMs: growth > 0 ? Math.max(capacity - depth, 0) / growth : Number.POSITIVE_INFINITY
     }
   }
 

@@ -34,6 +34,8 @@ export class HealthWatch {
   readonly #hub: TelemetryHub
   readonly #source: HealthSource
   #level: HealthLevel = 'healthy'
+  /** The worst one since the last look back. */
+  #worst: HealthLevel = 'healthy'
   #seen: LoadReading | undefined
   #timer: Subscription | undefined
   #over = false
@@ -55,6 +57,7 @@ export class HealthWatch {
   checkNow(): void {
     const inputs = this.#source.inputs()
     const level = healthLevel(inputs)
+    if (SEVERITY[level] > SEVERITY[this.#worst]) this.#worst = level
     if (SEVERITY[level] > SEVERITY[this.#level]) this.#report(level, inputs)
     this.#lookAgain(level)
   }
@@ -68,12 +71,15 @@ export class HealthWatch {
   #lookAgain(level: HealthLevel): void {
     const settled = level === this.#level && (level === 'healthy' || level === 'stopped')
     if (settled || this.#over || this.#timer !== undefined) return
+    this.#worst = 'healthy'
     this.#timer = quietTimer(CALM_MS).subscribe(() => {
       this.#timer = undefined
       this.#source.sample()
       const inputs = this.#source.inputs()
       const now = healthLevel(inputs)
-      if (now !== this.#level) this.#report(now, inputs)
+      // A batch that has just ended makes it look better for a moment.
+      const hasLasted = SEVERITY[this.#worst] <= SEVERITY[now]
+      if (now !== this.#level && hasLasted) this.#report(now, inputs)
       this.#lookAgain(now)
     })
   }

@@ -276,6 +276,53 @@ describe('A controller', () => {
     expect(controller.reading.arrivalRatePerSec).toBeCloseTo(0.3 * 10_000)
   })
 
+  test('predicts no more than its own rates account for', () => {
+    const step = fc.record({
+      elapsedMs: fc.integer({ min: 1, max: 50 }),
+      appended: fc.constantFrom(0, 0, 100, 1000, 3000),
+      processed: fc.constantFrom(0, 0, 0, 500, 2000)
+    })
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 20, maxLength: 80 }), (steps) => {
+        const controller = new IntervalController(options)
+        let now = 0
+        let depth = 0
+        for (const { elapsedMs, appended, processed } of steps) {
+          now += elapsedMs
+          const done = Math.min(processed, depth + appended)
+          depth += appended - done
+          const sample = { ...nothing, now, depth, capacity: CAPACITY, appended, processed: done }
+          const reading = controller.sample(sample)
+          const gain = (reading.arrivalRatePerSec - reading.processingRatePerSec) / 1000
+          const room = Math.max(CAPACITY - depth, 0)
+          const soonest = gain > 0 ? room / gain : Number.POSITIVE_INFINITY
+          expect(reading.timeToFullMs).toBeGreaterThanOrEqual(soonest * (1 - 1e-9))
+          const most = Math.max(depth + 100 * Math.max(gain, 0), reading.averageDepth)
+          expect(reading.predictedDepth).toBeLessThanOrEqual(most * (1 + 1e-9))
+        }
+      }),
+      { numRuns: 100, seed }
+    )
+  })
+
+  test('lets a warning be over soon after the burst that it came from', () => {
+    const controller = new IntervalController(options)
+    const given = { ...nothing, capacity: CAPACITY }
+    let depth = 0
+    for (let now = 0; now <= 100; now += 10) {
+      controller.sample({ ...given, now, depth, appended: 3000 })
+      depth += 3000
+    }
+    expect(controller.reading.timeToFullMs).toBeLessThan(500)
+    expect(controller.reading.predictedDepth).toBeGreaterThan(50_000)
+    // The batch goes on and nothing comes any more: the line still rises for a while.
+    for (let now = 110; now <= 170; now += 10) controller.sample({ ...given, now, depth })
+    expect(controller.reading.timeToFullMs).toBeGreaterThan(1500)
+    expect(controller.reading.predictedDepth).toBeLessThan(depth * 1.15)
+    for (let now = 180; now <= 230; now += 10) controller.sample({ ...given, now, depth })
+    expect(controller.reading.timeToFullMs).toBeGreaterThan(10_000)
+  })
+
   test('finds few dear events enough for a batch, and many cheap ones', () => {
     const enough = (eventMs: number): number => {
       const controller = new IntervalController(options)

@@ -10,6 +10,8 @@ import {
   recommend,
   type VectorLoad
 } from '#sutra/pipeline/health.js'
+import { HealthWatch } from '#sutra/pipeline/health-watch.js'
+import { TelemetryHub } from '#sutra/telemetry/hub.js'
 import { roomOf } from '../vectors/room-of.ts'
 import { rig } from './fakes.js'
 
@@ -182,4 +184,32 @@ test('what helps a projection that stopped is said of whose it is', () => {
   const own = 'stopped at 7: mend its `apply` and open the store again'
   expect(stopped('mine')).toBe(`Projection 'mine' ${own}`)
   expect(stopped('mine@2')).toBe(`Projection 'mine@2' ${own}`)
+})
+
+test('Health that looks better for moments only is not told as better', async () => {
+  vi.useFakeTimers()
+  const hub = new TelemetryHub()
+  const scores: number[] = []
+  hub.events$.subscribe((event) => {
+    if (event.type === 'health-changed') scores.push(event.healthScore)
+  })
+  let utilization = 0
+  const watch = new HealthWatch(hub, {
+    reading: () => inputs({}).reading,
+    inputs: () => inputs({}, utilization),
+    sample: () => undefined
+  })
+  // As the warning wavers while batches end: better whenever the watch looks by itself.
+  for (let ms = 0; ms < 5000; ms += 50) {
+    utilization = ms % 500 === 0 ? 0.1 : 0.8
+    watch.check()
+    await vi.advanceTimersByTimeAsync(50)
+  }
+  expect(scores).toHaveLength(1)
+  utilization = 0.1
+  watch.check()
+  await vi.advanceTimersByTimeAsync(2000)
+  expect(scores).toEqual([expect.closeTo(0.33), 1])
+  watch.stop()
+  vi.useRealTimers()
 })
