@@ -146,7 +146,7 @@ describe('Whatever the values', () => {
     maxLength: 60
   })
   const shape = fc.record({
-    threshold: fc.integer({ min: 50, max: 150 }),
+    threshold: fc.integer({ min: 51, max: 150 }),
     band: fc.integer({ min: 0, max: 50 }),
     forMs: fc.constantFrom(0, 1000, 5000),
     isAbove: fc.boolean()
