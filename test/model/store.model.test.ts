@@ -6,7 +6,7 @@ import { hubLife, life, sweepLife } from './steps.ts'
 /** Asked for by number, lives are as many as that; else as many as there is time for. */
 const runs = process.env['SUTRA_MODEL_RUNS']
 const seed = process.env['SUTRA_TEST_SEED']
-const SECONDS = 6
+const SECONDS = Number(process.env['SUTRA_MODEL_SECONDS'] ?? '6')
 const RUNS = 40
 const DAY = 24 * 3600 * 1000
 
