@@ -77,7 +77,7 @@ async function main(signal: AbortSignal): Promise<void> {
 }
 
 function misused(why: string): never {
-  return program.error(`error: ${why}; --help tells more`, { exitCode: 2 })
+  return program.error(`error: ${why}; --help tells more`)
 }
 
 function headerOf({ data, questions }: Made): string[] {

@@ -87,8 +87,8 @@ describe('the command bench:scale', () => {
     const refused = run(process.execPath, ['--import', 'tsx', MAIN, '--concepts', 'many'])
 
     await expect(refused).rejects.toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('--concepts is a whole number') as unknown
+      code: 1,
+      stderr: expect.stringContaining("'many' is invalid. Expected a whole number") as unknown
     })
   })
 })

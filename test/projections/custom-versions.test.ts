@@ -123,8 +123,10 @@ describe('another version of a projection', () => {
     await fill(temporary.store, 300)
     let store = await temporary.reopen({ projections: [manual] })
     await store.projections.compare('tally')
-    const position = store.projections.list()[0]?.build?.position ?? 0
-    expect(position).toBeGreaterThan(0)
+    const built = (): number => store.projections.list()[0]?.build?.position ?? 0
+    // A comparison adds to the rows what they lack: it waits for no batch.
+    await expect.poll(built).toBeGreaterThan(0)
+    const position = built()
 
     store = await temporary.reopen()
 
