@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.ts'
-import { pack, unpack } from '../storage/codec.ts'
+import { isPlain, pack, unpack } from '../storage/codec.ts'
 import { commandOf, limitExceeded, type Scope, wrongType } from './values.ts'
 
 const DEPTH_MAX = 64
@@ -127,22 +127,6 @@ function checkObject(
     counted.bytes += name.length
     checkValue(scope, member, memberPath, depth + 1, counted)
   }
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null || isForeignPlain(prototype)
-}
-
-/** An object of another realm (vm, test runner) is plain too: its prototype is that realm's root. */
-function isForeignPlain(prototype: unknown): boolean {
-  return (
-    typeof prototype === 'object' &&
-    prototype !== null &&
-    Object.getPrototypeOf(prototype) === null &&
-    Object.hasOwn(prototype, 'isPrototypeOf')
-  )
 }
 
 function refuse(scope: Scope, path: string, reason: string): StoreError<'METADATA_INVALID'> {

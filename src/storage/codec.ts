@@ -29,3 +29,20 @@ export function unpack(bytes: Uint8Array): unknown {
 export function unpackExactly(bytes: Uint8Array): unknown {
   return exact.unpack(bytes)
 }
+
+/** Whether a value is an object as `{}` makes them, which formats give back as it was. */
+export function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null || isForeignRoot(prototype)
+}
+
+/** An object of another realm (vm, test runner) is plain too: its prototype is that realm's root. */
+function isForeignRoot(prototype: unknown): boolean {
+  return (
+    typeof prototype === 'object' &&
+    prototype !== null &&
+    Object.getPrototypeOf(prototype) === null &&
+    Object.hasOwn(prototype, 'isPrototypeOf')
+  )
+}

@@ -62,8 +62,10 @@ export class VectorAccess implements VectorIndexReader {
         // An index made anew has every vector of the log, and leaves none out while somebody is older.
         return await work(client, pin === undefined ? {} : { pin })
       } catch (error) {
-        // A rebuild, or somebody else who met damage, put another index in the place of this one.
-        if (isStoreError(error, 'STORE_CLOSED') && !this.#engine.closing.signal.aborted) continue
+        // A rebuild, or somebody else who met damage, puts another index in the place of this one.
+        const { closing, parts } = this.#engine
+        const isReplaced = !closing.signal.aborted && parts.vectors !== client
+        if (isReplaced && isStoreError(error, 'STORE_CLOSED')) continue
         // What the system refuses for now is no reason to make all of it anew.
         if (!(error instanceof IndexDamage)) throw ioFailed(error, operation)
         damaged += 1

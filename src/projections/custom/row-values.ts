@@ -5,7 +5,7 @@
  */
 import { types } from 'node:util'
 import { StoreError, show } from '../../errors.ts'
-import { unpackExactly } from '../../storage/codec.ts'
+import { isPlain, unpackExactly } from '../../storage/codec.ts'
 import { MessageWriter, TYPED_ARRAYS } from '../../storage/message-writer.ts'
 
 const ROW_VALUE_BYTES_MAX = 1024 * 1024
@@ -98,21 +98,6 @@ function writeMembers(value: Record<string, unknown>, depth: number): void {
     writer.text(name)
     write(value[name], depth + 1)
   }
-}
-
-function isPlain(value: object): value is Record<string, unknown> {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null || isForeignRoot(prototype)
-}
-
-/** An object of another realm (vm, test runner) is plain too. */
-function isForeignRoot(prototype: unknown): boolean {
-  return (
-    typeof prototype === 'object' &&
-    prototype !== null &&
-    Object.getPrototypeOf(prototype) === null &&
-    Object.hasOwn(prototype, 'isPrototypeOf')
-  )
 }
 
 function isTypedArray(value: object): value is NodeJS.TypedArray {
