@@ -4,6 +4,7 @@ import { decompress } from 'fzstd'
 import { StoreError } from '../errors.ts'
 import { loadOptional } from '../optional-package.ts'
 import { type Column, GROUP_BYTES_MAX, OURS, packLists, pieceRows, type Slice } from './columns.ts'
+import { decimalValue } from './decimal.ts'
 
 type Arrow = typeof import('apache-arrow')
 
@@ -145,7 +146,7 @@ function plainer(arrow: Arrow, type: DataType): (value: unknown) => unknown {
   }
   if (DataType.isDecimal(type)) {
     const { scale } = type
-    return (value) => (value == null ? null : arrow.util.bigNumToNumber(value as never, scale))
+    return (value) => (value == null ? null : decimalValue(unscaledOf(value as Uint32Array), scale))
   }
   if (DataType.isDictionary(type)) return plainer(arrow, type.dictionary)
   if (DataType.isList(type) || DataType.isFixedSizeList(type)) {
@@ -157,6 +158,13 @@ function plainer(arrow: Arrow, type: DataType): (value: unknown) => unknown {
     return (value) => structOf(value, fields)
   }
   return plainOf
+}
+
+/** Words of 32 bits, the lowest first, in two's complement. */
+function unscaledOf(words: Uint32Array): bigint {
+  let value = 0n
+  for (let i = words.length - 1; i >= 0; i--) value = (value << 32n) | BigInt(words[i] ?? 0)
+  return BigInt.asIntN(32 * words.length, value)
 }
 
 function isVector(value: unknown): value is Vector {

@@ -1,8 +1,7 @@
 import { INTEGERS, IRI } from '../rdf.ts'
+import { fitsDouble } from './decimal.ts'
 import { parseKept } from './exact-json.ts'
 
-/** A decimal of at most so many digits is the same after a double has held it. */
-const DIGITS_MAX = 15
 const INTEGER = /^[+-]?\d+$/
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)$/
 const DOUBLE = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
@@ -23,7 +22,7 @@ export function literalValue(text: string, type: string): unknown {
     case IRI.float:
       return numberOr(text, DOUBLE.test(text))
     case IRI.decimal:
-      return numberOr(text, DECIMAL.test(text) && digitsOf(text) <= DIGITS_MAX)
+      return numberOr(text, DECIMAL.test(text) && fitsDouble(text))
     case IRI.json:
       return parsedOr(text)
     default:
@@ -38,10 +37,6 @@ function numberOr(text: string, isExact: boolean): unknown {
   const isKept =
     number === 0 ? !Object.is(number, -0) && !NOT_ZERO.test(text) : Number.isFinite(number)
   return isExact && isKept ? number : text
-}
-
-function digitsOf(text: string): number {
-  return text.replace(/^[+-]?0*/, '').replace('.', '').length
 }
 
 function parsedOr(text: string): unknown {

@@ -6,6 +6,7 @@ import { StoreError } from '../errors.ts'
 import { loadOptional } from '../optional-package.ts'
 import { type Column, GROUP_BYTES_MAX, OURS, packLists, pieceRows, type Slice } from './columns.ts'
 import { InexactNumber, parseKept } from './exact-json.ts'
+import { type Decimals, decimalsIn } from './parquet-decimals.ts'
 
 type Hyparquet = typeof import('hyparquet')
 
@@ -56,7 +57,7 @@ export async function* readParquet(
 class RangeReader {
   readonly #hyparquet: Hyparquet
   readonly #file: AsyncBuffer
-  readonly #metadata: FileMetaData
+  readonly #decimals: Decimals
   /** Columns of lists of floats, and the embedding of doubles, which are kept as floats anyway. */
   readonly #lists: ReadonlySet<string>
   readonly #names: readonly string[]
@@ -66,9 +67,9 @@ class RangeReader {
   constructor(hyparquet: Hyparquet, file: AsyncBuffer, metadata: FileMetaData, isExact: boolean) {
     this.#hyparquet = hyparquet
     this.#file = file
-    this.#metadata = metadata
     this.#isExact = isExact
     const { children } = hyparquet.parquetSchema(metadata)
+    this.#decimals = decimalsIn(metadata, children)
     this.#names = children.map(({ element }) => element.name)
     this.#lists = new Set(children.filter(isFloats).map(({ element }) => element.name))
   }
@@ -93,7 +94,7 @@ class RangeReader {
     this.#hasBadJson = false
     await this.#hyparquet.parquetRead({
       file: this.#file,
-      metadata: this.#metadata,
+      metadata: this.#decimals.metadata,
       rowStart: from,
       rowEnd: to,
       rowFormat: 'array',
@@ -139,7 +140,8 @@ class RangeReader {
   }
 
   #column(name: string, rows: readonly unknown[][], index: number): Column {
-    const values = rows.map((row) => row[index])
+    const convert = this.#decimals.converts.get(name)
+    const values = rows.map((row) => (convert === undefined ? row[index] : convert(row[index])))
     return this.#lists.has(name) ? { name, lists: packLists(values) } : { name, values }
   }
 }

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import {
   Bool,
   DateMillisecond,
+  Decimal,
   Field,
   FixedSizeList,
   Float32,
@@ -71,6 +72,31 @@ describe('an import of Arrow', () => {
     const path = await arrowFile(table, format)
 
     expect(await temporary.store.import(path)).toMatchObject({ concepts: 2500, rejectedCount: 0 })
+  })
+
+  test('takes decimals as numbers where these say the same, else as text', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const words = (value: bigint): Uint32Array =>
+      Uint32Array.from({ length: 4 }, (_, i) => Number(BigInt.asUintN(32, value >> BigInt(32 * i))))
+    const decimals = [57n, -57n, 0n, 10n ** 30n + 1n, -(10n ** 30n)].map(words)
+    const path = await arrowFile(
+      new Whole({
+        content: vectorFromArray(['a', 'b', 'c', 'd', 'e', 'f'], new Utf8()),
+        price: vectorFromArray([...decimals, null], new Decimal(2, 38))
+      })
+    )
+
+    await store.import(path, { strict: true })
+
+    const price = async (content: string): Promise<unknown> =>
+      (await store.get(ConceptId.fromContent(content)))?.metadata['price']
+    expect(await price('a')).toBe(0.57)
+    expect(await price('b')).toBe(-0.57)
+    expect(await price('c')).toBe(0)
+    expect(await price('d')).toBe('10000000000000000000000000000.01')
+    expect(await price('e')).toBe('-10000000000000000000000000000.00')
+    expect(await price('f')).toBeUndefined()
   })
 
   test('gives every kind of text back with a U+FEFF at its start', async () => {

@@ -43,6 +43,60 @@ describe('an import of Parquet', () => {
     expect(await store.neighbors({ key: '7' })).toMatchObject([{ type: 'next' }])
   })
 
+  test('takes decimals as numbers where these say the same, else as text', async () => {
+    await using temporary = await openTemporaryStore()
+    const { store } = temporary
+    const decimal = (name: string, rest: Partial<SchemaElement>): SchemaElement => ({
+      ...{ name, converted_type: 'DECIMAL' as const, repetition_type: 'OPTIONAL' as const },
+      ...{ precision: 38, ...rest }
+    })
+    const prices = [57n, -57n, 0n, null, 999_999_999n]
+    const wide = [5n * 10n ** 17n, -(10n ** 37n + 1n), 0n, null, 123_456_789_012_345_678n]
+    const schema: SchemaElement[] = [
+      { name: 'root', num_children: 7 },
+      { name: 'content', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+      decimal('price', { type: 'INT32', scale: 2 }),
+      decimal('long', { type: 'INT64', scale: 4 }),
+      decimal('fixed', { type: 'FIXED_LEN_BYTE_ARRAY', type_length: 16, scale: 18 }),
+      decimal('bytes', { type: 'BYTE_ARRAY', scale: 0 }),
+      { name: 'list', repetition_type: 'OPTIONAL', converted_type: 'LIST', num_children: 1 },
+      { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+      decimal('element', { type: 'INT32', scale: 2 }),
+      { name: 'struct', repetition_type: 'OPTIONAL', num_children: 1 },
+      decimal('inner', { type: 'INT64', scale: 3 })
+    ]
+    const path = await parquetFile(
+      [
+        { name: 'content', data: ['1', '2', '3', '4', '5'] },
+        { name: 'price', data: prices },
+        { name: 'long', data: [1n, -1n, 0n, null, 2n ** 62n] },
+        { name: 'fixed', data: wide },
+        { name: 'bytes', data: wide },
+        { name: 'list', data: [[57n, null, -1n], [], null, null, [110n]] },
+        { name: 'struct', data: [{ inner: 1001n }, { inner: null }, null, null, { inner: 7n }] }
+      ],
+      { schema }
+    )
+
+    await store.import(path, { strict: true })
+
+    const metadata = async (content: string): Promise<unknown> =>
+      (await store.get(ConceptId.fromContent(content)))?.metadata
+    expect(await metadata('1')).toEqual({
+      ...{ price: 0.57, long: 0.0001, fixed: 0.5, bytes: '500000000000000000' },
+      ...{ list: [0.57, null, -0.01], struct: { inner: 1.001 } }
+    })
+    expect(await metadata('2')).toEqual({
+      ...{ price: -0.57, long: -0.0001, fixed: '-10000000000000000000.000000000000000001' },
+      ...{ bytes: '-10000000000000000000000000000000000001', list: [], struct: { inner: null } }
+    })
+    expect(await metadata('3')).toEqual({ price: 0, long: 0, fixed: 0, bytes: 0 })
+    expect(await metadata('5')).toEqual({
+      ...{ price: 9_999_999.99, long: '461168601842738.7904', fixed: '0.123456789012345678' },
+      ...{ bytes: '123456789012345678', list: [1.1], struct: { inner: 0.007 } }
+    })
+  })
+
   test('gives every kind of text back with a U+FEFF at its start', async () => {
     await using temporary = await openTemporaryStore()
     const { store } = temporary
