@@ -10,6 +10,7 @@ import { sumOf, toArray } from './support.ts'
 /** It writes once a second, on a machine that may be busy. */
 const LOST_MS = 4000
 const ROUNDS = Number(process.env['SUTRA_TELEMETRY_KILLS'] ?? 1)
+const timeout = ROUNDS * 60_000
 
 async function reopened(directory: string): Promise<{ head: number; sum: number; opened: number }> {
   // The next owner writes what it finds in WINDOW.
@@ -21,7 +22,9 @@ async function reopened(directory: string): Promise<{ head: number; sum: number;
   return { head, sum: sumOf(kept, 'commit'), opened }
 }
 
-test('kill -9 in the middle loses at most the last moments, and counts nothing twice', async () => {
+test('kill -9 in the middle loses at most the last moments, and counts nothing twice', {
+  timeout
+}, async () => {
   const random = new Random()
   const directory = await temporaryPath()
   let safe = 0
@@ -42,7 +45,9 @@ test('kill -9 in the middle loses at most the last moments, and counts nothing t
   expect(safe).toBeGreaterThan(0)
 })
 
-test('kill -9 behind a few quiet seconds loses nothing, though the window is open', async () => {
+test('kill -9 behind a few quiet seconds loses nothing, though the window is open', {
+  timeout
+}, async () => {
   const directory = await temporaryPath()
   let acknowledged = 0
   for (let round = 1; round <= ROUNDS; round++) {
