@@ -12,7 +12,7 @@ const [{ open }, { Index, MetricKind, ScalarKind }] = await Promise.all([
   import('usearch')
 ])
 const before = memoryUsage.rss()
-const { search, close } = await (asked.kind === 'store' ? openStore() : openBare())
+const { search, index, close } = await (asked.kind === 'store' ? openStore() : openBare())
 const found = []
 const ms = []
 for (let start = 0; start < queries.length; start += dimensions) {
@@ -22,8 +22,9 @@ for (let start = 0; start < queries.length; start += dimensions) {
   ms.push(performance.now() - started)
 }
 const grown = memoryUsage.rss() - before
+const state = index()
 await close()
-console.log(JSON.stringify({ grown, found, ms }))
+console.log(JSON.stringify({ grown, found, ms, ...state }))
 
 async function openStore() {
   const options = cacheBytes === undefined ? {} : { vectors: { dimensions, cacheBytes } }
@@ -32,7 +33,11 @@ async function openStore() {
     const matches = await store.search(query, { k, ef })
     return matches.map(({ key }) => Number(key.slice(key.indexOf('-') + 1)))
   }
-  return { search, close: async () => store.close() }
+  const index = () => {
+    const { segments, pending } = store.stats().vectors
+    return { segments, pending }
+  }
+  return { search, index, close: async () => store.close() }
 }
 
 /** In memory, as a program has it that goes on adding. */
@@ -49,5 +54,5 @@ async function openBare() {
   })
   index.load(path)
   const search = async (query) => [...index.search(query, k, 1).keys].map(Number)
-  return { search, close: async () => undefined }
+  return { search, index: () => ({}), close: async () => undefined }
 }

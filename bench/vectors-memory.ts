@@ -47,7 +47,13 @@ interface Answer {
   grown: number
   found: number[][]
   ms: number[]
+  /** Of a store: graphs that were searched, and vectors outside of them. */
+  segments?: number
+  pending?: number
 }
+
+/** One of so many concepts has a vector in the store that shows what a process takes without an index. */
+const SPARSE = 340
 
 export async function memory(bench: BenchContext): Promise<void> {
   const data = await vectorsFor(bench)
@@ -74,32 +80,56 @@ export async function memory(bench: BenchContext): Promise<void> {
   const sizes = new Map<string, number>()
   // Each is a process of its own: one will do to see that it works.
   const efs = bench.mode === 'smoke' ? [64] : EFS
+  const fixed = await withoutIndex(bench, folder.path('sparse'), { data, queriesPath, truth, efs })
   for (const one of measured) {
     const cache = one.cacheBytes === undefined ? '' : ', no row kept'
     const name = `${one.kind}, ${one.quantization}${cache}`
-    const { grown, ef, recall, ms } = await measure(one, { data, queriesPath, truth, efs })
+    const { grown, ef, recall, ms, segments, pending } = await measure(one, {
+      ...{ data, queriesPath, truth, efs }
+    })
     const lane = bench.lane(`${name}, ef ${ef}, recall ${recall.toFixed(4)}`)
     for (const each of ms) lane.timed(each)
     sizes.set(name, grown)
-    bench.note(`${name}: ${(grown / 1e6).toFixed(0)} MB, recall@${K} ${recall.toFixed(4)}`)
+    const own = one.kind === 'store' ? `, ${mb(grown - fixed)} of them for the index` : ''
+    const graphs = one.kind === 'store' ? `, ${segments} graphs, ${pending} vectors outside` : ''
+    bench.note(`${name}: ${mb(grown)}${own}, recall@${K} ${recall.toFixed(4)}${graphs}`)
   }
+  bench.note(`a store of the same concepts, one of ${SPARSE} with a vector: ${mb(fixed)}`)
+  const f32 = sizes.get('store, f32') ?? 1
   for (const small of ['store, i8', 'store, i8, no row kept']) {
-    for (const large of ['store, f32', 'usearch, f32']) {
-      const ratio = (sizes.get(small) ?? 0) / (sizes.get(large) ?? 1)
-      bench.note(`${small}, against ${large}: ${ratio.toFixed(2)} of the memory`)
-    }
+    const size = sizes.get(small) ?? 0
+    const all = (size / f32).toFixed(2)
+    const index = ((size - fixed) / (f32 - fixed)).toFixed(2)
+    bench.note(`${small}, against store, f32: ${all} of the memory, ${index} of the index's`)
   }
   bench.fingerprint(rowsIn(data))
+}
+
+/** What a process takes for the same concepts and searches where there is next to nothing to search. */
+async function withoutIndex(
+  bench: BenchContext,
+  path: string,
+  searched: Searched
+): Promise<number> {
+  await fill(bench, path, searched.data, 'f32', SPARSE)
+  const one: Measured = { kind: 'store', quantization: 'f32', path }
+  const { grown } = await measure(one, { ...searched, efs: searched.efs.slice(-1) })
+  return grown
+}
+
+function mb(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`
 }
 
 async function fill(
   bench: BenchContext,
   path: string,
   data: VectorData,
-  quantization: Quantization
+  quantization: Quantization,
+  every = 1
 ): Promise<void> {
   await using store = await open(path, vectorOptions(data, quantization))
-  await store.import(vectorRecords(data))
+  await store.import(vectorRecords(data, { every }))
   await indexed(bench, store)
 }
 

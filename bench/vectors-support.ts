@@ -66,10 +66,10 @@ export function vectorOptions(
   }
 }
 
-/** One concept for each row, under its number. */
+/** One concept for each row, under its number; with a vector, or one of so many with one. */
 export function* vectorRecords(
   { base, dimensions }: VectorData,
-  metadataOf?: (row: number) => object
+  { metadataOf, every = 1 }: { metadataOf?: (row: number) => object; every?: number } = {}
 ): Generator<ImportRecord> {
   const rows = base.length / dimensions
   for (let row = 0; row < rows; row++) {
@@ -77,8 +77,10 @@ export function* vectorRecords(
       kind: 'concept',
       key: keyOfRow(row),
       content: keyOfRow(row),
-      // A copy: what is imported must not lie in memory that others change.
-      embedding: base.slice(row * dimensions, (row + 1) * dimensions),
+      ...(row % every === 0 && {
+        // A copy: what is imported must not lie in memory that others change.
+        embedding: base.slice(row * dimensions, (row + 1) * dimensions)
+      }),
       ...(metadataOf === undefined ? {} : { metadata: metadataOf(row) })
     }
   }

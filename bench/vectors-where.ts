@@ -47,7 +47,7 @@ export async function searchWhere(bench: BenchContext): Promise<void> {
   await using bare = new BareUsearch(data)
   const options = { ...vectorOptions(data, 'f16'), indexes: { value: 'number' } as const }
   await using store = await open(folder.path('store'), options)
-  await store.import(vectorRecords(data, (row) => ({ value: values[row] })))
+  await store.import(vectorRecords(data, { metadataOf: (row) => ({ value: values[row] }) }))
   await indexed(bench, store)
   await fieldIndexed(store)
 

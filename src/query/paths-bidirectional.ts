@@ -95,6 +95,7 @@ class HopSearch {
       }
       const walk = isForward ? this.#forwardWalk : this.#backwardWalk
       walk.next()
+      if (this.#reached.isCrowded) return () => this.#makeRoom()
       if (this.#exploration.tired) return () => this.#exploration.pause()
     }
     return undefined
@@ -121,6 +122,10 @@ class HopSearch {
         throwIfAborted(query.signal, 'path search')
       }
     }
+  }
+
+  async #makeRoom(): Promise<void> {
+    await this.#reached.makeRoom(async () => this.#exploration.pause())
   }
 
   #begin(isForward: boolean, start: number): Side {

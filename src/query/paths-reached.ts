@@ -7,6 +7,12 @@ export const NONE = 0
 const ROOM = 1024
 /** Slots of the table for each concept that there is room for: half of them stay empty. */
 const SLOTS = 2
+/** More room is made in turns: of as much, it takes a few milliseconds to make twice that. */
+const ROOM_AT_ONCE = 32_768
+/** It is made once this share is taken: the rest is for what comes until the search is asked. */
+const CROWDED = 0.75
+/** Concepts that are put into their slots in one turn, some of them far apart in memory. */
+const PIECE = 16_384
 
 /** As it was when it was new: what a search leaves behind serves the next one. */
 let spare: ReachedConcepts | undefined
@@ -51,7 +57,7 @@ export class ReachedConcepts {
 
   /** The concept as the first side that came to it has reached it, or `NONE`. */
   find(ordinal: number): number {
-    return this.#slots[this.#slotOf(ordinal)] ?? NONE
+    return this.#slots[slotOf(this.#slots, this.ordinals, ordinal)] ?? NONE
   }
 
   /** @param twin As the opposite side has reached it. */
@@ -63,7 +69,7 @@ export class ReachedConcepts {
     this.forward[added] = Number(isForward)
     this.hops[added] = hops
     this.twins[added] = twin
-    if (twin === NONE) this.#slots[this.#slotOf(ordinal)] = added
+    if (twin === NONE) this.#slots[slotOf(this.#slots, this.ordinals, ordinal)] = added
     else this.twins[twin] = added
     return added
   }
@@ -75,33 +81,59 @@ export class ReachedConcepts {
     this.places[reached] = place
   }
 
-  /** Where an ordinal is, or the empty slot where it would be. */
-  #slotOf(ordinal: number): number {
-    const slots = this.#slots
-    const mask = slots.length - 1
-    const mixed = Math.imul(ordinal, 0x9e3779b1)
-    for (let at = (mixed ^ (mixed >>> 15)) & mask; ; at = (at + 1) & mask) {
-      const found = slots[at] ?? NONE
-      if (found === NONE || this.ordinals[found] === ordinal) return at
-    }
+  /**
+   * Whether it is time to make room in turns: to make it at once would keep the event loop for long.
+   * What is left is enough until somebody asks again.
+   */
+  get isCrowded(): boolean {
+    return this.#room >= ROOM_AT_ONCE && this.count > this.#room * CROWDED
+  }
+
+  /** Makes room piece by piece. Nothing may be added until it is done. */
+  async makeRoom(pause: () => Promise<void>): Promise<void> {
+    for (const _ of this.#enlarge()) await pause()
   }
 
   #grow(): void {
-    this.#room *= 2
-    const room = this.#room + 1
-    this.ordinals = extended(this.ordinals, new Uint32Array(room))
-    this.forward = extended(this.forward, new Uint8Array(room))
-    this.hops = extended(this.hops, new Uint16Array(room))
-    this.confidences = extended(this.confidences, new Float64Array(room))
-    this.froms = extended(this.froms, new Uint32Array(room))
-    this.places = extended(this.places, new Uint32Array(room))
-    this.twins = extended(this.twins, new Uint32Array(room))
-    this.#slots = new Uint32Array(this.#room * SLOTS)
+    const steps = this.#enlarge()
+    while (steps.next().done !== true);
+  }
+
+  /** Doubles the room. It has the new one when this has come to its end. */
+  *#enlarge(): Generator<void, void> {
+    const { count } = this
+    const room = this.#room * 2
+    const ordinals = extended(this.ordinals, new Uint32Array(room + 1))
+    yield
+    const confidences = extended(this.confidences, new Float64Array(room + 1))
+    yield
+    const froms = extended(this.froms, new Uint32Array(room + 1))
+    const places = extended(this.places, new Uint32Array(room + 1))
+    yield
+    const twins = extended(this.twins, new Uint32Array(room + 1))
+    const hops = extended(this.hops, new Uint16Array(room + 1))
+    const forward = extended(this.forward, new Uint8Array(room + 1))
+    const slots = new Uint32Array(room * SLOTS)
     // In the order of their coming: their ordinals are read in a row.
-    for (let at = 1; at <= this.count; at++) {
-      const twin = this.twins[at] ?? NONE
-      if (twin === NONE || twin > at) this.#slots[this.#slotOf(this.ordinals[at] ?? 0)] = at
+    for (let at = 1; at <= count; at++) {
+      if (at % PIECE === 0) yield
+      const twin = twins[at] ?? NONE
+      if (twin !== NONE && twin < at) continue
+      slots[slotOf(slots, ordinals, ordinals[at] ?? 0)] = at
     }
+    this.#room = room
+    this.#slots = slots
+    Object.assign(this, { ordinals, confidences, froms, places, twins, hops, forward })
+  }
+}
+
+/** Where an ordinal is, or the empty slot where it would be. */
+function slotOf(slots: Uint32Array, ordinals: Uint32Array, ordinal: number): number {
+  const mask = slots.length - 1
+  const mixed = Math.imul(ordinal, 0x9e3779b1)
+  for (let at = (mixed ^ (mixed >>> 15)) & mask; ; at = (at + 1) & mask) {
+    const found = slots[at] ?? NONE
+    if (found === NONE || ordinals[found] === ordinal) return at
   }
 }
 

@@ -89,14 +89,14 @@ describe('an import of Arrow', () => {
 
     await store.import(path, { strict: true })
 
-    const price = async (content: string): Promise<unknown> =>
-      (await store.get(ConceptId.fromContent(content)))?.metadata['price']
-    expect(await price('a')).toBe(0.57)
-    expect(await price('b')).toBe(-0.57)
-    expect(await price('c')).toBe(0)
-    expect(await price('d')).toBe('10000000000000000000000000000.01')
-    expect(await price('e')).toBe('-10000000000000000000000000000.00')
-    expect(await price('f')).toBeUndefined()
+    const metadata = async (content: string): Promise<unknown> =>
+      (await store.get(ConceptId.fromContent(content)))?.metadata
+    expect(await metadata('a')).toEqual({ price: 0.57 })
+    expect(await metadata('b')).toEqual({ price: -0.57 })
+    expect(await metadata('c')).toEqual({ price: 0 })
+    expect(await metadata('d')).toEqual({ price: '10000000000000000000000000000.01' })
+    expect(await metadata('e')).toEqual({ price: '-10000000000000000000000000000.00' })
+    expect(await metadata('f')).toEqual({})
   })
 
   test('gives every kind of text back with a U+FEFF at its start', async () => {
