@@ -98,7 +98,7 @@ function advice(level: Exclude<HealthLevel, 'behind'>, inputs: HealthInputs): st
         const waiting = `${Math.round(vectors.fill * 100)} % of the vectors that may wait for the index do`
         return `${waiting}. Write them more slowly, or their writers will wait`
       }
-      const seconds = (reading.timeToFullMs / 1000).toFixed(1)
+      const seconds = (Math.max(reading.timeToFullMs, 100) / 1000).toFixed(1)
       const soon = Number.isFinite(reading.timeToFullMs) ? ` and full in ${seconds} s` : ''
       const percent = Math.round(utilization * 100)
       return `The queue is ${percent} % full${soon}: ${rates}. Write more slowly, or writers will wait`
