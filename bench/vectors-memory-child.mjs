@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { memoryUsage } from 'node:process'
 
 const asked = JSON.parse(process.argv[2] ?? '{}')
-const { path, queriesPath, dimensions, cacheBytes, ef, k } = asked
+const { path, queriesPath, dimensions, cacheBytes, ef, k, read = [] } = asked
 const bytes = await readFile(queriesPath)
 const queries = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
 // Code is loaded before the first look: what it takes does not depend on the index.
@@ -29,8 +29,12 @@ console.log(JSON.stringify({ grown, found, ms, ...state }))
 async function openStore() {
   const options = cacheBytes === undefined ? {} : { vectors: { dimensions, cacheBytes } }
   const store = await open(path, options)
+  let at = 0
   const search = async (query) => {
     const matches = await store.search(query, { k, ef })
+    const keys = read.slice(at, at + k).map((key) => ({ key }))
+    at += keys.length
+    if (keys.length > 0) await store.getMany(keys)
     return matches.map(({ key }) => Number(key.slice(key.indexOf('-') + 1)))
   }
   const index = () => {

@@ -12,6 +12,7 @@ import {
   EFS,
   indexed,
   K,
+  keyOfRow,
   queriesIn,
   RECALL,
   recallOf,
@@ -32,6 +33,8 @@ interface Measured {
   path: string
   /** What the store may keep of its exact rows; what is not kept is read again for each search. */
   cacheBytes?: number
+  /** Keys of concepts that are read besides, as many behind each search as it would find. */
+  read?: string[]
 }
 
 interface Searched {
@@ -105,14 +108,18 @@ export async function memory(bench: BenchContext): Promise<void> {
   bench.fingerprint(rowsIn(data))
 }
 
-/** What a process takes for the same concepts and searches where there is next to nothing to search. */
+/**
+ * What a process takes for the same concepts where there is next to nothing to search: it searches as
+ * often, and reads as many concepts from all over the store.
+ */
 async function withoutIndex(
   bench: BenchContext,
   path: string,
   searched: Searched
 ): Promise<number> {
   await fill(bench, path, searched.data, 'f32', SPARSE)
-  const one: Measured = { kind: 'store', quantization: 'f32', path }
+  const read = Array.from(searched.truth, (row) => keyOfRow(row))
+  const one: Measured = { kind: 'store', quantization: 'f32', path, read }
   const { grown } = await measure(one, { ...searched, efs: searched.efs.slice(-1) })
   return grown
 }
@@ -135,14 +142,14 @@ async function fill(
 
 /** With the smallest `ef` that reaches the recall, or else the largest. */
 async function measure(
-  { kind, quantization, path, cacheBytes }: Measured,
+  { kind, quantization, path, cacheBytes, read }: Measured,
   { data, queriesPath, truth, efs }: Searched
 ): Promise<Answer & { ef: number; recall: number }> {
   const { dimensions } = data
   const shape = { dimensions, connectivity: CONNECTIVITY, expansionAdd: EXPANSION_ADD, k: K }
   let last: (Answer & { ef: number; recall: number }) | undefined
   for (const ef of efs) {
-    const what = { kind, quantization, path, cacheBytes }
+    const what = { kind, quantization, path, cacheBytes, read }
     const asked = JSON.stringify({ ...what, queriesPath, ...shape, ef })
     const { stdout } = await run(process.execPath, [CHILD, asked], { maxBuffer: 64 * 1024 * 1024 })
     const answer = JSON.parse(stdout) as Answer

@@ -86,7 +86,7 @@ export function* vectorRecords(
   }
 }
 
-function keyOfRow(row: number): string {
+export function keyOfRow(row: number): string {
   return `row-${row}`
 }
 
