@@ -3,10 +3,11 @@
  * another vector, or none, or forgotten. Only the main thread writes, and only what is durable: a
  * position beyond the log that a power cut leaves would let the next open miss a vector.
  */
+import { reserve } from './reserve.ts'
 
-/** One number a row; memory that is not touched is not taken. */
+/** One number a row. */
 export function newDeaths(capacity: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(capacity * Float64Array.BYTES_PER_ELEMENT)
+  return reserve(capacity * Float64Array.BYTES_PER_ELEMENT)
 }
 
 export class Deaths {
@@ -16,7 +17,8 @@ export class Deaths {
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer
-    this.#positions = new Float64Array(buffer)
+    const { BYTES_PER_ELEMENT } = Float64Array
+    this.#positions = new Float64Array(buffer, 0, buffer.byteLength / BYTES_PER_ELEMENT)
   }
 
   /** Whether no state from a position on needs the row. */

@@ -4,6 +4,7 @@
  */
 import { assert } from '../../assert.ts'
 import { inverseNorm } from './distance.ts'
+import { reserve } from './reserve.ts'
 
 /** Per row, in memory and in the file: ordinal, revision, CRC-32 of the vector's bytes. */
 const ID_FIELDS = 3
@@ -17,14 +18,14 @@ export function slabRows(dimensions: number): number {
   return 2 ** Math.floor(Math.log2(SLAB_BYTES / (4 * dimensions)))
 }
 
-/** Memory that is not touched is not taken: only rows that were written or read count. */
+/** Only rows that were written or read take memory. */
 export function newSlab(dimensions: number): SharedArrayBuffer {
   const rows = slabRows(dimensions)
-  return new SharedArrayBuffer(rows * (4 * dimensions + 8 + 1))
+  return reserve(rows * (4 * dimensions + 8 + 1))
 }
 
 export function newIds(capacity: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(capacity * ID_BYTES)
+  return reserve(capacity * ID_BYTES)
 }
 
 /** Vectors of consecutive rows, with what was computed of each and whether it is there. */
@@ -77,7 +78,7 @@ export class RowIds {
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer
-    this.#fields = new Uint32Array(buffer)
+    this.#fields = new Uint32Array(buffer, 0, buffer.byteLength / 4)
   }
 
   set(row: number, ordinal: number, revision: number): void {
