@@ -34,8 +34,11 @@ const FIRST_ID = '0'.repeat(32) as ConceptId
 
 const NAMES = ['direction', 'types', 'where', 'minStrength', 'limit', 'after', 'include']
 
-/** @throws StoreError `QUERY_INVALID`, `CURSOR_INVALID`. */
-export function checkNeighborOptions(options: NeighborOptions): AdjacencyQuery {
+/**
+ * @param id The concept whose associations are asked for.
+ * @throws StoreError `QUERY_INVALID`, `CURSOR_INVALID`.
+ */
+export function checkNeighborOptions(options: NeighborOptions, id: ConceptId): AdjacencyQuery {
   checkOptions(options, NAMES)
   const { after } = options
   if (after !== undefined && typeof after !== 'string') throw cursorInvalid(after)
@@ -46,7 +49,7 @@ export function checkNeighborOptions(options: NeighborOptions): AdjacencyQuery {
     minStrength: checkFraction('minStrength', options.minStrength),
     limit:
       checkWhole('limit', options.limit, 1, Number.MAX_SAFE_INTEGER) ?? Number.MAX_SAFE_INTEGER,
-    after: after === undefined ? undefined : decodeCursor(after),
+    after: after === undefined ? undefined : decodeCursor(after, id),
     include: checkInclude(options.include)
   }
 }
