@@ -30,7 +30,7 @@ export interface StoreErrorDetails {
   // Commands
   COMMAND_INVALID: { command?: number; field: string; received: unknown; expected: string }
   LIMIT_EXCEEDED: { command?: number; limit: string; value: number; max: number }
-  ID_INVALID: { received: unknown }
+  ID_INVALID: { command?: number; received: unknown }
   METADATA_INVALID: { command?: number; path: string; reason: string }
   CONCEPT_NOT_FOUND: { command?: number; id: string; key?: string }
   CONCEPT_EXISTS: { command?: number; id: string; version: number }

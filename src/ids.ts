@@ -42,9 +42,11 @@ export function isConceptId(value: unknown): value is ConceptId {
   return typeof value === 'string' && HEX_ID.test(value)
 }
 
-export function idInvalid(received: unknown): StoreError<'ID_INVALID'> {
+/** @param command Its number in a commit. */
+export function idInvalid(received: unknown, command?: number): StoreError<'ID_INVALID'> {
   const shown = typeof received === 'string' ? `'${received.slice(0, 80)}'` : typeof received
   return new StoreError('ID_INVALID', `Expected 32 lower-case hex digits, received ${shown}`, {
+    ...(command !== undefined && { command }),
     received
   })
 }

@@ -276,14 +276,23 @@ export function checkCommit(
   let bytes = extraBytes
   const commands: ValidCommand[] = []
   for (const [index, value] of values.entries()) {
-    const own: Scope = { command: index, limits: context.limits }
-    const command = checkCommand(context, own, value as Command)
+    const command = checkNumbered(context, index, value as Command)
     bytes += commandBytes(command)
     // Checked after each command: nothing is held beyond the limit and one command.
     if (bytes > commitBytes) throw limitExceeded(scope, 'commitBytes', bytes, commitBytes)
     commands.push(command)
   }
   return { commands, bytes }
+}
+
+/** Says which command it was also where its types are wrong. */
+function checkNumbered(context: CheckContext, index: number, value: Command): ValidCommand {
+  try {
+    return checkCommand(context, { command: index, limits: context.limits }, value)
+  } catch (error) {
+    if (error instanceof TypeError) error.message = `Command ${index}: ${error.message}`
+    throw error
+  }
 }
 
 /**

@@ -57,10 +57,12 @@ export function commandOf(scope: Scope): { command?: number } {
 /** @throws StoreError `ID_INVALID`, `COMMAND_INVALID`, `LIMIT_EXCEEDED`. */
 export function checkId(scope: Scope, value: IdInput): NamedId {
   if (typeof value === 'string') {
-    if (!isConceptId(value)) throw idInvalid(value)
+    if (!isConceptId(value)) throw idInvalid(value, scope.command)
     return { id: value, key: undefined }
   }
-  if (typeof value !== 'object' || value === null || !('key' in value)) throw idInvalid(value)
+  if (typeof value !== 'object' || value === null || !('key' in value)) {
+    throw idInvalid(value, scope.command)
+  }
   checkFields(scope, value, ID_FIELDS)
   const key = checkName(scope, 'id.key', value.key)
   return { id: idOfKey(key), key }
