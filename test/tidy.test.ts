@@ -40,7 +40,7 @@ describe('packages', () => {
     // Whole files of zstd, and what the formats of columns pack with it inside.
     fzstd: ['import/zstd.ts', 'import/parquet.ts', 'import/arrow.ts'],
     'hdr-histogram-js': ['telemetry/latency-samples.ts'],
-    hyparquet: ['import/parquet.ts', 'export/parquet.ts'],
+    hyparquet: ['import/parquet.ts', 'import/parquet-decimals.ts', 'export/parquet.ts'],
     'hyparquet-writer': ['export/parquet.ts'],
     msgpackr: ['storage/codec.ts'],
     // What runs of it; elsewhere its types alone.
