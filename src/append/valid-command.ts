@@ -276,7 +276,7 @@ export function checkCommit(
   let bytes = extraBytes
   const commands: ValidCommand[] = []
   for (const [index, value] of values.entries()) {
-    const command = checkNumbered(context, index, value as Command)
+    const command = checkNumbered(context, value as Command, index, values.length)
     bytes += commandBytes(command)
     // Checked after each command: nothing is held beyond the limit and one command.
     if (bytes > commitBytes) throw limitExceeded(scope, 'commitBytes', bytes, commitBytes)
@@ -286,12 +286,17 @@ export function checkCommit(
 }
 
 /** Says which command it was also where its types are wrong. */
-function checkNumbered(context: CheckContext, index: number, value: Command): ValidCommand {
+function checkNumbered(
+  context: CheckContext,
+  value: Command,
+  index: number,
+  of: number
+): ValidCommand {
   try {
     return checkCommand(context, { command: index, limits: context.limits }, value)
   } catch (error) {
-    if (error instanceof TypeError) error.message = `Command ${index}: ${error.message}`
-    throw error
+    if (!(error instanceof TypeError) || of === 1) throw error
+    throw new TypeError(`Command ${index}: ${error.message}`, { cause: error })
   }
 }
 

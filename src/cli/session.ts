@@ -88,7 +88,7 @@ export class Session {
     if (isBrokenPipe(error)) return 0
     warn(error instanceof UsageError ? error.message : describe(error))
     if (process.env['SUTRA_DEBUG'] && error instanceof Error) warn(error.stack ?? '')
-    return error instanceof UsageError ? 2 : 1
+    return isMisuse(error) ? 2 : 1
   }
 
   /** The exit code of a run that came to its end: it may have been told to. */
@@ -129,6 +129,15 @@ function describe(error: unknown): string {
 
 function isAbort(error: unknown): boolean {
   return isStoreError(error, 'ABORTED') || (error instanceof Error && error.name === 'AbortError')
+}
+
+/** What the store refuses for the same reason as the command line would. */
+function isMisuse(error: unknown): boolean {
+  return (
+    error instanceof UsageError ||
+    isStoreError(error, 'QUERY_INVALID') ||
+    isStoreError(error, 'OPTION_INVALID')
+  )
 }
 
 function isBrokenPipe(error: unknown): boolean {

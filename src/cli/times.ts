@@ -15,7 +15,9 @@ export function toTime(text: string, now: number = Date.now()): number {
   // `Date.parse` takes the 31st of February for a day in March.
   const time = Number(day) <= days ? Date.parse(text) : Number.NaN
   if (!Number.isNaN(time)) return time
-  throw new InvalidArgumentError('Expected a time: 90s, 15m, 2h or 3d ago, or 2026-01-31T12:00Z.')
+  throw new InvalidArgumentError(
+    'Expected a time: 90s, 15m, 2h or 3d for so long ago, or 2026-01-31T12:00Z.'
+  )
 }
 
 /** The first position whose event is not older. Times never decrease along the log, so it is bisected. */

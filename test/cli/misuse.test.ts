@@ -82,7 +82,7 @@ describe('misuse', () => {
     }
     // The store says which part it is, as for every part that it refuses.
     const weighted = ['search', '--like', 'a', '--weight', 'strength=1e1', '--dir', store]
-    expect(await sutra(...weighted)).toMatchObject({ code: 1, stdout: '' })
+    expect(await sutra(...weighted)).toMatchObject({ code: 2, stdout: '' })
   })
 
   test('a migration with a backup and with none', async () => {

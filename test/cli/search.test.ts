@@ -74,7 +74,7 @@ describe('sutra search', () => {
   ])('fails on %s and names it', async (_, args, reason) => {
     const run = await sutra(...near, ...args)
 
-    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run).toMatchObject({ code: 2, stdout: '' })
     expect(run.stderr).toContain(reason)
     expect(run.stderr).toContain('(QUERY_INVALID)')
   })
@@ -101,7 +101,7 @@ describe('sutra vectors check', () => {
   test('fails on a sample of nothing', async () => {
     const run = await sutra('vectors', 'check', '--sample', '0')
 
-    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run).toMatchObject({ code: 2, stdout: '' })
     expect(run.stderr).toContain('(QUERY_INVALID)')
   })
 })

@@ -69,10 +69,13 @@ function isNumber(name: string): name is keyof typeof NUMBER_RULES {
   return name in NUMBER_RULES
 }
 
+/** Some limits are small. */
+const DIGITS = { maximumFractionDigits: 6 }
+
 function numberCells(name: keyof typeof NUMBER_RULES): [string, string] {
   const { value, min, max, unit } = NUMBER_RULES[name]
   const shown = NO_DEFAULT.includes(name) ? 'none' : amount(value, unit)
-  const from = unit === 'bytes' ? amount(min, unit) : min.toLocaleString('en-US')
+  const from = unit === 'bytes' ? amount(min, unit) : min.toLocaleString('en-US', DIGITS)
   return [shown, `${from} to ${amount(max, unit)}`]
 }
 

@@ -27,6 +27,19 @@ const ODD: readonly unknown[] = [
 
 type Call = (value: never) => unknown
 
+test('a commit tells which of its commands is of a wrong type', async () => {
+  await using temporary = await openTemporaryStore()
+  const { store } = temporary
+  const good = { do: 'learn', content: 'good' } as const
+
+  const committed = store.commit([good, { do: 'learn' } as unknown as typeof good])
+
+  await expect(committed).rejects.toThrow(
+    new TypeError("Command 1: 'content' must be a string, received undefined")
+  )
+  expect(store.head).toBe(0)
+})
+
 test('every method tells of an odd value by an error of its own', { timeout: 60_000 }, async () => {
   await using temporary = await openTemporaryStore({
     ...{ attach: true, vectors: { dimensions: 2 }, indexes: { n: 'number' } },

@@ -21,6 +21,15 @@ export const VALUES: RefusedCall[] = [
   },
   {
     code: 'ID_INVALID',
+    when: 'one id of a commit is none',
+    act: async (store) => {
+      const good = { do: 'learn', content: 'good' } as const
+      await store.commit([good, good, { do: 'forget', id: 'k1' as ConceptId }])
+    },
+    details: { command: 2, received: 'k1' }
+  },
+  {
+    code: 'ID_INVALID',
     when: 'an id has upper-case digits',
     act: learn({ id: 'A'.repeat(32) }),
     details: { received: 'A'.repeat(32) }

@@ -57,8 +57,8 @@ async function print(
   dryRun: boolean,
   { printer }: Session
 ): Promise<void> {
-  const { changed, from, to, steps, backup, frames, events, seconds } = report
-  if (!changed && !dryRun) {
+  const { from, to, steps, backup, frames, events, seconds } = report
+  if (from === to) {
     await printer.line(`The store has format ${from}, the newest one`, 'good')
     return
   }

@@ -26,7 +26,7 @@ export function addRestore(program: Command, session: Session): void {
     .description('Make a store out of a backup, whole or as it was earlier, and check its state')
     .argument('<backup>', 'directory of the backup', toPath)
     .addOption(position.argParser(toInteger).conflicts('toTime'))
-    .option('--to-time <time>', 'the same by time: 2h ago, or 2026-01-31T12:00Z', toDate)
+    .option('--to-time <time>', 'the same by time: 2h (ago), or 2026-01-31T12:00Z', toDate)
     .action(async (backup: string, flags: Flags) => {
       const bar = new ProgressLine()
       let outcome: Outcome
