@@ -70,6 +70,8 @@ describe('sutra export', () => {
     ['--json beside standard output', ['--out', '-', '--json'], 2],
     ['a compressed Parquet file', ['--out', 'x.parquet.gz'], 2],
     ['an unknown format', ['--out', 'x', '--format', 'xml'], 2],
+    ['an unknown ending', ['--out', 'x.xlsx'], 2],
+    ['an unknown ending, packed', ['--out', 'x.txt.gz'], 2],
     ['a directory that is not there', ['--out', join('missing', 'x.jsonl')], 1]
   ])('refuses %s', async (_, args, code) => {
     const run = await sutra('export', '--dir', dir, ...args)

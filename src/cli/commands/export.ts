@@ -38,6 +38,10 @@ interface Report {
 const STANDARD_OUTPUT = '-'
 const FORMATS: readonly Format[] = ['jsonl', 'csv', 'ntriples', 'parquet', 'arrow']
 const FORMAT_OF: Readonly<Record<string, Format>> = {
+  '': 'jsonl',
+  '.jsonl': 'jsonl',
+  '.ndjson': 'jsonl',
+  '.json': 'jsonl',
   '.csv': 'csv',
   '.nt': 'ntriples',
   '.parquet': 'parquet',
@@ -96,10 +100,14 @@ function plan({ out, json, ...flags }: Flags): { format: Format; packing: Packin
   const extension = extname(out).toLowerCase()
   const named = extension === '.gz' ? 'gzip' : extension === '.zst' ? 'zstd' : undefined
   const inner = named === undefined ? extension : extname(out.slice(0, -extension.length))
-  const format = flags.format ?? FORMAT_OF[inner.toLowerCase()] ?? 'jsonl'
+  const ending = inner.toLowerCase()
   const packing = named ?? (flags.gzip ? 'gzip' : undefined)
-  if (inner.toLowerCase() === '.tsv' && flags.format === undefined) {
+  if (ending === '.tsv' && flags.format === undefined) {
     throw new UsageError('Tab-separated files are read, not written: use .csv')
+  }
+  const format = flags.format ?? FORMAT_OF[ending]
+  if (format === undefined) {
+    throw new UsageError(`What a file that ends in '${ending}' should hold: say it with --format`)
   }
   if (out === STANDARD_OUTPUT && json) {
     throw new UsageError('--json has no place beside a file on standard output')
