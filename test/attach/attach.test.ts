@@ -148,12 +148,16 @@ describe('an attached store', () => {
 
   test('ends its streams when it is closed, and refuses from then on', async () => {
     const attached = await attachTo(dir)
-    const following = all(attached.events({ live: true }))
-    await pause(50)
+    const seen: unknown[] = []
+    const following = (async () => {
+      for await (const event of attached.events({ live: true })) seen.push(event)
+    })()
+    await waitFor(() => seen.length === 3)
 
     await attached.close()
 
-    expect(await following).toHaveLength(3)
+    await following
+    expect(seen).toHaveLength(3)
     await expect(attached.stats()).rejects.toMatchObject({ code: 'STORE_CLOSED' })
     await expect(all(attached.events())).rejects.toMatchObject({ code: 'STORE_CLOSED' })
   })

@@ -125,6 +125,7 @@ test('the command asks for a backup or for none, and tells what it did', async (
   const report: unknown = JSON.parse(await sutra('--backup', `${directory}-backup`, '--json'))
   expect(report).toMatchObject({ changed: true, from: 1, to: 2, backup: `${directory}-backup` })
   expect(await sutra('--no-backup')).toContain('The store has format 2, the newest one')
+  expect(await sutra('--dry-run')).toContain('The store has format 2, the newest one')
 })
 
 test('a dry run reads everything and changes no byte', async () => {
