@@ -91,19 +91,21 @@ export class HeadFile {
   /**
    * Writes the watermark into the older slot. Blocks for about a microsecond: it goes to the page
    * cache alone, and an asynchronous write would cost every commit a turn of the thread pool.
+   * One that fails may leave half a slot: the next one goes there again, and never over the whole one.
    */
   write(watermark: Watermark): void {
-    this.#sequence += 1n
+    const sequence = this.#sequence + 1n
     const slot = this.#slot
     slot.writeUInt32LE(MAGIC, 0)
     slot.writeUInt32LE(HEAD_FORMAT, 4)
-    slot.writeBigUInt64LE(this.#sequence, 8)
+    slot.writeBigUInt64LE(sequence, 8)
     slot.writeBigUInt64LE(BigInt(watermark.position), 16)
     slot.writeUInt32LE(watermark.checksum, 24)
     this.#storeId.copy(slot, 28)
     slot.writeUInt32LE(crc32(slot.subarray(0, CRC_AT)), CRC_AT)
-    const at = SLOT_AT[Number(this.#sequence % 2n)] ?? 0
+    const at = SLOT_AT[Number(sequence % 2n)] ?? 0
     writeFullySync(this.#descriptor, slot, at)
+    this.#sequence = sequence
   }
 
   async sync(): Promise<void> {
