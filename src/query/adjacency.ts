@@ -34,11 +34,8 @@ const FIRST_ID = '0'.repeat(32) as ConceptId
 
 const NAMES = ['direction', 'types', 'where', 'minStrength', 'limit', 'after', 'include']
 
-/**
- * @param id The concept whose associations are asked for.
- * @throws StoreError `QUERY_INVALID`, `CURSOR_INVALID`.
- */
-export function checkNeighborOptions(options: NeighborOptions, id: ConceptId): AdjacencyQuery {
+/** @throws StoreError `QUERY_INVALID`, `CURSOR_INVALID`. */
+export function checkNeighborOptions(options: NeighborOptions): AdjacencyQuery {
   checkOptions(options, NAMES)
   const { after } = options
   if (after !== undefined && typeof after !== 'string') throw cursorInvalid(after)
@@ -49,7 +46,7 @@ export function checkNeighborOptions(options: NeighborOptions, id: ConceptId): A
     minStrength: checkFraction('minStrength', options.minStrength),
     limit:
       checkWhole('limit', options.limit, 1, Number.MAX_SAFE_INTEGER) ?? Number.MAX_SAFE_INTEGER,
-    after: after === undefined ? undefined : decodeCursor(after, id),
+    after: after === undefined ? undefined : decodeCursor(after),
     include: checkInclude(options.include)
   }
 }

@@ -198,8 +198,8 @@ export abstract class PinnedReader implements Reader {
 
   async neighbors(id: IdInput, options: NeighborOptions = {}): Promise<Association[]> {
     const started = nowUs()
+    const query = checkNeighborOptions(options)
     const wanted = toId(id)
-    const query = checkNeighborOptions(options, wanted)
     throwIfAborted(options.signal, 'neighbors')
     const few = this.#fewNeighbors(wanted, query)
     if (few !== undefined) {
@@ -217,8 +217,8 @@ export abstract class PinnedReader implements Reader {
   }
 
   async *associations(id: IdInput, options: NeighborOptions = {}): AsyncGenerator<Association> {
+    const query = checkNeighborOptions(options)
     const wanted = toId(id)
-    const query = checkNeighborOptions(options, wanted)
     const pinned = this.pin()
     this.hold(pinned)
     try {

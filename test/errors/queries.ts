@@ -116,15 +116,6 @@ export const QUERIES: RefusedCall[] = [
   },
   {
     code: 'CURSOR_INVALID',
-    when: 'a cursor is one of another concept',
-    act: async (store) => {
-      const [first] = await store.neighbors(k1)
-      await store.neighbors(k12, { after: first?.cursor ?? '' })
-    },
-    details: { cursor: expect.stringMatching(/./) }
-  },
-  {
-    code: 'CURSOR_INVALID',
     when: 'a cursor of concepts is none',
     act: async (store) => read(store.concepts({ after: 'nonsense' })),
     details: { cursor: 'nonsense' }

@@ -276,7 +276,7 @@ function textDecoders(): Decoder[] {
       name: 'cursor',
       samples: cursorSamples(),
       share: 100,
-      decode: (bytes) => decodeCursor(bytes.toString('base64url'), ConceptId.fromKey('a')),
+      decode: (bytes) => decodeCursor(bytes.toString('base64url')),
       isTyped: (error) => isStoreError(error, 'CURSOR_INVALID')
     },
     {
