@@ -5,7 +5,9 @@
 import type { FileMetaData, SchemaElement, SchemaTree } from 'hyparquet'
 import { decimalValue } from './decimal.ts'
 
-/** Powers of ten beyond any that a decimal of 32 bytes has. */
+/** No engine writes longer ones, and to write one of megabytes out in digits takes minutes. */
+const BYTES_MAX = 32
+/** Digits that fit into as many. */
 const SCALE_MAX = 77
 
 type Convert = (value: unknown) => unknown
@@ -70,6 +72,7 @@ function unscaledOf(value: unknown): bigint {
   if (typeof value === 'bigint') return value
   if (typeof value === 'number') return BigInt(value)
   if (!(value instanceof Uint8Array)) throw new Error('a decimal is neither a number nor bytes')
+  if (value.length > BYTES_MAX) throw new Error(`a decimal of ${value.length} bytes`)
   if (value.length === 0) return 0n
   const hex = Buffer.from(value.buffer, value.byteOffset, value.length).toString('hex')
   return BigInt.asIntN(8 * value.length, BigInt(`0x${hex}`))

@@ -97,6 +97,28 @@ describe('an import of Parquet', () => {
     })
   })
 
+  test('refuses decimals that are too long to be any', async () => {
+    await using temporary = await openTemporaryStore()
+    const path = await parquetFile(
+      [
+        { name: 'content', data: ['long'] },
+        { name: 'price', data: [2n ** 255n] }
+      ],
+      {
+        schema: [
+          { name: 'root', num_children: 2 },
+          { name: 'content', type: 'BYTE_ARRAY', converted_type: 'UTF8' },
+          { name: 'price', type: 'BYTE_ARRAY', converted_type: 'DECIMAL', precision: 99, scale: 0 }
+        ]
+      }
+    )
+
+    await expect(temporary.store.import(path)).rejects.toMatchObject({
+      code: 'IMPORT_SOURCE_INVALID',
+      cause: { message: expect.stringContaining('a decimal of 33 bytes') }
+    })
+  })
+
   test('gives every kind of text back with a U+FEFF at its start', async () => {
     await using temporary = await openTemporaryStore()
     const { store } = temporary

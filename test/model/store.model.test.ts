@@ -21,7 +21,7 @@ test('a store does what the model does, whatever happens to it', { timeout: DAY 
     // The usual bias towards small cases would make short lives.
     unbiased: true,
     includeErrorInReport: true,
-    // To make a life shorter takes hours: the seed, given without a number of lives, does that.
+    // To make a life shorter may take hours, in which nothing is told: the seed and the path are.
     endOnFailure: runs !== undefined,
     ...(seed === undefined ? {} : { seed: Number(seed) })
   })
