@@ -5,7 +5,6 @@
  */
 import { assert } from '../assert.ts'
 import type { Scope } from '../checks/values.ts'
-import { StoreError } from '../errors.ts'
 import type { ConceptId } from '../ids.ts'
 import type { AssociationEnd, LogEvent } from '../log/event.ts'
 import type { Frame, LogCommit } from '../log/frame.ts'
@@ -26,6 +25,7 @@ import type { TablesSnapshot } from '../projections/tables/snapshot.ts'
 import type { CommandResult } from '../types.ts'
 import { AssociationFilter } from './association-filter.ts'
 import { checkExpectation } from './expectation.ts'
+import { LeftOut } from './left-out.ts'
 import { type ResolveContext, resolveCommand } from './resolve.ts'
 import { type CommitOutcome, metaOf, resultsToKeep, type WaitingCommit } from './staged-commit.ts'
 import type { ValidCommand } from './valid-command.ts'
@@ -216,7 +216,7 @@ export class Stage implements ResolveContext {
     const events: LogEvent[] = []
     const results: CommandResult[] = []
     const { lenient } = commit
-    const rejected: CommitOutcome['rejected'] = lenient === undefined ? [] : [...lenient.rejected]
+    const leftOut = new LeftOut(lenient)
     const add = (event: LogEvent): void => {
       const position = first + events.length
       this.#overlay.addEvent(position, bytesPerCommand)
@@ -224,6 +224,7 @@ export class Stage implements ResolveContext {
       events.push(event)
     }
     for (const [index, command] of commit.commands.entries()) {
+      if (leftOut.holds(index, command)) continue
       const scope = { command: index, limits: this.#limits }
       try {
         if (lenient?.createMissing === true) this.#createMissing(scope, command, add)
@@ -231,8 +232,7 @@ export class Stage implements ResolveContext {
         if (event !== undefined) add(event)
         if (this.#wantsResults) results.push(result)
       } catch (error) {
-        if (lenient === undefined || !(error instanceof StoreError)) throw error
-        rejected.push({ command: lenient.numbers[index] ?? index, error })
+        leftOut.add(index, command, error)
       }
     }
     if (commit.idempotency !== undefined) {
@@ -248,10 +248,9 @@ export class Stage implements ResolveContext {
     }
     const { durability } = commit
     const last = first + events.length - 1
-    rejected.sort((a, b) => a.command - b.command)
     const outcome: CommitOutcome = {
       receipt: { outcome: 'appended', first, last, durability, backlog: 0, results },
-      rejected
+      rejected: leftOut.rejected
     }
     if (events.length === 0) return { log: undefined, outcome }
     return { log: { time, first, meta: metaOf(commit, outcome), events }, outcome }

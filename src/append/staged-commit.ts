@@ -40,10 +40,19 @@ export interface LenientOptions {
   dryRun: boolean
   /** Its place in a series, of which no commit takes effect without the one before it. */
   series: { readonly number: number; readonly of: Series }
+  order: LineOrder | undefined
   /** Told what is left out once all is resolved; gives the headers that travel with the rest. */
   headersOf: ((rejected: Rejected[]) => Record<string, string>) | undefined
   /** What came of the texts of commands in an earlier dry run: no text is embedded twice. */
   embedded: EmbeddedTexts
+}
+
+/** Asked and told of each command that associates, by its number in what the caller gave. */
+export interface LineOrder {
+  /** Before it is resolved: gives the reason if it must be left out, whether it is good or not. */
+  hold(command: number, name: ValidRef): Error | undefined
+  /** Once it was resolved, and refused. */
+  leftOut(command: number, name: ValidRef, error: Error): void
 }
 
 /** By the command as the caller gave it: its vector, or why the one that it got is refused. */

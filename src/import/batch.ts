@@ -48,6 +48,11 @@ export interface Outcome {
 
 type Rejected = readonly { readonly command: number; readonly error: Error }[]
 
+/** Why an association waits whose ends may be there: an earlier line of it does. Nobody is told. */
+export class EarlierWaits extends Error {
+  override readonly name = 'EarlierWaits'
+}
+
 /** A first try may find that an association has to wait; a second try decides. */
 export type Try = 'first' | 'second' | 'only'
 
@@ -127,8 +132,8 @@ export class Batch {
 
   /** Whether a command that was left out is an association that may wait for its ends. */
   mayWait(command: number, error: Error): boolean {
-    if (this.try !== 'first' || !isStoreError(error, 'CONCEPT_NOT_FOUND')) return false
-    return this.commands[command]?.do === 'associate'
+    if (this.try !== 'first' || this.commands[command]?.do !== 'associate') return false
+    return error instanceof EarlierWaits || isStoreError(error, 'CONCEPT_NOT_FOUND')
   }
 
   /** @param rejected Commands that the store left out, in ascending order. */

@@ -4,6 +4,7 @@ import { DryRun } from './dry-run.ts'
 import type { Resume } from './resume.ts'
 import type { Tally } from './tally.ts'
 import type { ImportTarget, LenientOptions } from './target.ts'
+import { BatchOrder, WaitingNames } from './waiting-names.ts'
 
 /** Enough to keep the writer busy while the next batch is read; each costs its batch's memory. */
 export const IN_FLIGHT_MAX = 16
@@ -17,6 +18,8 @@ export class Committer {
   readonly #strict: boolean
   readonly #options: LenientOptions
   readonly #inFlightMax: number
+  /** As of the batch that was staged last; the feed adds those that an earlier run left waiting. */
+  readonly waiting: WaitingNames = new WaitingNames()
   #inFlight: Promise<void>[] = []
   #failure: { error: unknown } | undefined
 
@@ -50,6 +53,7 @@ export class Committer {
   async add(batch: Batch): Promise<void> {
     if (this.#resume?.isCommitted(batch) === true) {
       batch.outcome = await this.#resume.earlierOutcome(batch)
+      this.waiting.noteEarlier(batch, batch.outcome.waits)
       await this.#tally.add(batch.outcome)
       return
     }
@@ -94,7 +98,10 @@ export class Committer {
     const { commands } = batch
     if (this.#dryRun !== undefined) {
       if (commands.length === 0) return batch.settle([])
-      const { rejected } = await this.#dryRun.commitLenient(commands, this.#optionsFor(batch))
+      const { rejected } = await this.#dryRun.commitLenient(
+        commands,
+        this.#optionsFor(batch, false)
+      )
       return batch.settle(rejected)
     }
     return this.#strict ? this.#commitStrictly(batch) : this.#commitBatch(batch)
@@ -104,7 +111,7 @@ export class Committer {
   async #commitBatch(batch: Batch): Promise<Outcome> {
     const { commands } = batch
     if (commands.length === 0 && this.#resume === undefined) return batch.settle([])
-    const options = { ...this.#optionsFor(batch), ...this.#resume?.noteOf(batch) }
+    const options = { ...this.#optionsFor(batch, false), ...this.#resume?.noteOf(batch) }
     const { rejected } = await this.#target.commitLenient(commands, options)
     return batch.outcome ?? batch.settle(rejected)
   }
@@ -112,10 +119,9 @@ export class Committer {
   /** Strict stops at the first bad line, so nothing behind it may be committed with it. */
   async #commitStrictly(batch: Batch): Promise<Outcome> {
     const { commands } = batch
+    const options = { ...this.#optionsFor(batch, true), dryRun: true }
     const trial =
-      commands.length === 0
-        ? { rejected: [] }
-        : await this.#target.commitLenient(commands, { ...this.#optionsFor(batch), dryRun: true })
+      commands.length === 0 ? { rejected: [] } : await this.#target.commitLenient(commands, options)
     const bad = trial.rejected.filter(({ command, error }) => !batch.mayWait(command, error))
     if (bad.length === 0 && !batch.hasFault) return this.#commitBatch(batch)
     // A batch of a strict import ends with its first bad line, if a look at it is enough.
@@ -126,8 +132,11 @@ export class Committer {
   }
 
   /** Nothing is made up for an association that may still find its ends. */
-  #optionsFor({ try: tried }: Batch): LenientOptions {
-    return tried === 'first' ? { ...this.#options, createMissing: false } : this.#options
+  #optionsFor(batch: Batch, isTrial: boolean): LenientOptions {
+    if (batch.try === 'only') return this.#options
+    const order = new BatchOrder(batch, this.waiting, isTrial)
+    if (batch.try === 'second') return { ...this.#options, order }
+    return { ...this.#options, createMissing: false, order }
   }
 
   #throwFailure(): void {

@@ -1,7 +1,7 @@
 import { ConceptId, type IdInput } from '../ids.ts'
 import type { Command, IfExists, NewAssociation } from '../types.ts'
 import { IdSet } from './id-set.ts'
-import type { ImportTarget, LenientOptions, LenientResult } from './target.ts'
+import type { ImportTarget, LenientOptions, LenientResult, LineOrder } from './target.ts'
 
 /** Commands that one of a batch can need before it: its ends and itself, for an association. */
 export const DRY_RUN_EXTRA = 3
@@ -25,8 +25,10 @@ export class DryRun {
     options: LenientOptions
   ): Promise<LenientResult> {
     const earlier = this.#earlier(commands)
+    const { order } = options
     const result = await this.#target.commitLenient([...earlier, ...commands], {
       ...options,
+      ...(order && { order: behind(earlier.length, order) }),
       dryRun: true
     })
     const rejected = result.rejected
@@ -45,6 +47,16 @@ export class DryRun {
     const ids = new Set(commands.flatMap(idsOf).filter((id) => this.#made.has(id)))
     const repeated = commands.filter(isUnique).filter((one) => this.#made.has(nameOf(one)))
     return [...[...ids].map(standIn), ...repeated.map((one) => ({ ...one, ifExists: KEEP }))]
+  }
+}
+
+/** Commands come so much later, and what stands before them is nothing that the order knows. */
+function behind(count: number, order: LineOrder): LineOrder {
+  return {
+    hold: (command, name) => (command < count ? undefined : order.hold(command - count, name)),
+    leftOut: (command, name, error) => {
+      if (command >= count) order.leftOut(command - count, name, error)
+    }
   }
 }
 

@@ -106,7 +106,10 @@ export class Feed {
     if (number >= this.#batch.next) return item
     // Read again because something before it had to wait, if not itself.
     const batch = this.#resume?.waiting.get(number)
-    if (batch !== undefined) this.#window.hold({ item, batch })
+    if (batch !== undefined) {
+      this.#window.hold({ item, batch })
+      this.#committer.waiting.noteItem(item)
+    }
     return undefined
   }
 

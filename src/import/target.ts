@@ -1,5 +1,22 @@
+import type { ConceptId } from '../ids.ts'
 import type { Limits } from '../options.ts'
 import type { Command, Durability } from '../types.ts'
+
+/** Which association a command is about, as a store has checked it. */
+export interface CheckedName {
+  readonly source: { readonly id: ConceptId }
+  readonly target: { readonly id: ConceptId }
+  readonly name: string
+  readonly key: string | undefined
+}
+
+/** Told of each command that associates while it is staged, by its index, in order. */
+export interface LineOrder {
+  /** Before it is tried: gives the reason if it must be left out, whether it is good or not. */
+  hold(command: number, name: CheckedName): Error | undefined
+  /** Once it was tried, and left out. */
+  leftOut(command: number, name: CheckedName, error: Error): void
+}
 
 export interface LenientOptions {
   durability?: Durability
@@ -10,6 +27,7 @@ export interface LenientOptions {
   dryRun?: boolean
   /** Remembers the commit under this key, also when nothing of it is accepted. */
   idempotencyKey?: string
+  order?: LineOrder
   /** Told what is left out once the commands are staged; gives the headers of the commit. */
   headersOf?: (rejected: LenientResult['rejected']) => Record<string, string>
 }

@@ -5,6 +5,7 @@ import type {
   CommitOutcome,
   EmbeddedTexts,
   LenientOptions,
+  LineOrder,
   Rejected,
   Series,
   WaitingCommit
@@ -23,6 +24,7 @@ export interface ImportLineOptions {
   createMissing?: boolean
   dryRun?: boolean
   idempotencyKey?: string
+  order?: LineOrder
   headersOf?: (rejected: Rejected[]) => Record<string, string>
 }
 
@@ -141,7 +143,7 @@ export class ImportLine {
       ...(signal === undefined ? {} : { signal })
     }
     const scope = { command: undefined, limits }
-    const { idempotencyKey, headersOf } = options
+    const { idempotencyKey, order, headersOf } = options
     // The key is our own, and no limit on a caller's keys applies to it.
     const valid = {
       ...checkCommitOptions(scope, given, parts.options.durability),
@@ -149,7 +151,7 @@ export class ImportLine {
     }
     const series = { number, of: this.#series }
     const embedded = this.#embedded
-    const lenient: LenientOptions = { createMissing, dryRun, series, headersOf, embedded }
+    const lenient: LenientOptions = { createMissing, dryRun, series, order, headersOf, embedded }
     const context = { limits, vectors: parts.declaration }
     const embedder = { embed, closing: closing.signal }
     return prepareCommit(context, embedder, commands, valid, lenient)

@@ -1,6 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
 import { type Command, ConceptId, type IdInput, StoreError } from 'sutra-storage'
-import type { ImportTarget, LenientOptions, LenientResult } from '#sutra/import/target.js'
+import type {
+  CheckedName,
+  ImportTarget,
+  LenientOptions,
+  LenientResult
+} from '#sutra/import/target.js'
 import type { Limits } from '#sutra/options.js'
 
 const LIMITS: Limits = {
@@ -81,7 +86,11 @@ export class FakeTarget implements ImportTarget {
     const associations = dry ? new Set(this.associations) : this.associations
     const rejected: LenientResult['rejected'] = []
     commands.forEach((command, index) => {
-      const error = apply(command, concepts, associations, options.createMissing === true)
+      const name = command.do === 'associate' ? nameOf(command) : undefined
+      const error =
+        (name && options.order?.hold(index, name)) ??
+        apply(command, concepts, associations, options.createMissing === true)
+      if (name && error instanceof StoreError) options.order?.leftOut(index, name, error)
       if (error !== undefined) rejected.push({ command: index, error })
       else if (!dry) {
         this.accepted.push(command)
@@ -127,7 +136,11 @@ function apply(
   return undefined
 }
 
-function idOf(input: IdInput): string {
+function nameOf({ source, target, type, key }: Extract<Command, { do: 'associate' }>): CheckedName {
+  return { source: { id: idOf(source) }, target: { id: idOf(target) }, name: type, key }
+}
+
+function idOf(input: IdInput): ConceptId {
   return typeof input === 'string' ? input : ConceptId.fromKey(input.key)
 }
 

@@ -16,7 +16,12 @@ export function randomLines(random: Random, count: number): string {
       lines.push(JSON.stringify({ kind: 'concept', key: key(), content }))
     } else if (chance < 0.9) {
       const strength = random.below(100) / 100
-      const ends = { sourceKey: key(), targetKey: key() }
+      // Some come again and again, and their ends come late.
+      const often = () => `k${Math.floor(count / 2) - 1 - random.below(3)}`
+      const ends =
+        random.next() < 0.2
+          ? { sourceKey: often(), targetKey: often() }
+          : { sourceKey: key(), targetKey: key() }
       lines.push(JSON.stringify({ kind: 'association', ...ends, type: 'next', strength }))
     } else {
       lines.push(random.pick(['', '{', '{"kind":"concept","content":""}', 'nothing', '\u{1f600}']))

@@ -3,6 +3,7 @@ import { ConceptId, type ImportRecord } from 'sutra-storage'
 import { expect, test } from 'vitest'
 import { importRecords } from '#sutra/import/import.js'
 import { BATCHES_BEHIND } from '#sutra/import/window.js'
+import { openTemporaryStore } from '../support/open-store.ts'
 import { FakeTarget } from './fake-target.ts'
 
 const SEED = Number(process.env['SUTRA_TEST_SEED'] ?? Date.now() % 1_000_000)
@@ -114,6 +115,51 @@ test('those that wait keep their order, and a million of them go', {
   expect(targets).toEqual(Array.from({ length: count }, (_, i) => ({ key: `k${i}` })))
 })
 
+test(`lines of one association count in their order, seed: ${SEED}`, {
+  timeout: 60_000
+}, async () => {
+  const action = fc.constantFrom('merge', 'replace', 'keep', 'fail')
+  const near = fc.nat(3)
+  const line = fc.oneof(
+    { weight: 1, arbitrary: fc.record({ concept: near }) },
+    { weight: 4, arbitrary: fc.record({ source: near, target: near, strength: fc.nat(100) }) }
+  )
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(line, { minLength: 20, maxLength: 60 }),
+      action,
+      fc.boolean(),
+      async (all, ifExists, strict) => {
+        const limits = { commitCommands: 3 }
+        await using mixed = await openTemporaryStore({ limits })
+        await using sorted = await openTemporaryStore({ limits })
+        // All concepts come in the end, if not before.
+        const lines = [...all, ...[0, 1, 2, 3].map((i) => ({ concept: i }))]
+        const concepts = lines.filter((one) => 'concept' in one)
+        const associations = lines.filter((one) => 'source' in one)
+        const wanted = [...concepts, ...associations].map(toLine)
+        // A strict one ends with what `fail` refuses.
+        const options = {
+          ifExists: strict && ifExists === 'fail' ? 'merge' : ifExists,
+          strict,
+          window: 1000
+        } as const
+
+        const report = await mixed.store.import(lines.map(toLine), options)
+        const other = await sorted.store.import(wanted, options)
+
+        expect(await mixed.store.contentHash()).toBe(await sorted.store.contentHash())
+        expect(report).toMatchObject({
+          concepts: other.concepts,
+          associations: other.associations,
+          rejectedCount: other.rejectedCount
+        })
+      }
+    ),
+    { seed: SEED, numRuns: 10, endOnFailure: true }
+  )
+})
+
 test('a dry run waits as well, and sees what an earlier line associated', async () => {
   const target = new FakeTarget()
   const link: ImportRecord = { kind: 'association', sourceKey: 'k0', targetKey: 'k1', type: 'next' }
@@ -126,7 +172,7 @@ test('a dry run waits as well, and sees what an earlier line associated', async 
   })
 
   expect(report).toMatchObject({ concepts: 302, associations: 1, rejectedCount: 1 })
-  expect(report.rejected).toEqual([{ line: 1, reason: expect.stringContaining('EXISTS') }])
+  expect(report.rejected).toEqual([{ line: 304, reason: expect.stringContaining('EXISTS') }])
   expect(target.concepts.size).toBe(0)
 })
 
@@ -155,6 +201,15 @@ function toRecord(one: Given): ImportRecord {
   if ('fault' in one) return { kind: 'nothing' } as unknown as ImportRecord
   const ends = { sourceKey: `k${one.source}`, targetKey: `k${one.target}` }
   return { kind: 'association', ...ends, type: 'next' }
+}
+
+function toLine(
+  one: { concept: number } | { source: number; target: number; strength: number }
+): ImportRecord {
+  if ('concept' in one) return concept(one.concept)
+  const ends = { sourceKey: `k${one.source}`, targetKey: `k${one.target}` }
+  const { strength } = one
+  return { kind: 'association', ...ends, type: 'next', strength: strength / 100 }
 }
 
 function concept(i: number): Extract<ImportRecord, { kind: 'concept' }> {
