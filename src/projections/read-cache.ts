@@ -171,7 +171,12 @@ export class ReadCache {
   ): T | undefined {
     const key = listKey(ordinal, side)
     const known = cache.get(key)
-    if (known !== undefined && known.checkpoint <= snapshot.checkpoint) return known.items
+    // Another generation may hold associations of the dead that the older one, which a view reads,
+    // had erased, so that the view no longer knows them for dead.
+    const isOfLive = snapshot.isBeside(this.#live.snapshot)
+    if (isOfLive && known !== undefined && known.checkpoint <= snapshot.checkpoint) {
+      return known.items
+    }
     const items = read()
     if (this.#mayKeep(snapshot) && !this.#isLinked(ordinal, side)) {
       cache.set(key, { items, checkpoint: snapshot.checkpoint })

@@ -253,10 +253,14 @@ export class Engine implements ReaderHost {
         // A generation that was replaced may still be erasing: nobody reads from it any more.
         if (this.parts.tables !== tables) return
         // What the sweep erased is gone from a snapshot taken now, but not from the one in use.
-        await this.#moveTo(tables.snapshot())
-        if (ordinal === undefined) return
-        this.parts.overlay.swept(ordinal)
-        this.parts.cache.clearAssociations()
+        const moved = this.#moveTo(tables.snapshot())
+        if (ordinal !== undefined) {
+          // In the same turn: later another generation may be live, which has not erased them yet
+          // and would show them if nobody knew the concept for dead.
+          this.parts.overlay.swept(ordinal)
+          this.parts.cache.clearAssociations()
+        }
+        await moved
       }
     )
   }

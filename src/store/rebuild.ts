@@ -102,7 +102,11 @@ export async function projectAside(
     cacheBytes: 8 * 1024 * 1024,
     readOnly: false,
     indexes: engine.parts.tables.indexes,
-    onTelemetry: () => {}
+    onTelemetry: (event) => {
+      // Of tables that nobody reads yet, nothing is told.
+      const isLive = engine.parts.tables.generation === generation
+      if (isLive && engine.parts.hub.active) engine.parts.hub.emit(event)
+    }
   })
   try {
     for (;;) {

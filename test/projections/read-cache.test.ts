@@ -9,7 +9,8 @@ test('associations that are kept hold their end, not the concept that it is', ()
     ends.push(self)
     return []
   }
-  const snapshot = { checkpoint: 1, fewAssociations } as unknown as TablesSnapshot
+  const isBeside = (): boolean => true
+  const snapshot = { checkpoint: 1, fewAssociations, isBeside } as unknown as TablesSnapshot
   const cache = new ReadCache(() => 2 ** 20, { segments: [] }, { snapshot })
   const id = ConceptId.fromKey('a')
   // A path asks with the concepts that it leads over.

@@ -74,6 +74,11 @@ export class TablesSnapshot {
     this.checkpoint = this.#read(META.checkpoint, decodeNumber) ?? 0
   }
 
+  /** Whether it is of the same generation of the tables. */
+  isBeside(other: TablesSnapshot): boolean {
+    return this.#level === other.#level
+  }
+
   hold(): void {
     this.#holders += 1
   }
