@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ConceptId } from 'sutra-storage'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { sutra } from '../support/sutra.ts'
 
 let home: string
@@ -110,10 +110,18 @@ describe('sutra import', () => {
   test('makes no store in a dry run', async () => {
     const missing = join(home, 'dry')
 
-    const run = await sutra('import', join(home, 'graph.jsonl'), '--dir', missing, '--dry-run')
+    const aside = await mkdtemp(join(home, 'aside-'))
+    vi.stubEnv('TMPDIR', aside)
+    const dry = ['import', join(home, 'graph.jsonl'), '--dir', missing, '--dry-run']
+    const run = await sutra(...dry)
+    const declared = await sutra(...dry, '--dimensions', '2', '--json')
 
-    expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('(STORE_NOT_FOUND)') })
+    expect(run).toMatchObject({ code: 0, stderr: expect.stringContaining('There is no store in') })
+    expect(run.stdout).toContain('would be imported')
+    expect(JSON.parse(declared.stdout)).toMatchObject({ concepts: 3, associations: 2 })
     expect(existsSync(missing)).toBe(false)
+    expect(await readdir(aside)).toEqual([])
+    vi.unstubAllEnvs()
   })
 
   test.skipIf(process.platform === 'win32')('stops at Ctrl-C with nothing half done', async () => {

@@ -1,5 +1,14 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import type { ImportOptions, ImportProgress, ImportReport, StoreOptions } from '../../index.ts'
+import type {
+  ImportOptions,
+  ImportProgress,
+  ImportReport,
+  Store,
+  StoreOptions
+} from '../../index.ts'
 import { given, onStore, toInteger, toPath, toPaths } from '../arguments.ts'
 import { loadEmbed } from '../embed-module.ts'
 import { type FormatFlags, formatOptions, onFormat } from '../format-flags.ts'
@@ -63,9 +72,8 @@ export function addImport(program: Command, session: Session): void {
           warn('The same command will go on from here')
         )
       }
-      const options = await storeOptions(flags)
       const bar = new ProgressLine()
-      await session.withStore(flags.dir, options, async (store) => {
+      await withTarget(flags, session, async (store) => {
         try {
           const report = await store.import(files, {
             ...importOptions(flags),
@@ -94,19 +102,50 @@ function importOptions(flags: Flags): ImportOptions {
   return given({ ...rules, resumeKey, dryRun, durability })
 }
 
+async function withTarget(
+  flags: Flags,
+  session: Session,
+  work: (store: Store) => Promise<void>
+): Promise<void> {
+  const { dir, dimensions, dryRun } = flags
+  const options = await storeOptions(flags)
+  if (dryRun !== true) {
+    await session.withStore(dir, options, work)
+  } else if (await isEmpty(dir)) {
+    warn(`There is no store in ${dir}: checked against an empty one`)
+    // A dry run writes nothing there, and a new store is something.
+    const aside = await mkdtemp(join(tmpdir(), 'sutra-dry-run-'))
+    try {
+      await session.withStore(aside, options, work)
+    } finally {
+      await rm(aside, { recursive: true, force: true })
+    }
+  } else if (dimensions === undefined) {
+    await session.withStore(dir, { ...options, createIfMissing: false }, work)
+  } else {
+    throw new UsageError('--dry-run writes nothing, so it cannot declare --dimensions')
+  }
+}
+
 async function storeOptions(flags: Flags): Promise<StoreOptions> {
-  const { dir, dimensions, metric, model, quantization, embed: module, dryRun } = flags
+  const { dir, dimensions, metric, model, quantization, embed: module } = flags
   const rest = given({ metric, model, quantization })
   if (dimensions === undefined && Object.keys(rest).length > 0) {
     throw new UsageError('--metric, --quantization and --model need --dimensions')
   }
-  if (dimensions !== undefined && dryRun) {
-    throw new UsageError('--dry-run writes nothing, so it cannot declare --dimensions')
-  }
   const vectors = dimensions === undefined ? undefined : { dimensions, ...rest }
   const embed = module === undefined ? undefined : await loadEmbed(module, { directory: dir })
-  // A dry run writes nothing, and a new store is something.
-  return { ...given({ vectors, embed }), createIfMissing: dryRun !== true }
+  return given({ vectors, embed })
+}
+
+/** Whether an import would make a store here. Whatever else is wrong with it, opening will tell. */
+async function isEmpty(directory: string): Promise<boolean> {
+  try {
+    return (await readdir(directory)).length === 0
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return true
+    return false
+  }
 }
 
 function show(bar: ProgressLine, progress: ImportProgress): void {
