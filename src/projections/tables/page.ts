@@ -238,6 +238,12 @@ export class PageReader {
     }
   }
 
+  decodeAll<T>(decode: (entry: PageEntry) => T): T[] {
+    const found: T[] = []
+    for (let i = 0; i < this.count; i++) found.push(decode(this.entryAt(i)))
+    return found
+  }
+
   /** Index of the first entry at or behind a key; `count` when there is none. */
   lowerBound(key: PageEntry): number {
     let low = 0

@@ -230,7 +230,7 @@ export class TablesSnapshot {
       const ordinal = ordinals[i] ?? 0
       if (page === undefined) return new Links(ordinal, side, [])
       if (!page.leaf) return undefined
-      const links = decodeAll(page, (entry) => decodeLink(entry, ordinal, side))
+      const links = page.decodeAll((entry) => decodeLink(entry, ordinal, side))
       return new Links(ordinal, side, links)
     })
   }
@@ -318,7 +318,7 @@ export class TablesSnapshot {
     try {
       const page = this.#page(side, ordinal, 0)
       if (page === undefined) return []
-      if (page.leaf) return decodeAll(page, decode)
+      if (page.leaf) return page.decodeAll(decode)
       const { degree, nextPage } = page.root ?? NO_ROOT
       if (degree > most || nextPage > PAGES_MAX) return undefined
       return Array.from(
@@ -395,9 +395,3 @@ const LINKS_MAX = 2048
 /** Of associations with metadata a page holds few, down to one: 100 bytes each make 139 pages of 2,048. */
 const PAGES_MAX = 80
 const NO_ROOT = { degree: 0, nextPage: 0 }
-
-function decodeAll<T>(page: PageReader, decode: (entry: PageEntry) => T): T[] {
-  const found: T[] = []
-  for (let i = 0; i < page.count; i++) found.push(decode(page.entryAt(i)))
-  return found
-}
