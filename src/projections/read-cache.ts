@@ -4,7 +4,8 @@
  *
  * An entry tells what the live snapshot says. It comes in only from that snapshot, and only while
  * the overlay has nothing newer; it goes when an event that changes it is appended, which is before
- * the tables can hold that event. So it is never older than the snapshot that reads begin at.
+ * the tables can hold that event. So it is never older than the snapshot that reads begin at. Views
+ * may read older ones: a concept says when it changed last, a list is as of a checkpoint.
  */
 import type { AssociationEnd, LogEvent } from '../log/event.ts'
 import { type CacheStats, GenerationCache } from './generation-cache.ts'
