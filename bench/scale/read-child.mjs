@@ -80,8 +80,13 @@ async function readThrough(path) {
     if (entry.name === 'LOCK' || entry.name === 'OWNER') continue
     const stream = createReadStream(join(entry.parentPath, entry.name), { highWaterMark: 2 ** 20 })
     stream.resume()
-    await finished(stream)
+    await finished(stream).catch(ignoreGone)
   }
+}
+
+/** LevelDB compacts meanwhile: what took the place of a file was written just now, and is in the cache. */
+function ignoreGone(error) {
+  if (error.code !== 'ENOENT') throw error
 }
 
 /** @param drawOne Which concept is read next. */

@@ -48,10 +48,8 @@ export interface Outcome {
 
 type Rejected = readonly { readonly command: number; readonly error: Error }[]
 
-/** Why an association waits whose ends may be there: an earlier line of it does. Nobody is told. */
-export class EarlierWaits extends Error {
-  override readonly name = 'EarlierWaits'
-}
+/** Why an association waits whose ends may be there. Nobody is told, so one does for all. */
+export const EARLIER_WAITS: Error = new Error('An earlier line of the same association waits')
 
 /** A first try may find that an association has to wait; a second try decides. */
 export type Try = 'first' | 'second' | 'only'
@@ -133,7 +131,7 @@ export class Batch {
   /** Whether a command that was left out is an association that may wait for its ends. */
   mayWait(command: number, error: Error): boolean {
     if (this.try !== 'first' || this.commands[command]?.do !== 'associate') return false
-    return error instanceof EarlierWaits || isStoreError(error, 'CONCEPT_NOT_FOUND')
+    return error === EARLIER_WAITS || isStoreError(error, 'CONCEPT_NOT_FOUND')
   }
 
   /** @param rejected Commands that the store left out, in ascending order. */

@@ -1,6 +1,6 @@
 import { ConceptId, type IdInput } from '../ids.ts'
 import type { Command } from '../types.ts'
-import { type Batch, EarlierWaits, type Item } from './batch.ts'
+import { type Batch, EARLIER_WAITS, type Item } from './batch.ts'
 import type { CheckedName, LineOrder } from './target.ts'
 
 type Associate = Extract<Command, { do: 'associate' }>
@@ -65,7 +65,7 @@ export class BatchOrder implements LineOrder {
     }
     if (!this.#names.has(name) && !this.#added.has(name)) return undefined
     this.#added.add(name)
-    return new EarlierWaits()
+    return EARLIER_WAITS
   }
 
   leftOut(command: number, name: CheckedName, error: Error): void {
