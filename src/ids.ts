@@ -38,6 +38,11 @@ export const ConceptId: {
   random: randomId
 }
 
+/** The id that a concept is named by, once it is known to be an id or a key. */
+export function idOf(input: IdInput): ConceptId {
+  return typeof input === 'string' ? input : ConceptId.fromKey(input.key)
+}
+
 export function isConceptId(value: unknown): value is ConceptId {
   return typeof value === 'string' && HEX_ID.test(value)
 }

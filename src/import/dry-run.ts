@@ -1,4 +1,4 @@
-import { ConceptId, type IdInput } from '../ids.ts'
+import { ConceptId, idOf } from '../ids.ts'
 import type { Command, IfExists, NewAssociation } from '../types.ts'
 import { IdSet } from './id-set.ts'
 import type { ImportTarget, LenientOptions, LenientResult, LineOrder } from './target.ts'
@@ -75,16 +75,12 @@ function isUnique(command: Command): command is Associate {
 
 /** A set of ids holds it as well: nobody finds a concept whose content would be this. */
 function nameOf({ source, target, type, key }: Associate): ConceptId {
-  return ConceptId.fromContent(JSON.stringify([toId(source), toId(target), type, key ?? null]))
+  return ConceptId.fromContent(JSON.stringify([idOf(source), idOf(target), type, key ?? null]))
 }
 
 function idsOf(command: Command): ConceptId[] {
   if (command.do === 'learn') {
-    return [command.id === undefined ? ConceptId.fromContent(command.content) : toId(command.id)]
+    return [command.id === undefined ? ConceptId.fromContent(command.content) : idOf(command.id)]
   }
-  return command.do === 'associate' ? [toId(command.source), toId(command.target)] : []
-}
-
-function toId(input: IdInput): ConceptId {
-  return typeof input === 'string' ? input : ConceptId.fromKey(input.key)
+  return command.do === 'associate' ? [idOf(command.source), idOf(command.target)] : []
 }

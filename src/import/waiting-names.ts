@@ -1,4 +1,4 @@
-import { ConceptId, type IdInput } from '../ids.ts'
+import { idOf } from '../ids.ts'
 import type { Command } from '../types.ts'
 import { type Batch, EARLIER_WAITS, type Item } from './batch.ts'
 import type { CheckedName, LineOrder } from './target.ts'
@@ -81,8 +81,4 @@ function nameOf({ source, target, type, key }: Associate): CheckedName {
 /** Types and keys hold no NUL. */
 function textOf({ source, target, name, key }: CheckedName): string {
   return `${source.id}${target.id}${name}\0${key ?? ''}`
-}
-
-function idOf(input: IdInput): ConceptId {
-  return typeof input === 'string' ? input : ConceptId.fromKey(input.key)
 }
