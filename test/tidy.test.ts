@@ -429,7 +429,7 @@ describe('what keeps no process alive', () => {
     'pipeline/timers.ts': 'a batch that somebody waits for is due at once, and whoever waits lives',
     'projections/tables/pool.ts': 'puts idle sessions to sleep',
     'projections/tables/session.ts': 'rests of a thread, which lives as long as its port',
-    'projections/vectors/index-builder.ts': 'saves of graphs: `save` does that itself',
+    'projections/vectors/graph-saver.ts': 'saves of graphs: `save` does that itself',
     'projections/vectors/index-merger.ts': 'woken when there is anything that somebody waits for',
     'projections/vectors/retry.ts': 'writers that wait for room keep the process alive',
     'storage/worker-link.ts': 'a question under way is waited for',

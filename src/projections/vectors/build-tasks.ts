@@ -2,7 +2,14 @@
 import { open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { syncDirectory } from '../../storage/files.ts'
-import { checkBlocks, checkSealed, readSeal, readSealed, syncFile } from './index-files.ts'
+import {
+  checkBlocks,
+  checkSealed,
+  type FileSeal,
+  readSeal,
+  readSealed,
+  syncFile
+} from './index-files.ts'
 import { ID_BYTES, RowIds, Slab, slabRows } from './layout.ts'
 import { CancelFlag, Pace } from './pace.ts'
 import type { PartRows } from './part-rows.ts'
@@ -26,7 +33,7 @@ const PIECE_MS = 50
 const PIECE_ROWS_MIN = 16
 const PIECE_ROWS_MAX = 2_048
 
-const NOT_SAVED: SavedGraph = { rows: 0, vectors: 0, scale: 0, seal: { bytes: 0, blocks: [] } }
+const NOT_SAVED: SavedGraph = { rows: 0, vectors: 0, scale: 0, ms: 0 }
 
 /** Vectors that tell how long they are. */
 const SAMPLE_ROWS = 256
@@ -89,18 +96,15 @@ export class Builder {
     return { rows: growing.rows, vectors: growing.vectors }
   }
 
-  /** Writes the graph as it is into a new file, synced, and reads back what was written. */
-  async saveGraph({ segment, path }: SaveGraphTask, factory: GraphFactory): Promise<SavedGraph> {
+  /** Writes the graph as it is into a new file: see `sealGraph`. */
+  saveGraph({ segment, path }: SaveGraphTask): SavedGraph {
     const growing = this.#growing.get(segment)
     // It went with its worker, or was let go of because another save has just written it.
     if (growing === undefined) return NOT_SAVED
     const { graph, rows, vectors, scale } = growing
+    const started = performance.now()
     graph.save(path)
-    await syncFile(path)
-    // usearch ignores a failed close: only reading back tells whether the graph is all there.
-    const seal = await readSeal(path, new Pace())
-    factory.view({ path, vectors, scale })
-    return { rows, vectors, scale, seal }
+    return { rows, vectors, scale, ms: performance.now() - started }
   }
 
   /** The time per row grows with the graph and with what else the machine does. */
@@ -109,6 +113,18 @@ export class Builder {
     const next = Math.min(fitting, 2 * this.#pieceRows)
     this.#pieceRows = Math.round(Math.max(PIECE_ROWS_MIN, Math.min(PIECE_ROWS_MAX, next)))
   }
+}
+
+/** Makes a graph that was written durable, and reads it back. Another thread than the builder's can. */
+export async function sealGraph(
+  { graph }: Tasks['seal-graph']['ask'],
+  factory: GraphFactory
+): Promise<FileSeal> {
+  await syncFile(graph.path)
+  // usearch ignores a failed close: only reading back tells whether the graph is all there.
+  const seal = await readSeal(graph.path, new Pace())
+  factory.view(graph)
+  return seal
 }
 
 function load(saved: GraphDescription | undefined, factory: GraphFactory): Growing {

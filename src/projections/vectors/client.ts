@@ -73,6 +73,7 @@ export class VectorsClient implements Projection {
       dimensions,
       cancel: this.#cancel,
       head: () => options.head(),
+      onFilled: () => this.#builder.kick(),
       onFailed: () => this.#progress.notify()
     })
     this.#builder = new IndexBuilder({
@@ -184,6 +185,8 @@ export class VectorsClient implements Projection {
     const from = this.#position + 1
     await this.#use(async () => {
       await this.#ready
+      // Rows go into graphs while others are still read from the log.
+      this.#builder.buildUpTo(to)
       await this.#feed.upTo(to, () => this.#throwIfBroken('project'))
       const target = Math.min(to, this.#state.ingested)
       const before = this.#builder.unbuilt

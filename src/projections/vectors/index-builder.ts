@@ -1,6 +1,7 @@
 import { InvariantError } from '../../assert.ts'
 import type { NewTelemetryEvent } from '../../telemetry/types.ts'
 import { BATCH_ROWS, isGrown, isWorthSaving } from './graph-growth.ts'
+import { GraphSaver } from './graph-saver.ts'
 import { isIndexDamage } from './index-files.ts'
 import { IndexMerger, type Liveness } from './index-merger.ts'
 import type { IndexSaver } from './index-saver.ts'
@@ -8,16 +9,12 @@ import type { IndexState } from './index-state.ts'
 import { CancelFlag } from './pace.ts'
 import type { VectorPool } from './pool.ts'
 import { Retry, type Trouble } from './retry.ts'
-import { graphBytes, nextNumber, type Segment } from './segment.ts'
+import type { Segment } from './segment.ts'
 import type { GraphShape } from './vector-index.ts'
 
 /** So few rows wait for others before they go into a graph: a search compares them in no time. */
 const LEFT_NUMBERS = 2 ** 17
 const LEFT_ROWS = { min: 64, max: 1024 }
-/** Writing graphs takes at most this part of the time. */
-const SAVE_SHARE = 1 / 10
-/** After a save that failed, on a full disk perhaps. */
-const RETRY_AFTER_MS = 10_000
 /** Rows that are in no file yet are written when they take so much memory. */
 const FLUSH_BYTES = 4 * 1024 * 1024
 
@@ -52,13 +49,10 @@ export class IndexBuilder {
   readonly #merger: IndexMerger
   #running: Promise<void> | undefined
   #isAskedAgain = false
-  #timer: NodeJS.Timeout | undefined
+  readonly #graphs: GraphSaver
   #limit = 0
   #broken: Error | undefined
   readonly #retry: Retry
-  #nextSaveAt = 0
-  #retryAt = 0
-  #bytesPerMs = 100_000
   #unreported = { vectors: 0, ms: 0 }
 
   constructor(setup: BuilderSetup) {
@@ -68,17 +62,21 @@ export class IndexBuilder {
     this.#left = Math.min(left, setup.state.segmentRows)
     const { pool, state, saver, shape } = setup
     this.#retry = new Retry(() => this.kick(), setup.retryMs)
-    this.#merger = new IndexMerger({
+    const common = {
       pool,
       state,
       saver,
       shape,
-      cancel: this.#cancel,
-      emit: (event) => setup.emit(event),
-      saveGraph: async (segment) => this.#saveGraph(segment),
-      isNeeded: () => this.#isNeeded(),
+      emit: (event: NewTelemetryEvent) => setup.emit(event),
       limit: () => this.#limit,
       kick: () => this.kick()
+    }
+    this.#graphs = new GraphSaver(common)
+    this.#merger = new IndexMerger({
+      ...common,
+      cancel: this.#cancel,
+      saveGraph: async (segment) => this.#graphs.saveGraph(segment),
+      isNeeded: () => this.#isNeeded()
     })
   }
 
@@ -168,24 +166,18 @@ export class IndexBuilder {
   /** Lets the piece that is being built end, and starts no other. */
   async stop(): Promise<void> {
     this.#cancel.raise()
-    clearTimeout(this.#timer)
     this.#retry.stop()
     this.#merger.wake()
     await this.#running
+    await this.#graphs.stop()
     // What was running may have failed just now.
     this.#retry.stop()
     this.#merger.stop()
   }
 
   /** Makes graphs of what is built, and all of it durable up to a position. */
-  async save(position: number, withinMs: number = Number.POSITIVE_INFINITY): Promise<void> {
-    for (const segment of this.#setup.state.segments) {
-      // A little more is built again by the next open sooner than a large graph is written.
-      if (!isWorthSaving(segment)) continue
-      const ms = graphBytes(this.#setup.shape, segment.builtVectors) / this.#bytesPerMs
-      // What is not saved is built again by the next open: the rows are in the files.
-      if (ms < withinMs) await this.#saveGraph(segment)
-    }
+  async save(position: number, withinMs?: number): Promise<void> {
+    await this.#graphs.saveWorthwhile(withinMs)
     await this.#setup.saver.save(position)
   }
 
@@ -194,6 +186,7 @@ export class IndexBuilder {
       // Graphs that were saved are gone on with, once they are known to be whole.
       await this.#setup.ready
       while (!this.#cancel.raised && (await this.#step())) this.#setup.onProgress()
+      await this.#graphs.settled()
     } catch (error) {
       this.#broken = toError(error)
       this.#setup.onDamaged(error)
@@ -205,29 +198,35 @@ export class IndexBuilder {
   /** @returns Whether anything was done. */
   async #step(): Promise<boolean> {
     const { state, readOnly } = this.#setup
+    const graphs = this.#graphs
     const unflushed = state.segments.reduce((sum, segment) => sum + segment.unflushedBytes, 0)
-    if (!readOnly && unflushed >= FLUSH_BYTES && performance.now() >= this.#retryAt) {
-      return this.#trySaving(async () => this.#setup.saver.flush())
+    if (!readOnly && unflushed >= FLUSH_BYTES && !graphs.isResting) {
+      return graphs.try(async () => this.#setup.saver.flush())
     }
     const grown = state.segments.find((segment) => isGrown(segment))
-    if (!readOnly && grown !== undefined && this.#maySave()) {
-      return this.#trySaving(async () => this.#saveAll([grown]))
-    }
+    if (!readOnly && grown !== undefined && graphs.isDue && !graphs.isBusy) graphs.begin(grown)
     const next = await this.#withoutDead(this.#nextToBuild(this.#limit))
+    // Stopped meanwhile, rests are over too.
+    if (this.#cancel.raised) return false
     if (next !== undefined && !this.#retry.isResting) {
       await this.#tryBuilding(next.segment, next.rows)
+      return true
+    }
+    if (readOnly) return false
+    if (graphs.isBusy) {
+      // There may be more to do when it has ended.
+      await graphs.settled()
       return true
     }
     const changed = state.segments.filter(
       ({ builtVectors, graph }) => builtVectors > (graph?.vectors ?? 0)
     )
-    if (readOnly) return false
     // Each save of a graph that has grown so much is paid for by what searches need not compare.
-    const mayTry = performance.now() >= this.#retryAt
-    if (changed.length > 0 && mayTry && (this.#maySave() || changed.some(isWorthSaving))) {
-      return this.#trySaving(async () => this.#saveAll(changed))
+    const isWorth = graphs.isDue || changed.some(isWorthSaving)
+    if (changed.length > 0 && !graphs.isResting && isWorth) {
+      return graphs.try(async () => graphs.saveAll(changed))
     }
-    if (changed.length > 0) this.#kickLater()
+    if (changed.length > 0) graphs.kickLater()
     return next === undefined && this.#merge()
   }
 
@@ -306,86 +305,13 @@ export class IndexBuilder {
     }
   }
 
-  async #saveAll(segments: readonly Segment[]): Promise<void> {
-    const started = performance.now()
-    for (const segment of segments) await this.#saveGraph(segment)
-    await this.#setup.saver.save(this.#limit)
-    const ms = performance.now() - started
-    this.#nextSaveAt = performance.now() + ms / SAVE_SHARE
-    for (const segment of segments) {
-      // The builder's own copy is not needed any more.
-      if (segment.isFull && segment.graph?.rows === segment.rows) this.#letGo(segment)
-    }
-  }
-
-  /** Writes a graph as it is now; searches use it from then on. */
-  async #saveGraph(segment: Segment): Promise<void> {
-    const { pool, state, shape, saver } = this.#setup
-    const started = performance.now()
-    const name = state.takeName()
-    const path = `${segment.path.slice(0, -segment.name.length)}${name}.usearch`
-    const ask = { segment: segment.number, shape, path }
-    const saving = pool.run('save-graph', ask, { role: 'build' })
-    const { rows, vectors, scale, seal } = await saving.catch((error: unknown) => {
-      // Not before: another save that ends meanwhile would take it away as a leftover.
-      saver.retire(`${name}.usearch`)
-      throw error
-    })
-    if (vectors === 0) {
-      // Of nothing there is no graph: all of it is dead. Or it went with its worker, and the next build
-      // goes on from the graph that was saved before.
-      if (rows > 0) saver.retire(`${name}.usearch`)
-      else segment.setBuilt(segment.graph?.rows ?? 0, segment.graph?.vectors ?? 0)
-      return
-    }
-    this.#bytesPerMs = seal.bytes / Math.max(1, performance.now() - started)
-    if (segment.graph !== undefined) saver.retire(`${segment.graph.name}.usearch`)
-    segment.setGraph({ graph: nextNumber(), path, name, rows, vectors, scale, seal })
-    if (rows > segment.built) segment.setBuilt(rows, vectors)
-    // Others may be left out than before: it may have been made from nothing, at another scale.
-    if (rows > vectors && segment.dead !== segment.deadAtSave) state.leftOut()
-    else state.changed()
-    segment.deadAtSave = segment.dead
-  }
-
   async #merge(): Promise<boolean> {
-    if (performance.now() < this.#retryAt) return false
+    if (this.#graphs.isResting) return false
     let worked = false
-    const isTried = await this.#trySaving(async () => {
+    const isTried = await this.#graphs.try(async () => {
       worked = await this.#merger.step()
     })
     return isTried && worked
-  }
-
-  #letGo(segment: Segment): void {
-    this.#setup.pool.forget({ do: 'forget', sets: [], segments: [segment.number], graphs: [] })
-  }
-
-  /** What is not saved is in the log: a full disk stops no search. It is told, and tried again. */
-  async #trySaving(work: () => Promise<void>): Promise<boolean> {
-    try {
-      await work()
-      return true
-    } catch (error) {
-      if (isIndexDamage(error)) throw error
-      const { message: reason } = toError(error)
-      this.#setup.emit({ type: 'index-save-failed', time: Date.now(), reason })
-      this.#retryAt = performance.now() + RETRY_AFTER_MS
-      this.#nextSaveAt = this.#retryAt
-      this.#kickLater()
-      return true
-    }
-  }
-
-  #maySave(): boolean {
-    return performance.now() >= this.#nextSaveAt
-  }
-
-  #kickLater(): void {
-    clearTimeout(this.#timer)
-    const wait = Math.max(1, this.#nextSaveAt - performance.now())
-    this.#timer = setTimeout(() => this.kick(), wait)
-    this.#timer.unref()
   }
 
   #reportBuilt(): void {

@@ -45,7 +45,7 @@ export interface MergerSetup {
   shape: GraphShape
   cancel: CancelFlag
   emit(event: NewTelemetryEvent): void
-  saveGraph(segment: Segment): Promise<void>
+  saveGraph(segment: Segment): Promise<unknown>
   /** Whether there is something else to do, that somebody may wait for. */
   isNeeded(): boolean
   /** Up to which position the index may be saved. */

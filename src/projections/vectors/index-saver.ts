@@ -12,7 +12,7 @@ import {
   removeFiles,
   type SegmentSeal
 } from './manifest.ts'
-import type { VectorPool } from './pool.ts'
+import { BESIDE, type VectorPool } from './pool.ts'
 import type { SavedGraphFile, Segment } from './segment.ts'
 
 export interface SaverSetup {
@@ -109,7 +109,7 @@ export class IndexSaver {
     for (const segment of [...state.segments]) {
       const upTo = segment.rows
       if (segment.flushed === upTo) continue
-      await pool.run('flush', segment.toFlush(upTo), { role: 'build' })
+      await pool.run('flush', segment.toFlush(upTo), BESIDE)
       segment.flushed = upTo
     }
     state.evict()
@@ -125,7 +125,7 @@ export class IndexSaver {
     }
     const { dimensions } = declaration
     const task = { path, rows, dimensions, vectors: saved?.vectors, directory }
-    const sealed = await pool.run('seal', task, { role: 'build' })
+    const sealed = await pool.run('seal', task, BESIDE)
     assert(segment.flushed >= rows, 'rows are in the files before a manifest counts them')
     const [first, last] = [ids.revisionAt(0), ids.revisionAt(rows - 1)]
     return { name, rows, first, last, ...sealed, ...graph }

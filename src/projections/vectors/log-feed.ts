@@ -3,7 +3,7 @@ import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
 import { vectorOf } from './ingest-task.ts'
 import type { CancelFlag } from './pace.ts'
-import type { VectorPool } from './pool.ts'
+import { BESIDE, type VectorPool } from './pool.ts'
 import type { Ingested } from './protocol.ts'
 
 export interface FeedSetup {
@@ -19,6 +19,8 @@ export interface FeedSetup {
   cancel: CancelFlag
   /** The last position in the log now. */
   head(): number
+  /** Told when there are more rows than before. */
+  onFilled(): void
   /** Told when the log could not be read. */
   onFailed(): void
 }
@@ -121,13 +123,14 @@ export class LogFeed {
         slab,
         cancel: this.#setup.cancel.buffer
       }
-      const { position, row, ends } = await pool.run('ingest', ask, { role: 'build' })
+      const { position, row, ends } = await pool.run('ingest', ask, BESIDE)
       this.#unread -= this.#rowsFrom(
         this.#unreadFrom,
         { from: ask.from, row: ask.row },
         { row, ends }
       )
       state.filled(segment, row, ends, position)
+      this.#setup.onFilled()
       this.#goLive()
       // Rows of a large log must not all be in memory before the first of them are in the files.
       if (row === end && !readOnly) await saver.flush()

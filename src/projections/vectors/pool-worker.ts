@@ -4,7 +4,7 @@
  */
 import { workerData } from 'node:worker_threads'
 import { endWorker, runInBackground, serve } from '../../storage/worker-link.ts'
-import { Builder, check, flush, merge, seal } from './build-tasks.ts'
+import { Builder, check, flush, merge, seal, sealGraph } from './build-tasks.ts'
 import { IndexDamage } from './index-files.ts'
 import type { Notice, Task, Tasks } from './protocol.ts'
 import { among, OpenSets, search, vectors } from './read-tasks.ts'
@@ -80,7 +80,9 @@ async function perform(task: Task): Promise<Tasks[keyof Tasks]['reply']> {
     case 'build':
       return builder.build(task.ask, await factoryFor(sets.get(task.ask.set).shape))
     case 'save-graph':
-      return builder.saveGraph(task.ask, await factoryFor(task.ask.shape))
+      return builder.saveGraph(task.ask)
+    case 'seal-graph':
+      return sealGraph(task.ask, await factoryFor(task.ask.shape))
     case 'merge':
       return merge(sets, task.ask)
     case 'check':

@@ -20,8 +20,16 @@ export interface RunOptions {
   set?: SetDescription
   /** Waits behind others rather than for a thread to start, which takes longer. */
   isPatient?: boolean
+  /** Gives way every few milliseconds: others get between, on the same thread. */
+  isBeside?: boolean
   signal?: AbortSignal
 }
+
+/**
+ * What graphs need besides themselves: rows from the log, files, checksums. The builder's thread is left
+ * to graphs alone.
+ */
+export const BESIDE: RunOptions = { role: 'read', isPatient: true, isBeside: true }
 
 /** Tasks that a thread is given at once, so that the next one need not wait for the main thread. */
 const AT_ONCE: Readonly<Record<Role, number>> = { read: 2, build: 16 }
@@ -133,7 +141,7 @@ export class VectorPool {
     const queue = this.#queues[role]
     for (let job = queue[0]; job !== undefined; job = queue[0]) {
       if (!job.done) {
-        const member = this.#freeMember(role, job.options.isPatient === true)
+        const member = this.#freeMember(job.options)
         if (member === undefined || !member.takes(job)) return
         void this.#give(member, job)
       }
@@ -142,20 +150,19 @@ export class VectorPool {
   }
 
   /** An idle one, a new one, or the one with the least to do. */
-  #freeMember(role: Role, isPatient: boolean): Member | undefined {
+  #freeMember({ role, isPatient = false, isBeside = false }: RunOptions): Member | undefined {
     let best: Member | undefined
     let count = 0
     for (const member of this.#members) {
       if (member.role !== role) continue
       count += 1
-      if (best === undefined || member.running < best.running) best = member
+      if (best === undefined || member.isFreer(best, isBeside)) best = member
     }
     const max = role === 'build' ? 1 : this.readers
-    const isBusy = best !== undefined && best.running > 0
-    if (best === undefined || (isBusy && !isPatient && count < max)) {
+    if (best === undefined || (!best.isIdle && !isPatient && count < max)) {
       best = this.#start(role)
     }
-    return best !== undefined && best.running < AT_ONCE[role] ? best : undefined
+    return isBeside || best.running < AT_ONCE[role] ? best : undefined
   }
 
   #start(role: Role): Member {
@@ -189,7 +196,9 @@ export class VectorPool {
 /** One thread of the pool and what it was told. */
 class Member {
   readonly role: Role
+  /** Tasks that keep the thread to themselves, and those that others get between. */
   running = 0
+  #beside = 0
   isDead = false
   /** What a thread died over is asked again alone: nothing else dies with it a second time. */
   #isAlone = false
@@ -210,12 +219,23 @@ class Member {
     )
   }
 
-  takes({ attempts }: Job): boolean {
-    return this.running === 0 || (attempts === 0 && !this.#isAlone)
+  get isIdle(): boolean {
+    return this.running + this.#beside === 0
   }
 
-  async ask({ kind, ask, attempts, options: { set } }: Job): Promise<Outcome> {
-    this.running += 1
+  /** Whether it has less to do than another one, of which most counts what the task would be one of. */
+  isFreer(other: Member, isBeside: boolean): boolean {
+    const more = this.running - other.running
+    const moreBeside = this.#beside - other.#beside
+    return isBeside ? (moreBeside || more) < 0 : (more || moreBeside) < 0
+  }
+
+  takes({ attempts }: Job): boolean {
+    return this.isIdle || (attempts === 0 && !this.#isAlone)
+  }
+
+  async ask({ kind, ask, attempts, options: { set, isBeside = false } }: Job): Promise<Outcome> {
+    this.#count(isBeside, 1)
     this.#isAlone = attempts > 1
     try {
       if (set !== undefined && !this.#sets.has(set.set)) {
@@ -224,8 +244,13 @@ class Member {
       }
       return (await this.#link.request({ do: kind, ask })) as Outcome
     } finally {
-      this.running -= 1
+      this.#count(isBeside, -1)
     }
+  }
+
+  #count(isBeside: boolean, by: number): void {
+    if (isBeside) this.#beside += by
+    else this.running += by
   }
 
   forget(notice: Extract<Notice, { do: 'forget' }>): void {

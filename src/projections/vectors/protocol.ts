@@ -1,7 +1,7 @@
 /** What the main thread and the workers of the pool say to each other about vectors. */
 import type { BlockRange, FileSeal } from './index-files.ts'
 import type { Candidates } from './nearest.ts'
-import type { GraphShape } from './vector-index.ts'
+import type { GraphFile, GraphShape } from './vector-index.ts'
 
 /** A segment as workers see it. */
 export interface PartDescription {
@@ -177,7 +177,6 @@ export interface Built {
 
 export interface SaveGraphTask {
   segment: number
-  shape: GraphShape
   path: string
 }
 
@@ -185,7 +184,8 @@ export interface SavedGraph {
   rows: number
   vectors: number
   scale: number
-  seal: FileSeal
+  /** How long the builder's thread was held up. */
+  ms: number
 }
 
 export interface MergeTask {
@@ -219,6 +219,7 @@ export interface Tasks {
   seal: { ask: SealTask; reply: Sealed }
   build: { ask: BuildTask; reply: Built }
   'save-graph': { ask: SaveGraphTask; reply: SavedGraph }
+  'seal-graph': { ask: { shape: GraphShape; graph: GraphFile }; reply: FileSeal }
   merge: { ask: MergeTask; reply: { row: number } }
   /** Compares a file, or some blocks of it, with its seal; `ids` takes its bytes. */
   check: {

@@ -1,0 +1,108 @@
+/** Graphs are written beside what goes on, each once, and an older one never replaces a newer one. */
+import { expect, test } from 'vitest'
+import { type RunOptions, VectorPool } from '#sutra/projections/vectors/pool.js'
+import type { TaskKind, Tasks } from '#sutra/projections/vectors/protocol.js'
+import {
+  catchUp,
+  DECLARED,
+  expectRightAnswers,
+  until,
+  VectorsFixture
+} from '../projections/vectors-fixture.ts'
+
+/** A graph of fewer rows is not written while others wait to be built. */
+const GROWN = 8000
+const COUNT = 9500
+/** Rows of which a slab holds a thousand: they are read from the log by several tasks. */
+const WIDE = { ...DECLARED, dimensions: 1024, connectivity: 4, expansionAdd: 8 }
+
+test('who asks for a graph that is being written gets that one', async () => {
+  await using fixture = await VectorsFixture.create()
+  const pool = new WatchedPool()
+  const client = await fixture.start({ pool })
+  await fixture.learn(3000)
+  await catchUp(client, fixture.head)
+
+  await Promise.all([client.save(fixture.head), client.save(fixture.head)])
+
+  expect(pool.asked('save-graph')).toBe(1)
+  expect(await graphsOf(fixture)).toHaveLength(1)
+  expect(client.stats().savedPosition).toBe(fixture.head)
+})
+
+test('while a graph is made durable it goes on growing, and the newest is kept', async () => {
+  await using fixture = await VectorsFixture.create()
+  const pool = new WatchedPool()
+  const open = pool.holdUp('seal-graph')
+  const client = await fixture.start({ pool })
+  await fixture.learn(COUNT)
+
+  await catchUp(client, fixture.head)
+  await until(() => client.stats().pending < COUNT - GROWN)
+  expect(pool.asked('save-graph')).toBe(1)
+  // None of it can be searched yet as a graph, and all of it is found.
+  expect(client.stats().scanned).toBe(COUNT)
+  await expectRightAnswers(fixture, client)
+
+  const saved = client.save(fixture.head)
+  open()
+  await saved
+  await until(() => client.stats().scanned < COUNT - GROWN)
+  await client.save(fixture.head)
+  expect(client.stats().scanned).toBeLessThan(COUNT - GROWN)
+  await until(async () => (await graphsOf(fixture)).length === 1)
+  await expectRightAnswers(fixture, client)
+})
+
+test('rows go into graphs while others are read from the log', async () => {
+  await using fixture = await VectorsFixture.create()
+  const pool = new WatchedPool()
+  const open = pool.holdUp('ingest', 2)
+  const client = await fixture.start({ pool, declaration: WIDE })
+  await fixture.learn(1500, { dimensions: WIDE.dimensions, perFrame: 100 })
+
+  const done = catchUp(client, fixture.head)
+  await until(() => pool.asked('ingest') === 2 && client.stats().indexed > 0)
+  expect(client.position).toBe(0)
+  open()
+  await done
+
+  const query = fixture.randomVector(WIDE.dimensions)
+  const found = await client.search(query, { k: 5, exact: true, position: fixture.head })
+  expect([...found.revisions]).toEqual(fixture.nearest(query, 5))
+})
+
+async function graphsOf(fixture: VectorsFixture): Promise<string[]> {
+  return (await fixture.filesOnDisk()).filter((name) => name.endsWith('.usearch'))
+}
+
+/** Counts what its threads are asked, and can keep answers back. */
+class WatchedPool extends VectorPool {
+  readonly #asked: TaskKind[] = []
+  readonly #held = new Map<TaskKind, { from: number; opened: Promise<void> }>()
+
+  asked(kind: TaskKind): number {
+    return this.#asked.filter((one) => one === kind).length
+  }
+
+  /** @param from The first that is kept back. @returns Lets them go. */
+  holdUp(kind: TaskKind, from = 1): () => void {
+    let open = (): void => {}
+    const opened = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    this.#held.set(kind, { from, opened })
+    return open
+  }
+
+  override async run<K extends TaskKind>(
+    kind: K,
+    ask: Tasks[K]['ask'],
+    options: RunOptions
+  ): Promise<Tasks[K]['reply']> {
+    this.#asked.push(kind)
+    const held = this.#held.get(kind)
+    if (held !== undefined && this.asked(kind) >= held.from) await held.opened
+    return super.run(kind, ask, options)
+  }
+}
