@@ -33,7 +33,7 @@ test('who asks for a graph that is being written gets that one', async () => {
 test('while a graph is made durable it goes on growing, and the newest is kept', async () => {
   await using fixture = await VectorsFixture.create()
   const pool = new WatchedPool()
-  const open = pool.holdUp('seal-graph')
+  pool.holdUp('seal-graph')
   const client = await fixture.start({ pool })
   await fixture.learn(COUNT)
 
@@ -45,7 +45,7 @@ test('while a graph is made durable it goes on growing, and the newest is kept',
   await expectRightAnswers(fixture, client)
 
   const saved = client.save(fixture.head)
-  open()
+  pool.letGo('seal-graph')
   await saved
   await until(() => client.stats().scanned < COUNT - GROWN)
   await client.save(fixture.head)
@@ -57,20 +57,48 @@ test('while a graph is made durable it goes on growing, and the newest is kept',
 test('rows go into graphs while others are read from the log', async () => {
   await using fixture = await VectorsFixture.create()
   const pool = new WatchedPool()
-  const open = pool.holdUp('ingest', 2)
+  pool.holdUp('ingest', 2)
   const client = await fixture.start({ pool, declaration: WIDE })
   await fixture.learn(1500, { dimensions: WIDE.dimensions, perFrame: 100 })
 
   const done = catchUp(client, fixture.head)
   await until(() => pool.asked('ingest') === 2 && client.stats().indexed > 0)
   expect(client.position).toBe(0)
-  open()
+  pool.letGo('ingest')
   await done
 
   const query = fixture.randomVector(WIDE.dimensions)
   const found = await client.search(query, { k: 5, exact: true, position: fixture.head })
   expect([...found.revisions]).toEqual(fixture.nearest(query, 5))
 })
+
+test('what is saved while the log is still being read ends where the rows do', async () => {
+  await using fixture = await VectorsFixture.create()
+  const pool = new WatchedPool()
+  pool.holdUp('ingest', 2)
+  const client = await fixture.start({ pool, declaration: WIDE })
+  await fixture.learn(1500, { dimensions: WIDE.dimensions, perFrame: 100 })
+
+  const cutOff = catchUp(client, fixture.head).catch(() => undefined)
+  await until(() => client.stats().savedPosition > 0)
+  const { savedPosition } = client.stats()
+  const stopped = fixture.stop(client)
+  pool.letGo('ingest')
+  await stopped
+  await cutOff
+  expect(savedPosition).toBeLessThan(fixture.head)
+
+  const again = await fixture.start({ declaration: WIDE })
+  await catchUp(again, fixture.head)
+  for (const { vector, revision } of [fixture.rows[0], fixture.rows.at(-1)].filter(isThere)) {
+    const found = await again.search(vector, { k: 1, exact: true, position: fixture.head })
+    expect([...found.revisions]).toEqual([revision])
+  }
+})
+
+function isThere<T>(value: T | undefined): value is T {
+  return value !== undefined
+}
 
 async function graphsOf(fixture: VectorsFixture): Promise<string[]> {
   return (await fixture.filesOnDisk()).filter((name) => name.endsWith('.usearch'))
@@ -79,20 +107,23 @@ async function graphsOf(fixture: VectorsFixture): Promise<string[]> {
 /** Counts what its threads are asked, and can keep answers back. */
 class WatchedPool extends VectorPool {
   readonly #asked: TaskKind[] = []
-  readonly #held = new Map<TaskKind, { from: number; opened: Promise<void> }>()
+  readonly #held = new Map<TaskKind, { from: number; opened: Promise<void>; open(): void }>()
 
   asked(kind: TaskKind): number {
     return this.#asked.filter((one) => one === kind).length
   }
 
-  /** @param from The first that is kept back. @returns Lets them go. */
-  holdUp(kind: TaskKind, from = 1): () => void {
+  /** @param from The first that is kept back, until all are let go. */
+  holdUp(kind: TaskKind, from = 1): void {
     let open = (): void => {}
     const opened = new Promise<void>((resolve) => {
       open = resolve
     })
-    this.#held.set(kind, { from, opened })
-    return open
+    this.#held.set(kind, { from, opened, open })
+  }
+
+  letGo(kind: TaskKind): void {
+    this.#held.get(kind)?.open()
   }
 
   override async run<K extends TaskKind>(

@@ -68,7 +68,8 @@ export class IndexBuilder {
       saver,
       shape,
       emit: (event: NewTelemetryEvent) => setup.emit(event),
-      limit: () => this.#limit,
+      // Rows behind it may still be on their way from the log.
+      limit: () => Math.min(this.#limit, state.ingested),
       kick: () => this.kick()
     }
     this.#graphs = new GraphSaver(common)

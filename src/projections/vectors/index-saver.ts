@@ -60,13 +60,14 @@ export class IndexSaver {
   /**
    * Makes the vectors up to a position durable, and the graphs that hold no others.
    *
-   * @param position Not beyond the durable head.
+   * @param position Not beyond the durable head, nor beyond what is in rows.
    */
   async save(position: number): Promise<void> {
     await this.#inTurn(async () => {
       if (position < this.position) return
       const started = performance.now()
       const { state, directory, anchors, emit } = this.#setup
+      assert(position <= state.ingested, 'a manifest covers no more of the log than its rows')
       const anchor = await anchors.at(position)
       await this.#flush()
       const rows = state.rowsUpTo(position)
