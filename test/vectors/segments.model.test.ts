@@ -1,11 +1,14 @@
+import { readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import type { VectorsClient } from '#sutra/projections/vectors/client.js'
+import { emptyManifest, filesOf, readManifest } from '#sutra/projections/vectors/manifest.js'
 import { VectorPool } from '#sutra/projections/vectors/pool.js'
 import {
   catchUp,
   DECLARED,
   nearestOf,
   type Row,
+  until,
   VectorsFixture
 } from '../projections/vectors-fixture.ts'
 import { Random } from '../support/random.ts'
@@ -91,6 +94,7 @@ class Run {
       ['catch up', 2, async () => catchUp(this.#open, head)],
       ['save', 2, async () => this.#open.save(head)],
       ['save an older state', 1, async () => this.#open.save(this.#random.below(head))],
+      ['save while others are built', 3, async () => this.#saveMeanwhile()],
       ['end a worker', 2, async () => this.#endWorker()],
       ['reopen', 2, async () => this.#reopen()]
     ]
@@ -104,6 +108,7 @@ class Run {
     await this.#searchPins()
     await catchUp(this.#open, this.#fixture.head)
     await this.#open.save(this.#fixture.head)
+    await this.#expectNoOrphans()
     await this.#reopen()
     await this.#search()
     expect((await this.#open.check()).problems).toEqual([])
@@ -185,6 +190,32 @@ class Run {
       })
       const among = new Set(rows.map(({ revision }) => revision))
       expect([...revisions].filter((one) => among.has(one))).toEqual(nearestOf(rows, query, 20_000))
+    }
+  }
+
+  async #saveMeanwhile(): Promise<void> {
+    const { head } = this.#fixture
+    const learning = this.learn(1 + this.#random.below(400))
+    await Promise.all([learning, this.#open.save(head), this.#open.project(head)])
+    await Promise.all([this.#open.save(head), catchUp(this.#open, this.#fixture.head)])
+  }
+
+  /** Nothing is left of what was merged, or written again: the next open has nothing to sweep. */
+  async #expectNoOrphans(): Promise<void> {
+    for (const { pin } of this.#pins.splice(0)) this.#open.unpin(pin)
+    const { vectorsDirectory: directory, storeId } = this.#fixture
+    const expected = emptyManifest(storeId.toString('hex'), declaration)
+    let stray: string[] = []
+    try {
+      await until(async () => {
+        await this.#open.save(this.#fixture.head)
+        const manifest = await readManifest(directory, expected)
+        const named = manifest?.segments.flatMap(filesOf).map(({ name }) => name) ?? []
+        stray = (await readdir(directory)).filter((name) => !['MANIFEST', ...named].includes(name))
+        return stray.length === 0
+      })
+    } catch (cause) {
+      throw new Error(`No manifest names ${stray.join()}`, { cause })
     }
   }
 
