@@ -4,11 +4,20 @@
  * flags say: updatedAt 6 bytes, strength f64, confidence f64, other end's key (length u16, UTF-8),
  * metadata (the rest).
  */
-import type { AssociationEnd } from '../../log/event.ts'
+import type { AssociationChanged, AssociationEnd, AssociationRemoved } from '../../log/event.ts'
 import type { AssociationState } from '../state.ts'
 import type { Side } from './keys.ts'
 import type { Link } from './links.ts'
-import { KEY_AT, keyOf, otherIdOf, type PageEntry, tailAt, writeKey, writeText } from './page.ts'
+import {
+  KEY_AT,
+  keyOf,
+  newEntry,
+  otherIdOf,
+  type PageEntry,
+  tailAt,
+  writeKey,
+  writeText
+} from './page.ts'
 
 const UPDATED = 1
 const STRENGTH = 2
@@ -27,6 +36,15 @@ export function associationBytesMax(state: AssociationState): number {
   const { source, target, key, metadata } = state
   const keys = Math.max(source.key?.length ?? 0, target.key?.length ?? 0) + (key?.length ?? 0)
   return KEY_AT + OPTIONAL_AT + OPTIONAL_BYTES + UTF8_BYTES_MAX * keys + (metadata?.length ?? 0)
+}
+
+/** The key of its entry in the pages of the end that `side` leaves. */
+export function associationKeyOf(
+  { source, target, name, key }: AssociationChanged | AssociationRemoved,
+  side: Side
+): PageEntry {
+  const other = side === 'out' ? target : source
+  return newEntry({ name, otherId: other.id, key: key ?? '' }, 0)
 }
 
 /**

@@ -8,7 +8,8 @@ import {
   generationPath,
   readWriterState,
   tablesDamaged,
-  tablesTuning
+  tablesTuning,
+  type WriterState
 } from './generation.ts'
 import { declaredBy, type Indexes, type IndexState, isBuilt } from './index-states.ts'
 import { TablesPool } from './pool.ts'
@@ -17,7 +18,6 @@ import type { SessionData, TablesNotice } from './protocol.ts'
 import type { DigestSlice } from './range-digest.ts'
 import type { Sums } from './row-sums.ts'
 import { TablesSnapshot } from './snapshot.ts'
-import type { WriterState } from './tables-writer.ts'
 
 /** Some 8 ms of an open. Larger tables are checked whole by `verify` and the scrub. */
 const OPEN_CHECK_BYTES = 16 * 1024 * 1024

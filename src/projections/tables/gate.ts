@@ -10,6 +10,11 @@ export class Gate {
     this.#free = places
   }
 
+  /** Whether somebody waits for a place. */
+  get isCrowded(): boolean {
+    return this.#waiting.length > 0
+  }
+
   async through<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free -= 1
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))

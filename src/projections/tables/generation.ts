@@ -8,12 +8,12 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { isStoreError, StoreError } from '../../errors.ts'
-import { anchorOf } from '../../log/anchor.ts'
+import { type Anchor, anchorOf } from '../../log/anchor.ts'
 import type { VectorsDeclared } from '../../log/event.ts'
 import { isMisplaced, isMissing, namesIn, replaceFile, syncDirectory } from '../../storage/files.ts'
 import { Level, type LevelTuning } from '../../storage/level.ts'
 import { newestRows } from '../../storage/newest-rows.ts'
-import { declaredBy, decodeIndexStates, type Indexes } from './index-states.ts'
+import { declaredBy, decodeIndexStates, type Indexes, type IndexState } from './index-states.ts'
 import { deadKey, endOf, META, ordinalOf, PREFIX } from './keys.ts'
 import {
   type ContinuityRecord,
@@ -28,9 +28,9 @@ import {
   LAYOUT,
   NO_COUNTS,
   readRow,
-  sealRow
+  sealRow,
+  type TableCounts
 } from './rows.ts'
-import type { WriterState } from './tables-writer.ts'
 
 const MiB = 1024 * 1024
 export const TABLES_DIRECTORY = 'tables'
@@ -90,6 +90,20 @@ export async function removeOtherGenerations(directory: string, live: number): P
     if (name === CURRENT || name === INDEXES_FILE || name === String(live)) continue
     await rm(join(parent, name), { recursive: true, force: true })
   }
+}
+
+/** Where a writer goes on. */
+export interface WriterState {
+  checkpoint: number
+  /** Of which history; `undefined` where an older program wrote last. */
+  anchor: Anchor | undefined
+  counts: TableCounts
+  record: ContinuityRecord | undefined
+  /** Concepts that died and whose associations are not erased yet, by ordinal. */
+  dead: Map<number, DeadConcept>
+  /** Where the last gap passed ends; 0 for none. */
+  gap: number
+  indexes: readonly IndexState[]
 }
 
 /**

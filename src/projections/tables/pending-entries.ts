@@ -50,8 +50,8 @@ export class PendingEntries {
   readonly #numbers = new Map<string, number>()
   #names: Name[] = []
 
-  get isFull(): boolean {
-    return this.#count >= ENTRIES_MAX
+  hasRoomFor(entries: number): boolean {
+    return this.#count + entries <= ENTRIES_MAX
   }
 
   /** Where the next entry is to be written: at `used`, as many bytes as were asked for. */
@@ -71,7 +71,7 @@ export class PendingEntries {
 
   /** Adds the entry that was written at `used`. */
   add(tree: number, name: string, end: number, isLoop: boolean): void {
-    assert(!this.isFull, 'entries beyond the most are never pending')
+    assert(this.hasRoomFor(1), 'entries beyond the most are never pending')
     if (this.#count === this.#trees.length) this.#grow()
     const entry = this.#count++
     this.#trees[entry] = tree

@@ -198,15 +198,18 @@ export class RowBatch {
     this.batch.put(row.subarray(0, ID_VALUE_AT), row.subarray(ID_VALUE_AT))
   }
 
-  /** Writes all of it or nothing. */
+  /**
+   * Writes all of it or nothing. Another batch may be gathered meanwhile, by who reads no row until this one
+   * is written.
+   */
   async write(): Promise<void> {
     const { batch } = this
     this.#batch = undefined
-    await batch.write({ sync: false })
     this.#concepts.clear()
     this.#ids.clear()
     this.#end = 0
     if (this.#rows.length > KEPT_BYTES) this.#rows = Buffer.allocUnsafeSlow(FIRST_BYTES)
+    await batch.write({ sync: false })
   }
 
   /** Lets go of what was gathered and must not be written. */

@@ -52,6 +52,13 @@ export function newSums(): RowSums {
   }
 }
 
+/** As they are now, whatever is added later. */
+export function copySums(sums: Sums): Sums {
+  const copy = newSums()
+  for (const kind of SUMMED) Object.assign(copy[kind], sums[kind])
+  return copy
+}
+
 export function loseSums(sums: RowSums): void {
   for (const kind of SUMMED) sums[kind].lose()
 }

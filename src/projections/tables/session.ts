@@ -102,6 +102,7 @@ export class TablesSession {
   async close(): Promise<void> {
     this.#isClosing = true
     await this.#inTurn(async () => {
+      await this.#writer.close()
       await this.#databases.tables.close()
       await this.#databases.log.close()
     })
@@ -110,20 +111,51 @@ export class TablesSession {
   async #project(to: number): Promise<Omit<ProjectedBatch, 'busy'>> {
     const started = performance.now()
     const from = this.#writer.checkpoint + 1
+    const writer = this.#writer
+    const frames = writer.isAhead ? [] : await this.#framesFrom(from, to)
+    if (frames.length === 0 && !writer.isAhead) {
+      return { from, to: from - 1, events: 0, ms: performance.now() - started }
+    }
+    const events = await writer.apply(frames, (next) => this.#framesAhead(next, to))
+    return { from, to: writer.checkpoint, events, ms: performance.now() - started }
+  }
+
+  /** Those of the next batch. @throws StoreError on a hole in the log. */
+  async #framesFrom(from: number, to: number): Promise<RawFrame[]> {
+    const { frames, hole } = this.#gather(from, to)
+    if (hole !== undefined) throw await this.#reader.holeAt(hole)
+    return frames
+  }
+
+  /**
+   * Those of the batch behind the next one, if they fill it: more may come until its turn, and a batch of
+   * few costs nearly as much. Nor does a thread gather for many stores at once.
+   */
+  #framesAhead(from: number, to: number): RawFrame[] {
+    if (to - from + 1 < this.#data.batchEventsMax || this.#host.gate.isCrowded) return []
+    try {
+      const { frames, hole } = this.#gather(from, to)
+      return hole === undefined ? frames : []
+    } catch {
+      // Read again when it is its turn, and told then.
+      return []
+    }
+  }
+
+  #gather(from: number, to: number): { frames: RawFrame[]; hole: number | undefined } {
     // Not decoded yet: twenty thousand events as objects would outlive the young generation.
     const frames: RawFrame[] = []
     let next = from
     let bytes = 0
     while (next <= to && next - from < this.#data.batchEventsMax && bytes < BATCH_BYTES) {
       const frame = this.#reader.rawFrameAt(next)
-      if (frame === undefined) throw await this.#reader.holeAt(next)
+      if (frame === undefined) return { frames, hole: next }
       assert(frame.last <= to, 'a batch never passes the durable head (invariant 3)')
       frames.push(frame)
       bytes += frame.value.length
       next = frame.last + 1
     }
-    const events = frames.length === 0 ? 0 : await this.#writer.apply(frames)
-    return { from, to: this.#writer.checkpoint, events, ms: performance.now() - started }
+    return { frames, hole: undefined }
   }
 
   async #sweepAll(): Promise<void> {

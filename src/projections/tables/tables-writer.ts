@@ -4,9 +4,10 @@
  * A batch is gathered in memory and written at once: rows, counts, checkpoint and continuity
  * record in one atomic LevelDB batch (invariant 5). If the process dies before, the checkpoint is
  * the old one and the events are applied again; after, it is the new one. There is no between.
+ *
+ * While LevelDB writes one batch the next is gathered, as far as it needs no row that is being written.
  */
 import { assert } from '../../assert.ts'
-import type { Anchor } from '../../log/anchor.ts'
 import {
   type AssociationChanged,
   type AssociationRemoved,
@@ -15,22 +16,22 @@ import {
   encodeEvent,
   type LogEvent
 } from '../../log/event.ts'
-import { LearnedConcept, readEvent } from '../../log/event-reader.ts'
-import { BodyReader, type CommitHead, type RawFrame } from '../../log/frame-decode.ts'
-import { bodyDamage } from '../../log/reader.ts'
+import type { LearnedConcept } from '../../log/event-reader.ts'
+import type { RawFrame } from '../../log/frame-decode.ts'
 import { pack } from '../../storage/codec.ts'
 import type { Level } from '../../storage/level.ts'
-import type { MessageReader } from '../../storage/message-reader.ts'
-import { consistentEvents, type KnownState, numbersOf } from '../after-gap.ts'
+import { consistentEvents, numbersOf } from '../after-gap.ts'
 import { type AssociationState, type At, foldAssociation, foldConcept } from '../state.ts'
-import { decodeAssociation, otherOrdinalOf } from './association-row.ts'
+import { associationKeyOf, decodeAssociation } from './association-row.ts'
 import { eraseSome, livingAssociations } from './dead-associations.ts'
 import { FieldIndexes } from './field-indexes.ts'
-import type { Indexes, IndexState } from './index-states.ts'
-import { deadKey, idempotencyKey, META, recordKey, type Side } from './keys.ts'
-import { newEntry, type PageEntry } from './page.ts'
+import { type FoldTarget, FrameFold } from './frame-fold.ts'
+import { GatheredState } from './gathered-state.ts'
+import type { WriterState } from './generation.ts'
+import type { Indexes } from './index-states.ts'
+import { deadKey, idempotencyKey, META, recordKey } from './keys.ts'
 import { RowBatch } from './row-batch.ts'
-import { loseSums, newSums, type Sums } from './row-sums.ts'
+import { copySums, loseSums, newSums, type Sums } from './row-sums.ts'
 import {
   type ContinuityRecord,
   type DeadConcept,
@@ -52,37 +53,33 @@ const RECORDS_KEPT = 8192
 /** Associations erased in one step of a sweep: a few milliseconds of work. */
 const SWEEP_STEP = 500
 
-export interface WriterState {
-  checkpoint: number
-  /** Of which history; `undefined` where an older program wrote last. */
-  anchor: Anchor | undefined
-  counts: TableCounts
-  record: ContinuityRecord | undefined
-  /** Concepts that died and whose associations are not erased yet, by ordinal. */
-  dead: Map<number, DeadConcept>
-  /** Where the last gap passed ends; 0 for none. */
-  gap: number
-  indexes: readonly IndexState[]
-}
+/** Frames from a position on, or none. */
+type FramesFrom = (position: number) => readonly RawFrame[]
 
 export class TablesWriter {
   readonly #editor: TreeEditor
   readonly #dead: Map<number, DeadConcept>
   readonly #rows: RowBatch
+  readonly #gathered: GatheredState
   readonly #types: TypeMembers
-  readonly #learned = new LearnedConcept()
   readonly #indexes: FieldIndexes
+  /** Of all that was gathered, also what is not written yet. */
   readonly #sums = newSums()
+  #written: Sums
   #checkpoint: number
   #record: ContinuityRecord | undefined
   #counts: TableCounts
   #gap: number
+  /** Gathered, all of it or some, while the batch before it was written. */
+  #ahead: FrameFold | undefined
+  #isWriting = false
   #failure: Error | undefined
 
   /** @param indexes What is declared; `undefined`: what the tables have. */
   constructor(level: Level, state: WriterState, indexes?: Indexes) {
     this.#rows = new RowBatch(level, this.#sums)
     this.#editor = new TreeEditor(level, state.counts.ordinals, this.#sums)
+    this.#gathered = new GatheredState(this.#rows, this.#editor)
     this.#types = new TypeMembers(level)
     this.#indexes = new FieldIndexes(level, state.indexes, indexes, state.counts.ordinals)
     this.#checkpoint = state.checkpoint
@@ -92,6 +89,7 @@ export class TablesWriter {
     this.#gap = state.gap
     if (state.checkpoint > 0) loseSums(this.#sums)
     if (state.gap > 0) this.#rows.passGap()
+    this.#written = copySums(this.#sums)
   }
 
   get checkpoint(): number {
@@ -100,7 +98,12 @@ export class TablesWriter {
 
   /** Of the rows that are written, where this writer wrote all of them. */
   get sums(): Sums {
-    return this.#sums
+    return this.#written
+  }
+
+  /** Whether the frames of the next batch were taken already. */
+  get isAhead(): boolean {
+    return this.#ahead !== undefined
   }
 
   /** Whether there is something to sweep. */
@@ -117,9 +120,22 @@ export class TablesWriter {
     return this.#indexes.progress
   }
 
-  /** Applies whole frames that follow the checkpoint and writes them as one batch. */
-  async apply(frames: readonly RawFrame[]): Promise<number> {
-    return this.#whole(async () => this.#apply(frames))
+  /**
+   * Applies whole frames that follow the checkpoint and writes them as one batch.
+   *
+   * @param frames None where `isAhead`.
+   * @param ahead Those of the next batch, where they are known by now: asked for while this one is
+   * written. Never throws.
+   * @returns How many events were applied.
+   */
+  async apply(frames: readonly RawFrame[], ahead: FramesFrom = () => []): Promise<number> {
+    return this.#whole(async () => this.#apply(frames, ahead))
+  }
+
+  /** Lets go of what was gathered ahead: its events are in the log. */
+  async close(): Promise<void> {
+    this.#ahead = undefined
+    await this.#rows.discard()
   }
 
   /**
@@ -137,6 +153,7 @@ export class TablesWriter {
    */
   async index(): Promise<string[]> {
     return this.#whole(async () => {
+      assert(this.#ahead === undefined, 'no index is built in the middle of a batch')
       const built = await this.#indexes.step(this.#counts.ordinals)
       await this.#write(this.#checkpoint)
       return built
@@ -155,55 +172,60 @@ export class TablesWriter {
     }
   }
 
-  async #apply(frames: readonly RawFrame[]): Promise<number> {
-    let position = this.#checkpoint
-    let checksum: number | undefined
-    let events = 0
-    for (const frame of frames) {
-      assert(frame.first === position + 1, 'frames follow the checkpoint without a hole')
-      if (frame.kind === 'gap') {
-        // What is behind a gap asks where ids lead: what came before it must be found then.
-        if (position > this.#checkpoint) await this.#write(position, checksum)
-        this.#passGap(frame.last)
-      } else {
-        this.#applyFrame(frame)
-        events += frame.count
-      }
-      position = frame.last
-      checksum = frame.checksum
+  async #apply(frames: readonly RawFrame[], ahead: FramesFrom): Promise<number> {
+    const gapAt = frames.findIndex(({ kind }, at) => at > 0 && kind === 'gap')
+    if (gapAt > 0) {
+      // What is behind a gap asks where ids lead: what came before it must be found then.
+      const before = await this.#apply(frames.slice(0, gapAt), () => [])
+      return before + (await this.#apply(frames.slice(gapAt), ahead))
     }
-    await this.#write(position, checksum)
-    return events
+    assert(this.#ahead === undefined || frames.length === 0, 'no frame is taken twice')
+    const batch = this.#ahead ?? new FrameFold(frames, this.#checkpoint, this.#target)
+    this.#ahead = undefined
+    assert(batch.goOn(), 'what was written before can be read')
+    const { position, checksum } = batch.end
+    const writing = this.#write(position, checksum)
+    // A crash in here, or an error: this batch is written or not, the next one is in the log alone.
+    const failure = this.#foldAhead(ahead, position)
+    await writing
+    if (failure !== undefined) {
+      // Whoever asks for the next batch is told.
+      this.#failure = failure
+      await this.close()
+    }
+    return batch.events
   }
 
-  #applyFrame(frame: RawFrame): void {
+  /** @returns Why it failed. */
+  #foldAhead(ahead: FramesFrom, position: number): Error | undefined {
+    // Sweeps and steps of indexes come between batches, and what is behind a gap asks for rows.
+    if (this.#gap > 0 || this.#dead.size > 0 || !this.#indexes.isEmpty) return undefined
+    const frames = ahead(position + 1)
+    if (frames.length === 0 || frames.some(({ kind }) => kind === 'gap')) return undefined
     try {
-      const body = new BodyReader(frame)
-      for (let head = body.nextCommit(); head !== undefined; head = body.nextCommit()) {
-        const { idempotency } = head.meta ?? {}
-        if (idempotency !== undefined) this.#putNumber(idempotencyKey(idempotency.key), head.first)
-        this.#applyEvents(body.reader, head)
-      }
+      this.#ahead = new FrameFold(frames, position, this.#target)
+      this.#ahead.goOn()
+      return undefined
     } catch (error) {
-      throw bodyDamage(error, frame)
+      return error instanceof Error ? error : new Error(String(error))
     }
   }
 
-  #applyEvents(reader: MessageReader, { first, count, time }: CommitHead): void {
-    const learned = this.#learned
+  readonly #target: FoldTarget = {
+    passGap: (last) => this.#passGap(last),
+    putIdempotencyKey: (key, position) => this.#putNumber(idempotencyKey(key), position),
     // Who asks what came before, or what a concept says of itself, needs more than where its row is.
-    const mayCopy = this.#gap === 0 && this.#indexes.isEmpty
-    for (let position = first; position < first + count; position++) {
-      if (mayCopy && learned.read(reader)) {
-        this.#addLearned(reader.bytes, { position, time })
-        continue
-      }
-      const event = readEvent(reader)
-      for (const one of this.#consistent(event)) this.#fold(one, { position, time })
+    mayCopy: () => this.#gap === 0 && this.#indexes.isEmpty,
+    addLearned: (body, learned, at) => this.#addLearned(body, learned, at),
+    mayFold: (event) =>
+      !this.#isWriting || (event.type === 'association-created' && this.#editor.hasRoom),
+    fold: (event, at) => {
+      for (const one of this.#consistent(event)) this.#fold(one, at)
     }
   }
 
   async #sweep(): Promise<{ ordinal: number; erased: number; done: boolean } | undefined> {
+    assert(this.#ahead === undefined, 'nothing is swept in the middle of a batch')
     const [first] = this.#dead
     if (first === undefined) return undefined
     const [ordinal, { id }] = first
@@ -231,22 +253,7 @@ export class TablesWriter {
     const { ordinal, revision } = numbersOf(event)
     this.#counts.ordinals = Math.max(this.#counts.ordinals, ordinal)
     this.#counts.revisions = Math.max(this.#counts.revisions, revision)
-    return consistentEvents(event, this.#known)
-  }
-
-  readonly #known: KnownState = {
-    isAlive: (ordinal) => this.#rows.concept(ordinal) !== undefined,
-    livingOrdinal: (id) => {
-      const ordinal = this.#rows.ordinalOf(id)
-      return ordinal !== undefined && this.#rows.concept(ordinal) !== undefined
-        ? ordinal
-        : undefined
-    },
-    hasAssociation: (event) => {
-      const found = this.#editor.find('out', event.source.ordinal, keyEntry(event, 'out'))
-      // Under the same id may stand an association to the dead concept that had it before.
-      return found !== undefined && otherOrdinalOf(found) === event.target.ordinal
-    }
+    return consistentEvents(event, this.#gathered)
   }
 
   #fold(event: LogEvent, at: At): void {
@@ -301,8 +308,7 @@ export class TablesWriter {
   }
 
   /** As `#changeConcept` of the same event, from bytes to bytes. */
-  #addLearned(body: Buffer, at: At): void {
-    const learned = this.#learned
+  #addLearned(body: Buffer, learned: LearnedConcept, at: At): void {
     const { ordinal, revision } = learned
     this.#rows.putLearned(body, learned, at)
     this.#counts.concepts += 1
@@ -344,15 +350,20 @@ export class TablesWriter {
 
   #association(event: AssociationChanged): AssociationState | undefined {
     const { source } = event
-    const stored = this.#editor.find('out', source.ordinal, keyEntry(event, 'out'))
+    const stored = this.#editor.find('out', source.ordinal, associationKeyOf(event, 'out'))
     return stored === undefined ? undefined : decodeAssociation(stored, source, 'out')
   }
 
   #removeAssociation(event: AssociationRemoved): void {
     const { source, target } = event
     const isLoop = source.ordinal === target.ordinal
-    const out = this.#editor.remove('out', source.ordinal, keyEntry(event, 'out'), isLoop)
-    const incoming = this.#editor.remove('in', target.ordinal, keyEntry(event, 'in'), isLoop)
+    const out = this.#editor.remove('out', source.ordinal, associationKeyOf(event, 'out'), isLoop)
+    const incoming = this.#editor.remove(
+      'in',
+      target.ordinal,
+      associationKeyOf(event, 'in'),
+      isLoop
+    )
     assert(out, 'only an association that is there is removed')
     assert(incoming, 'both ends know of an association')
     this.#counts.associations -= 1
@@ -375,17 +386,15 @@ export class TablesWriter {
     const record = nextRecord(this.#record, this.#checkpoint + 1, checkpoint)
     this.#rows.put(recordKey(record.batch), encodeRecord(record))
     if (record.batch > RECORDS_KEPT) this.#rows.del(recordKey(record.batch - RECORDS_KEPT))
-    await this.#rows.write()
-
+    const sums = copySums(this.#sums)
     this.#types.clear()
     this.#indexes.clear()
+    this.#isWriting = true
+    await this.#rows.write()
+
+    this.#isWriting = false
+    this.#written = sums
     this.#checkpoint = checkpoint
     this.#record = record
   }
-}
-
-/** The key of an association's entry in the pages of the end that `side` leaves. */
-function keyEntry(event: AssociationChanged | AssociationRemoved, side: Side): PageEntry {
-  const other = side === 'out' ? event.target : event.source
-  return newEntry({ name: event.name, otherId: other.id, key: event.key ?? '' }, 0)
 }

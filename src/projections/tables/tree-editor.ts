@@ -61,6 +61,11 @@ export class TreeEditor {
     return this.#open(side, ordinal).find(key)
   }
 
+  /** Whether the two entries of another association can be noted, without a look at any page. */
+  get hasRoom(): boolean {
+    return this.#opened.size === 0 && this.#pending.hasRoomFor(2)
+  }
+
   /** Puts an association into the pages of the end that `side` leaves, or replaces it there. */
   upsert(side: Side, state: AssociationState): void {
     const isLoop = state.source.ordinal === state.target.ordinal
@@ -70,7 +75,7 @@ export class TreeEditor {
     const start = pending.used
     const end = writeAssociation(pending.room(associationBytesMax(state)), start, state, side)
     const opened = this.#opened.size === 0 ? undefined : this.#opened.get(number)
-    if (opened === undefined && !pending.isFull) {
+    if (opened === undefined && pending.hasRoomFor(1)) {
       pending.add(number, state.name, end, isLoop)
       return
     }
