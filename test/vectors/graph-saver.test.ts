@@ -1,7 +1,6 @@
 /** Graphs are written beside what goes on, each once, and an older one never replaces a newer one. */
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { type RunOptions, VectorPool } from '#sutra/projections/vectors/pool.js'
-import type { TaskKind, Tasks } from '#sutra/projections/vectors/protocol.js'
 import {
   catchUp,
   DECLARED,
@@ -9,6 +8,8 @@ import {
   until,
   VectorsFixture
 } from '../projections/vectors-fixture.ts'
+import { dyingPool } from './dying-pool.ts'
+import { WatchedPool } from './watched-pool.ts'
 
 /** A graph of fewer rows is not written while others wait to be built. */
 const GROWN = 8000
@@ -96,44 +97,65 @@ test('what is saved while the log is still being read ends where the rows do', a
   }
 })
 
+test('rows that come while a graph is made durable go into graphs', async () => {
+  await using fixture = await VectorsFixture.create()
+  const pool = new WatchedPool()
+  pool.holdUp('seal-graph')
+  const client = await fixture.start({ pool })
+  fixture.tell(client)
+  await fixture.learn(3000)
+  await catchUp(client, fixture.head)
+  await until(() => pool.asked('seal-graph') === 1)
+
+  await fixture.learn(5000)
+  await catchUp(client, fixture.head)
+
+  expect(client.stats().indexed).toBeGreaterThan(7000)
+  pool.letGo('seal-graph')
+  await until(() => client.stats().scanned < 1000)
+  await expectRightAnswers(fixture, client)
+})
+
+test('graphs of full segments wait for the disk in small number', async () => {
+  await using fixture = await VectorsFixture.create()
+  const pool = new WatchedPool()
+  pool.holdUp('seal-graph')
+  const client = await fixture.start({ pool, segmentRows: 1000 })
+  await fixture.learn(8000)
+
+  const done = catchUp(client, fixture.head)
+  await until(() => client.stats().indexed >= 3000)
+  // Time in which it would go on.
+  await setTimeout(300)
+  const { indexed } = client.stats()
+  pool.letGo('seal-graph')
+  await done
+
+  expect(indexed).toBeLessThan(5000)
+  await until(() => client.stats().scanned < 1000)
+  await expectRightAnswers(fixture, client)
+})
+
+test('a graph that was written by a thread which then died is no file that stays', async () => {
+  await using fixture = await VectorsFixture.create()
+  const { pool } = dyingPool(fixture.directory, 'save-graph', 1)
+  const client = await fixture.start({ pool })
+  await fixture.learn(3000)
+  await catchUp(client, fixture.head)
+
+  await client.save(fixture.head)
+
+  await until(async () => {
+    await client.save(fixture.head)
+    return client.stats().scanned < 1024 && (await graphsOf(fixture)).length === 1
+  })
+  expect(client.stats().workerRestarts).toBe(1)
+})
+
 function isThere<T>(value: T | undefined): value is T {
   return value !== undefined
 }
 
 async function graphsOf(fixture: VectorsFixture): Promise<string[]> {
   return (await fixture.filesOnDisk()).filter((name) => name.endsWith('.usearch'))
-}
-
-/** Counts what its threads are asked, and can keep answers back. */
-class WatchedPool extends VectorPool {
-  readonly #asked: TaskKind[] = []
-  readonly #held = new Map<TaskKind, { from: number; opened: Promise<void>; open(): void }>()
-
-  asked(kind: TaskKind): number {
-    return this.#asked.filter((one) => one === kind).length
-  }
-
-  /** @param from The first that is kept back, until all are let go. */
-  holdUp(kind: TaskKind, from = 1): void {
-    let open = (): void => {}
-    const opened = new Promise<void>((resolve) => {
-      open = resolve
-    })
-    this.#held.set(kind, { from, opened, open })
-  }
-
-  letGo(kind: TaskKind): void {
-    this.#held.get(kind)?.open()
-  }
-
-  override async run<K extends TaskKind>(
-    kind: K,
-    ask: Tasks[K]['ask'],
-    options: RunOptions
-  ): Promise<Tasks[K]['reply']> {
-    this.#asked.push(kind)
-    const held = this.#held.get(kind)
-    if (held !== undefined && this.asked(kind) >= held.from) await held.opened
-    return super.run(kind, ask, options)
-  }
 }

@@ -61,14 +61,9 @@ export class GraphSaver {
     return this.#beside !== undefined
   }
 
-  /**
-   * Writes a graph while others, or the same one, go on growing: the builder is held up by the copy alone.
-   *
-   * @throws IndexDamage that the one before met.
-   */
-  begin(segment: Segment): void {
-    if (this.#damage !== undefined) throw this.#damage
-    this.#beside = this.try(async () => this.saveAll([segment]))
+  /** Writes graphs while others, or the same ones, go on growing: the builder is held up by the copies alone. */
+  begin(segments: readonly Segment[]): void {
+    this.#beside = this.try(async () => this.#saveAll(segments))
       .catch((error: unknown) => {
         this.#damage = error instanceof Error ? error : new Error(String(error))
       })
@@ -78,23 +73,22 @@ export class GraphSaver {
       })
   }
 
-  /**
-   * Waits for what was begun.
-   *
-   * @throws IndexDamage
-   */
-  async settled(): Promise<void> {
-    await this.#beside
+  /** @throws IndexDamage that one beside met. */
+  throwIfDamaged(): void {
     if (this.#damage !== undefined) throw this.#damage
   }
 
-  /** Waits for it where nobody asks how it ended. */
+  /** Waits for what was begun. How it ended is told by `throwIfDamaged`. */
+  async settled(): Promise<void> {
+    await this.#beside
+  }
+
   async stop(): Promise<void> {
     await this.#beside
     clearTimeout(this.#timer)
   }
 
-  async saveAll(segments: readonly Segment[]): Promise<void> {
+  async #saveAll(segments: readonly Segment[]): Promise<void> {
     let ms = 0
     for (const segment of segments) ms += await this.saveGraph(segment)
     const started = performance.now()
@@ -134,29 +128,35 @@ export class GraphSaver {
   }
 
   async #saveGraph(segment: Segment): Promise<number> {
-    const { pool, state, shape, saver } = this.#setup
+    const { pool, state, shape, saver, kick } = this.#setup
     const name = state.takeName()
     const path = `${segment.path.slice(0, -segment.name.length)}${name}.usearch`
     try {
       const ask = { segment: segment.number, path }
       const { rows, vectors, scale, ms } = await pool.run('save-graph', ask, { role: 'build' })
+      const before = segment.graph
       if (vectors === 0) {
+        // A worker that died may have written it nevertheless.
+        saver.retire(`${name}.usearch`)
         // Of nothing there is no graph: all of it is dead. Or it went with its worker, and the next build
         // goes on from the graph that was saved before.
-        if (rows > 0) saver.retire(`${name}.usearch`)
-        else segment.setBuilt(segment.graph?.rows ?? 0, segment.graph?.vectors ?? 0)
+        if (rows === 0) {
+          segment.setBuilt(before?.rows ?? 0, before?.vectors ?? 0)
+          kick()
+        }
         return ms
       }
       const started = performance.now()
       const written = { shape, graph: { path, vectors, scale } }
       const seal = await pool.run('seal-graph', written, BESIDE)
-      if (segment.graph !== undefined) saver.retire(`${segment.graph.name}.usearch`)
+      if (before !== undefined) saver.retire(`${before.name}.usearch`)
       segment.setGraph({ graph: nextNumber(), path, name, rows, vectors, scale, seal })
       if (rows > segment.built) segment.setBuilt(rows, vectors)
-      // Others may be left out than before: it may have been made from nothing, at another scale.
-      if (rows > vectors && segment.dead !== segment.deadAtSave) state.leftOut()
+      // What was left out stays so, as what is dead does: as many are the same ones. Others may be alive to a
+      // view from before.
+      const leftBefore = before === undefined ? 0 : before.rows - before.vectors
+      if (rows - vectors !== leftBefore) state.leftOut()
       else state.changed()
-      segment.deadAtSave = segment.dead
       const took = ms + performance.now() - started
       this.#bytesPerMs = seal.bytes / Math.max(1, took)
       return took

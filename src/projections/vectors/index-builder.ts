@@ -6,6 +6,7 @@ import { isIndexDamage } from './index-files.ts'
 import { IndexMerger, type Liveness } from './index-merger.ts'
 import type { IndexSaver } from './index-saver.ts'
 import type { IndexState } from './index-state.ts'
+import { slabRows } from './layout.ts'
 import { CancelFlag } from './pace.ts'
 import type { VectorPool } from './pool.ts'
 import { Retry, type Trouble } from './retry.ts'
@@ -15,6 +16,8 @@ import type { GraphShape } from './vector-index.ts'
 /** So few rows wait for others before they go into a graph: a search compares them in no time. */
 const LEFT_NUMBERS = 2 ** 17
 const LEFT_ROWS = { min: 64, max: 1024 }
+/** Full graphs that wait to be written, at most, while others are made. */
+const FULL_MAX = 2
 /** Rows that are in no file yet are written when they take so much memory. */
 const FLUSH_BYTES = 4 * 1024 * 1024
 
@@ -46,6 +49,8 @@ export class IndexBuilder {
   readonly #setup: BuilderSetup
   readonly #cancel = new CancelFlag()
   readonly #left: number
+  /** Rows that are built at once while others are still read from the log. */
+  readonly #whole: number
   readonly #merger: IndexMerger
   #running: Promise<void> | undefined
   #isAskedAgain = false
@@ -60,6 +65,7 @@ export class IndexBuilder {
     const rows = Math.floor(LEFT_NUMBERS / setup.shape.dimensions)
     const left = Math.min(LEFT_ROWS.max, Math.max(LEFT_ROWS.min, rows))
     this.#left = Math.min(left, setup.state.segmentRows)
+    this.#whole = Math.min(BATCH_ROWS, slabRows(setup.shape.dimensions))
     const { pool, state, saver, shape } = setup
     this.#retry = new Retry(() => this.kick(), setup.retryMs)
     const common = {
@@ -187,7 +193,6 @@ export class IndexBuilder {
       // Graphs that were saved are gone on with, once they are known to be whole.
       await this.#setup.ready
       while (!this.#cancel.raised && (await this.#step())) this.#setup.onProgress()
-      await this.#graphs.settled()
     } catch (error) {
       this.#broken = toError(error)
       this.#setup.onDamaged(error)
@@ -200,39 +205,59 @@ export class IndexBuilder {
   async #step(): Promise<boolean> {
     const { state, readOnly } = this.#setup
     const graphs = this.#graphs
+    graphs.throwIfDamaged()
     const unflushed = state.segments.reduce((sum, segment) => sum + segment.unflushedBytes, 0)
     if (!readOnly && unflushed >= FLUSH_BYTES && !graphs.isResting) {
       return graphs.try(async () => this.#setup.saver.flush())
     }
-    const grown = state.segments.find((segment) => isGrown(segment))
-    if (!readOnly && grown !== undefined && graphs.isDue && !graphs.isBusy) graphs.begin(grown)
-    const next = await this.#withoutDead(this.#nextToBuild(this.#limit))
+    if (!readOnly && this.#saveBeside()) {
+      // Each is in memory until it is in a file.
+      await graphs.settled()
+      return true
+    }
+    const next = await this.#withoutDead(this.#next())
     // Stopped meanwhile, rests are over too.
     if (this.#cancel.raised) return false
     if (next !== undefined && !this.#retry.isResting) {
       await this.#tryBuilding(next.segment, next.rows)
       return true
     }
-    if (readOnly) return false
-    if (graphs.isBusy) {
-      // There may be more to do when it has ended.
-      await graphs.settled()
-      return true
-    }
+    // When a save ends there may be more to do: it asks for another step.
+    if (readOnly || graphs.isBusy) return false
     const changed = state.segments.filter(
       ({ builtVectors, graph }) => builtVectors > (graph?.vectors ?? 0)
     )
     // Each save of a graph that has grown so much is paid for by what searches need not compare.
     const isWorth = graphs.isDue || changed.some(isWorthSaving)
     if (changed.length > 0 && !graphs.isResting && isWorth) {
-      return graphs.try(async () => graphs.saveAll(changed))
+      graphs.begin(changed)
+      return false
     }
     if (changed.length > 0) graphs.kickLater()
     return next === undefined && this.#merge()
   }
 
+  /** @returns Whether so many full graphs wait for it that no other should be made. */
+  #saveBeside(): boolean {
+    const graphs = this.#graphs
+    const grown = this.#setup.state.segments.filter((segment) => isGrown(segment))
+    // A full one is written once; one that grows is written so often that it takes a part of the time.
+    const full = grown.filter(({ isFull }) => isFull)
+    const chosen = full[0] ?? (graphs.isDue ? grown[0] : undefined)
+    if (chosen !== undefined && !graphs.isBusy && !graphs.isResting) graphs.begin([chosen])
+    return graphs.isBusy && full.length > FULL_MAX
+  }
+
   #isNeeded(): boolean {
-    return this.#nextToBuild(this.#limit) !== undefined
+    return this.#next() !== undefined
+  }
+
+  /** What to build now: while rows come from the log, pieces as they would be if all had been read. */
+  #next(): Next | undefined {
+    const next = this.#nextToBuild(this.#limit)
+    if (next === undefined || this.#limit <= this.#setup.state.ingested) return next
+    const { segment, rows } = next
+    return segment.isFull || rows - segment.built >= this.#whole ? next : undefined
   }
 
   /** The first segment of which enough rows are in no graph. */
@@ -264,7 +289,7 @@ export class IndexBuilder {
       // built meanwhile, which costs time alone.
       return next
     }
-    return this.#nextToBuild(this.#limit)
+    return this.#next()
   }
 
   /**

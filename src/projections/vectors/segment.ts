@@ -51,8 +51,6 @@ export class Segment {
   flushed = 0
   /** Rows that are known to be dead. */
   dead = 0
-  /** As many as they were when its graph was written; `undefined` before that. */
-  deadAtSave: number | undefined
   /** Vectors in the graph that the builder has in memory: it leaves out rows that were dead. */
   builtVectors = 0
   /** What the manifest on disk says of it. */
