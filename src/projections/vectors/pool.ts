@@ -51,7 +51,7 @@ export class VectorPool {
   static #shared: VectorPool | undefined
   readonly #script: URL
   readonly #members: Member[] = []
-  readonly #queues: Record<Role, Job[]> = { read: [], build: [] }
+  readonly #queues: Record<Role | 'beside', Job[]> = { read: [], build: [], beside: [] }
   #holders = 0
   #restarts = 0
 
@@ -111,7 +111,7 @@ export class VectorPool {
     ask: Tasks[K]['ask'],
     options: RunOptions
   ): Promise<Tasks[K]['reply']> {
-    const { signal, role } = options
+    const { signal } = options
     if (signal?.aborted === true) throw aborted(signal, kind)
     let stop = (): void => {}
     const answer = new Promise<unknown>((resolve, reject) => {
@@ -121,9 +121,9 @@ export class VectorPool {
         job.done = true
         if (signal !== undefined) reject(aborted(signal, kind))
       })
-      this.#queues[role].push(job)
+      this.#queues[queueOf(options)].push(job)
     })
-    this.#dispatch(role)
+    this.#dispatch(queueOf(options))
     try {
       // The worker answers each task as the protocol says.
       return (await answer) as Tasks[K]['reply']
@@ -137,12 +137,12 @@ export class VectorPool {
     for (const member of this.#members) member.forget(notice)
   }
 
-  #dispatch(role: Role): void {
-    const queue = this.#queues[role]
+  #dispatch(name: Role | 'beside'): void {
+    const queue = this.#queues[name]
     for (let job = queue[0]; job !== undefined; job = queue[0]) {
       if (!job.done) {
-        const member = this.#freeMember(job.options)
-        if (member === undefined || !member.takes(job)) return
+        const member = this.#freeMember(job)
+        if (member === undefined) return
         void this.#give(member, job)
       }
       queue.shift()
@@ -150,18 +150,21 @@ export class VectorPool {
   }
 
   /** An idle one, a new one, or the one with the least to do. */
-  #freeMember({ role, isPatient = false, isBeside = false }: RunOptions): Member | undefined {
+  #freeMember(job: Job): Member | undefined {
+    const { role, isPatient = false, isBeside = false } = job.options
     let best: Member | undefined
     let count = 0
     for (const member of this.#members) {
       if (member.role !== role) continue
       count += 1
+      if (!member.takes(job)) continue
       if (best === undefined || member.isFreer(best, isBeside)) best = member
     }
     const max = role === 'build' ? 1 : this.readers
-    if (best === undefined || (!best.isIdle && !isPatient && count < max)) {
+    if (count < max && (best === undefined || (!best.isIdle && !isPatient))) {
       best = this.#start(role)
     }
+    if (best === undefined) return undefined
     return isBeside || best.running < AT_ONCE[role] ? best : undefined
   }
 
@@ -180,9 +183,10 @@ export class VectorPool {
     } catch (error) {
       if (!member.isDead) job.reject(error)
       else if (job.attempts >= ATTEMPTS) job.reject(workersDied(job.kind, error))
-      else this.#queues[member.role].unshift(job)
+      else this.#queues[queueOf(job.options)].unshift(job)
     }
     this.#dispatch(member.role)
+    if (member.role === 'read') this.#dispatch('beside')
   }
 
   #remove(member: Member): void {
@@ -191,6 +195,10 @@ export class VectorPool {
     this.#members.splice(at, 1)
     this.#restarts += 1
   }
+}
+
+function queueOf({ role, isBeside = false }: RunOptions): Role | 'beside' {
+  return isBeside ? 'beside' : role
 }
 
 /** One thread of the pool and what it was told. */
