@@ -182,12 +182,13 @@ export class Engine implements ReaderHost {
 
   /** Ends when no other index is taking the place of the one there was. */
   async vectorsReplaced(): Promise<void> {
-    await this.#replacing
+    while (this.#replacing !== undefined) await this.#replacing
   }
 
   /** The index; while another takes its place, the new one. */
   async vectorsClient(): Promise<VectorsClient> {
-    await this.#replacing
+    // Here, since another one may begin while somebody else's promise is waited for.
+    while (this.#replacing !== undefined) await this.#replacing
     const { vectors, vectorsError } = this.parts
     if (vectors === undefined) throw vectorsUnavailable(vectorsError)
     return vectors
@@ -198,7 +199,9 @@ export class Engine implements ReaderHost {
     if (this.closing.signal.aborted) throw storeClosed('replaceVectors')
     // Whoever meets the same damage finds that it is seen to.
     this.parts.vectors = undefined
-    const replacing = this.#takeOver(make)
+    const replacing = this.#takeOver(make).finally(() => {
+      if (this.#replacing === replacing) this.#replacing = undefined
+    })
     this.#replacing = replacing
     this.retire(replacing)
     await replacing
@@ -289,7 +292,7 @@ export class Engine implements ReaderHost {
   /** Ends when no rebuild and no comparison is under way. */
   async settled(): Promise<void> {
     await this.#turn
-    await this.#replacing
+    await this.vectorsReplaced()
   }
 
   /** Keeps track of work that ends by itself, for `closeRetired`. */

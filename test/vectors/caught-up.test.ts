@@ -34,6 +34,21 @@ test('what was cut off by closing is in graphs when a wait right after opening e
   expectExact(await again.search(asked.query, { k: 50, exact: true }), concepts, asked)
 })
 
+test('a search that begins beside a rebuild of the index finds what there is, in whichever moment', async () => {
+  await using store = await open(await temporaryPath(), { vectors: { dimensions: DIMENSIONS } })
+  const embedding = query()
+  await store.learn({ id: { key: 'a' }, content: 'a', embedding })
+  const found: unknown[] = []
+  for (let microtasks = 0; microtasks < 20; microtasks++) {
+    const rebuilt = store.rebuild({ projections: ['vectors'] })
+    for (let i = 0; i < microtasks; i++) await null
+    const [match] = await store.search(embedding, { k: 1 })
+    found.push(match?.key)
+    await rebuilt
+  }
+  expect(new Set(found)).toEqual(new Set(['a']))
+})
+
 test('an index that is replaced while it is read answers all the same', async () => {
   const directory = await caughtUpStore()
   await rm(join(directory, 'vectors'), { recursive: true })
