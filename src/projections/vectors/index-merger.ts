@@ -184,6 +184,8 @@ export class IndexMerger {
     await this.#setup.saveGraph(next)
     // Its graph went with its worker: built again from the beginning.
     if (next.graph === undefined) return true
+    // Searches map the file; the builder's own copy is not needed any more.
+    pool.forget({ do: 'forget', sets: [], segments: [next.number], graphs: [] })
     this.#merge = undefined
     this.#replace(old, next)
     state.keeper.release(set)
