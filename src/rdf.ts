@@ -8,6 +8,8 @@ const XSD = 'http://www.w3.org/2001/XMLSchema#'
 const RDFS = 'http://www.w3.org/2000/01/rdf-schema#'
 const SKOS = 'http://www.w3.org/2004/02/skos/core#'
 const SCHEMA = 'http://schema.org/'
+/** The same vocabulary under its other address. */
+const SCHEMA_TOO = 'https://schema.org/'
 const TERMS = 'http://purl.org/dc/terms/'
 const ELEMENTS = 'http://purl.org/dc/elements/1.1/'
 const FOAF = 'http://xmlns.com/foaf/0.1/'
@@ -85,6 +87,7 @@ export const CONTENT: readonly string[] = [
   IRI.label,
   `${SKOS}prefLabel`,
   `${SCHEMA}name`,
+  `${SCHEMA_TOO}name`,
   `${FOAF}name`,
   `${TERMS}title`,
   `${ELEMENTS}title`
@@ -101,9 +104,6 @@ const WELL_KNOWN: Readonly<Record<string, string>> = {
   dc: ELEMENTS,
   dcterms: TERMS
 }
-
-/** The same vocabulary under its other address. */
-const SCHEMA_TOO = 'https://schema.org/'
 
 /** Before the text of a concept's id, and before a name that no other IRI is shortened to. */
 const ID = `${SUTRA}id:`

@@ -76,7 +76,9 @@ export class Subject {
     const value = literalValue(text, type)
     const identity = typeof value === 'object' ? `${IRI.json} ${text}` : value
     const field = this.#add(predicate, language, value, identity)
-    const rank = typeof value === 'string' ? this.#rankOf(predicate, language) : undefined
+    // An empty one is no name: another may be, or the key.
+    const mayName = typeof value === 'string' && value !== ''
+    const rank = mayName ? this.#rankOf(predicate, language) : undefined
     if (rank !== undefined && (this.#content === undefined || rank < this.#content.rank)) {
       this.#content = { text, rank, field }
     }

@@ -43,13 +43,21 @@ describe('the literals of a subject', () => {
     ['british', ['"x"@de', '"british"@en-GB'], {}],
     ['exact', ['"british"@en-GB', '"exact"@en', '"plain"'], {}],
     ['Katze', ['"cat"@en', '"Katze"@de'], { languages: ['DE', 'en'] }],
-    ['only', ['"only"@ja'], {}]
+    ['only', ['"only"@ja'], {}],
+    ['some', ['""@en', '"some"@de'], {}],
+    ['urn:x:a', ['""@en'], {}]
   ])('give the content %s by the preferred language', async (content, literals, options) => {
     const lines = literals.map((one) => `<urn:x:a> ${LABEL} ${one} .`)
 
     const target = await read(lines, options)
 
     expect(target.accepted).toMatchObject([{ content }])
+  })
+
+  test('give the content by a name of either address of a vocabulary', async () => {
+    const target = await read(['<urn:x:a> <https://schema.org/name> "A" .'])
+
+    expect(target.accepted).toMatchObject([{ content: 'A' }])
   })
 
   test('give the content by the preferred predicate, named by IRI or by prefix', async () => {
