@@ -41,7 +41,7 @@ test('a search that begins beside a rebuild of the index finds what there is, in
   const found: unknown[] = []
   for (let microtasks = 0; microtasks < 20; microtasks++) {
     const rebuilt = store.rebuild({ projections: ['vectors'] })
-    for (let i = 0; i < microtasks; i++) await null
+    for (let i = 0; i < microtasks; i++) await Promise.resolve()
     const [match] = await store.search(embedding, { k: 1 })
     found.push(match?.key)
     await rebuilt
