@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -72,6 +72,7 @@ describe('sutra export', () => {
     ['an unknown format', ['--out', 'x', '--format', 'xml'], 2],
     ['an unknown ending', ['--out', 'x.xlsx'], 2],
     ['an unknown ending, packed', ['--out', 'x.txt.gz'], 2],
+    ['a name of a directory', ['--out', join('missing', '/')], 2],
     ['a directory that is not there', ['--out', join('missing', 'x.jsonl')], 1]
   ])('refuses %s', async (_, args, code) => {
     const run = await sutra('export', '--dir', dir, ...args)
@@ -106,9 +107,13 @@ describe('sutra export', () => {
     await writeFile(out, 'older')
 
     const child = start('export', '--dir', large, '--out', out)
-    while (!existsSync(`${out}.partial`)) await new Promise((resolve) => setTimeout(resolve, 2))
+    const exited = once(child, 'exit')
+    const hasBegun = () => readdirSync(dirname(out)).some((name) => name.endsWith('.partial'))
+    while (!hasBegun() && child.exitCode === null) {
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
     child.kill('SIGINT')
-    const [code] = await once(child, 'exit')
+    const [code] = await exited
 
     // It may have been through by then.
     expect([0, 130]).toContain(code)

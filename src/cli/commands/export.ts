@@ -1,11 +1,11 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
-import { dirname, extname } from 'node:path'
-import { type Duplex, Readable } from 'node:stream'
+import { extname, sep } from 'node:path'
+import { type Duplex, pipeline as pack, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import zlib from 'node:zlib'
 import { type Command, Option } from 'commander'
 import { type ExportOptions, type ExportProgress, StoreError } from '../../index.ts'
 import { collect, given, onStore, toPath } from '../arguments.ts'
+import { writeOut } from '../out-file.ts'
 import { formatBytes, formatCount, formatMany, formatSeconds } from '../output.ts'
 import { ProgressLine } from '../progress.ts'
 import { type Session, type StoreFlags, UsageError } from '../session.ts'
@@ -30,12 +30,13 @@ interface Report {
   position: number
   concepts: number
   associations: number
-  /** On disk. */
+  /** As they were written: packed, if they were. */
   bytes: number
   seconds: number
 }
 
-const STANDARD_OUTPUT = '-'
+/** A report beside the file would be taken for a part of it. */
+const STANDARD_OUTPUTS: readonly string[] = ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
 const FORMATS: readonly Format[] = ['jsonl', 'csv', 'ntriples', 'parquet', 'arrow']
 const FORMAT_OF: Readonly<Record<string, Format>> = {
   '': 'jsonl',
@@ -79,12 +80,12 @@ export function addExport(program: Command, session: Session): void {
           }
         })
         try {
-          const bytes = await write(out, chunks, packing)
+          const bytes = await write(out, chunks, packing, session.signal)
           bar.stop()
           const { concepts = 0, associations: links = 0, seconds = 0 } = told.last ?? {}
           const counted = { concepts, associations: links, bytes, seconds }
           const report: Report = { file: out, format, position: view.position, ...counted }
-          if (out === STANDARD_OUTPUT) return
+          if (STANDARD_OUTPUTS.includes(out)) return
           if (flags.json) await session.printer.json(report)
           else await print(report, session)
         } finally {
@@ -97,6 +98,9 @@ export function addExport(program: Command, session: Session): void {
 
 /** What is to be written, found out before anything is opened. */
 function plan({ out, json, ...flags }: Flags): { format: Format; packing: Packing | undefined } {
+  if (out.endsWith('/') || out.endsWith(sep)) {
+    throw new UsageError('--out names a file, not a directory')
+  }
   const extension = extname(out).toLowerCase()
   const named = extension === '.gz' ? 'gzip' : extension === '.zst' ? 'zstd' : undefined
   const inner = named === undefined ? extension : extname(out.slice(0, -extension.length))
@@ -109,7 +113,7 @@ function plan({ out, json, ...flags }: Flags): { format: Format; packing: Packin
   if (format === undefined) {
     throw new UsageError(`What a file that ends in '${ending}' should hold: say it with --format`)
   }
-  if (out === STANDARD_OUTPUT && json) {
+  if (STANDARD_OUTPUTS.includes(out) && json) {
     throw new UsageError('--json has no place beside a file on standard output')
   }
   if (packing !== undefined && PLAIN.includes(format)) {
@@ -121,57 +125,20 @@ function plan({ out, json, ...flags }: Flags): { format: Format; packing: Packin
 async function write(
   out: string,
   chunks: AsyncIterable<Uint8Array>,
-  packing: Packing | undefined
+  packing: Packing | undefined,
+  signal: AbortSignal
 ): Promise<number> {
   // Made before anything is opened: this version of Node may lack it.
   const packer = packing === undefined ? undefined : createPacker(packing)
-  if (out !== STANDARD_OUTPUT) {
-    return writeFile(out, async (file) => {
-      const save = async (packed: AsyncIterable<Uint8Array>): Promise<void> => {
-        for await (const chunk of packed) await file.appendFile(chunk)
-      }
-      if (packer === undefined) await save(chunks)
-      else await pipeline(chunks, packer, save)
-    })
+  const packed = (): AsyncIterable<Uint8Array> => {
+    if (packer === undefined) return chunks
+    // The callback has nothing to do: whoever reads the packer gets the error of either.
+    return pack(Readable.from(chunks, { objectMode: false }), packer, () => undefined)
   }
-  const source = Readable.from(chunks, { objectMode: false })
-  const packed = packer === undefined ? [source] : [source, packer]
-  await pipeline([...packed, process.stdout], { end: false })
+  if (!STANDARD_OUTPUTS.includes(out)) return writeOut(out, packed, signal)
+  const source = Readable.from(packed(), { objectMode: false })
+  await pipeline(source, process.stdout, { end: false })
   return 0
-}
-
-/**
- * Writes beside the file and takes its place at the end, so that there is never half a file under
- * its name. Killed before that, it leaves what the next export to this file writes over.
- */
-async function writeFile(path: string, fill: (file: FileHandle) => Promise<void>): Promise<number> {
-  const partial = `${path}.partial`
-  const handle = await open(partial, 'w')
-  try {
-    await fill(handle)
-    await handle.sync()
-    const { size } = await handle.stat()
-    await handle.close()
-    await rename(partial, path)
-    await syncDirectory(dirname(path))
-    return size
-  } catch (error) {
-    await handle.close()
-    await rm(partial, { force: true })
-    throw error
-  }
-}
-
-/** Without it, a power cut may undo the rename. Windows has no such thing. */
-async function syncDirectory(directory: string): Promise<void> {
-  if (process.platform === 'win32') return
-  let handle: FileHandle | undefined
-  try {
-    handle = await open(directory, 'r')
-    await handle.sync()
-  } finally {
-    await handle?.close()
-  }
 }
 
 function createPacker(packing: Packing): Duplex {
