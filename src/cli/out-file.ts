@@ -1,5 +1,6 @@
 /** Where an export goes: the place of a file is taken as a whole, all else is written to as it is. */
-import { constants, openSync, type Stats } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { constants, openSync, rmSync, type Stats } from 'node:fs'
 import { type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { basename, dirname, isAbsolute, join, sep } from 'node:path'
@@ -61,15 +62,19 @@ async function follow(name: string): Promise<string> {
 
 /**
  * Writes beside the file and takes its place at the end, so that there is never half a file under
- * its name. Killed before that, it leaves what the next export to this file writes over.
+ * its name. Killed before that, it leaves a file that ends in `.partial`.
  */
 async function replaceFile(
   path: string,
   found: Stats | undefined,
   fill: (file: FileHandle) => Promise<void>
 ): Promise<void> {
-  const partial = `${path}.partial`
-  const handle = await open(partial, 'w', found && found.mode & 0o777)
+  // Two exports to one file must not write into each other's.
+  const partial = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.partial`
+  const handle = await open(partial, 'wx', found && found.mode & 0o777)
+  // Ctrl-C a second time ends the process at once.
+  const remove = (): void => rmSync(partial, { force: true })
+  process.on('exit', remove)
   try {
     if (found !== undefined) await resemble(handle, found)
     await fill(handle)
@@ -81,6 +86,8 @@ async function replaceFile(
     await handle.close()
     await rm(partial, { force: true })
     throw error
+  } finally {
+    process.off('exit', remove)
   }
 }
 

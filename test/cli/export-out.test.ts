@@ -116,6 +116,62 @@ describe.skipIf(process.platform === 'win32')('sutra export --out', () => {
   })
 })
 
+describe('two exports to one file', () => {
+  test('do not write into each other, and leave one of them whole', async () => {
+    const out = await temporaryPath('all.jsonl')
+    const { signal } = new AbortController()
+    const [first, second] = [gate(), gate()]
+    const write = (content: string, { opened, begun }: Gate) =>
+      writeOut(
+        out,
+        async function* () {
+          begun()
+          await opened
+          yield Buffer.from(content)
+        },
+        signal
+      )
+
+    const writes = [write('first\n', first), write('the second\n', second)]
+    await Promise.all([first.hasBegun, second.hasBegun])
+    first.open()
+    await writes[0]
+    expect(await readFile(out, 'utf8')).toBe('first\n')
+    second.open()
+    await writes[1]
+
+    expect(await readFile(out, 'utf8')).toBe('the second\n')
+    expect(readdirSync(dirname(out))).toEqual(['all.jsonl'])
+  })
+
+  test('of which one fails leave the other alone', async () => {
+    const out = await temporaryPath('all.jsonl')
+    const { signal } = new AbortController()
+    const held = gate()
+    const good = writeOut(
+      out,
+      async function* () {
+        held.begun()
+        await held.opened
+        yield* chunks()
+      },
+      signal
+    )
+    await held.hasBegun
+    const failing = async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('half')
+      throw new Error('broken')
+    }
+
+    await expect(writeOut(out, failing, signal)).rejects.toThrow('broken')
+    held.open()
+    await good
+
+    expect(await readFile(out, 'utf8')).toBe(LINE)
+    expect(readdirSync(dirname(out))).toEqual(['all.jsonl'])
+  })
+})
+
 async function exportTo(out: string, ...args: string[]) {
   return sutra('export', '--dir', dir, '--out', out, ...args)
 }
@@ -128,4 +184,23 @@ async function namedPipe(): Promise<string> {
 
 async function* chunks(): AsyncGenerator<Uint8Array> {
   yield Buffer.from(LINE)
+}
+
+interface Gate {
+  readonly hasBegun: Promise<void>
+  readonly opened: Promise<void>
+  begun(): void
+  open(): void
+}
+
+function gate(): Gate {
+  let begun = (): void => undefined
+  let open = (): void => undefined
+  const hasBegun = new Promise<void>((resolve) => {
+    begun = resolve
+  })
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { hasBegun, opened, begun, open }
 }
