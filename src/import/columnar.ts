@@ -1,4 +1,4 @@
-import { aborted, isStoreError } from '../errors.ts'
+import { aborted, isStoreError, type StoreError } from '../errors.ts'
 import { onAbort } from '../on-abort.ts'
 import { WorkerLink } from '../storage/worker-link.ts'
 import { recordOf } from './column-record.ts'
@@ -32,6 +32,14 @@ export function columnarReader(format: ColumnarFormat, patienceMs: number = PATI
   return (input) => readColumnar(input, format, patienceMs)
 }
 
+/** What is compressed or comes in a stream has no places to read from. */
+export function noFile(format: ColumnarFormat): StoreError<'UNSUPPORTED'> {
+  return unsupported(
+    `import of ${format} that is compressed or comes in a stream`,
+    'its parts are read where they stand in a file'
+  )
+}
+
 async function* readColumnar(
   input: Input,
   format: ColumnarFormat,
@@ -39,12 +47,7 @@ async function* readColumnar(
 ): AsyncGenerator<Iterable<Row>, void> {
   const { path, options } = input
   const { signal } = options
-  if (path === undefined) {
-    throw unsupported(
-      `import of ${format} that is compressed or comes in a stream`,
-      'its parts are read where they stand in a file'
-    )
-  }
+  if (path === undefined) throw noFile(format)
   const script = new URL('./columnar-worker.js', import.meta.url)
   const heap = { maxOldGenerationSizeMb: HEAP_MIB[format] }
   const link = new WorkerLink(

@@ -1,5 +1,6 @@
 import type { ImportOptions, ImportSource } from '../types.ts'
 import { abortable } from './abortable.ts'
+import { noFile } from './columnar.ts'
 import { behind, describeFile, readFile, type SourceFile, STANDARD_INPUT } from './files.ts'
 import { isJoint, readerOf } from './formats.ts'
 import type { Input, Row } from './reader.ts'
@@ -42,7 +43,10 @@ export class Rows {
     const files: SourceFile[] = []
     for (const path of paths) {
       const file = await describeFile(path, options.format)
-      readerOf(file.format)
+      const { format } = file
+      readerOf(format)
+      const isColumnar = format === 'parquet' || format === 'arrow'
+      if (isColumnar && placeOf(file) === undefined) throw noFile(format)
       files.push(file)
     }
     return new Rows(files, undefined, options)
@@ -104,7 +108,7 @@ export class Rows {
     return {
       name,
       file: this.files.length > 1 ? name : undefined,
-      path: file.bytes === undefined || file.unpack !== undefined ? undefined : file.path,
+      path: placeOf(file),
       from: from.offset > 0 ? from : undefined,
       bytes: file.bytes,
       chunks: (share = 1) => {
@@ -212,6 +216,11 @@ function* iterableOf(items: Iterable<unknown>): Generator<unknown, void> {
 
 async function* asyncOf(items: Iterable<unknown>): AsyncGenerator<unknown, void> {
   yield* items
+}
+
+/** Where its bytes stand just as they are read, if anywhere. */
+function placeOf({ path, bytes, unpack }: SourceFile): string | undefined {
+  return bytes === undefined || unpack !== undefined ? undefined : path
 }
 
 function mixed(): TypeError {

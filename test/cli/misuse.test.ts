@@ -1,4 +1,5 @@
 /** What makes no sense is refused with exit code 2, before anything is done; damage exits with 1. */
+import { existsSync } from 'node:fs'
 import { cp, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { attach, open, readTelemetry, repair } from 'sutra-storage'
@@ -39,6 +40,36 @@ const COMMANDS = [
 ]
 
 describe('misuse', () => {
+  test('an import that cannot begin makes no store', async () => {
+    const missing = join(store, '..', 'missing')
+    const stored = await readdir(store)
+    const begun = [
+      ['missing.jsonl'],
+      [file, 'missing.jsonl'],
+      [file, store],
+      [join(file, 'x.jsonl')],
+      ['-', '--format', 'parquet'],
+      [file, `${file}.gz`, '--format', 'arrow'],
+      [file, '--reject-file', file],
+      [file, '--reject-file', join('missing', 'rejects.jsonl')],
+      [file, '--reject-file', store],
+      [file, '--delimiter', 'ab'],
+      [file, '--column', 'name'],
+      [file, '--prefix', 'name'],
+      [file, '--resume-key', '']
+    ].map((args) => ['import', ...args, '--dir', missing])
+
+    for (const [args, run] of await each(begun)) {
+      expect(run.code, args.join(' ')).not.toBe(0)
+      expect(run, args.join(' ')).toMatchObject({
+        stdout: '',
+        stderr: expect.stringMatching(/^sutra: /)
+      })
+      expect(existsSync(missing), args.join(' ')).toBe(false)
+    }
+    expect(await readdir(store)).toEqual(stored)
+  })
+
   test('an empty path, of a variable that was never set perhaps', async () => {
     const empty = [
       ...COMMANDS.map((command) => [...command, '--dir', '']),

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
+import { checkImport } from '../../import/import.ts'
 import type {
   ImportOptions,
   ImportProgress,
@@ -72,12 +73,14 @@ export function addImport(program: Command, session: Session): void {
           warn('The same command will go on from here')
         )
       }
+      const options = { ...importOptions(flags), ...formatOptions(flags) }
+      // A store is not made for what cannot be imported into it.
+      await checkImport(files, options)
       const bar = new ProgressLine()
       await withTarget(flags, session, async (store) => {
         try {
           const report = await store.import(files, {
-            ...importOptions(flags),
-            ...formatOptions(flags),
+            ...options,
             signal: session.signal,
             onProgress: (progress) => show(bar, progress)
           })
