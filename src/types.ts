@@ -606,6 +606,7 @@ export interface ImportOptions extends ReadOptions {
   strict?: boolean
   /** Gets every rejected line, with its number and reason, as JSON Lines. */
   rejectFile?: string
+  /** Checks everything and writes nothing but the `rejectFile`. */
   dryRun?: boolean
   durability?: Durability
   onProgress?: (progress: ImportProgress) => void

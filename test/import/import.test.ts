@@ -358,6 +358,16 @@ describe('a dry run', () => {
     expect(target.concepts.size).toBe(0)
   })
 
+  test('writes the reject file, in the place of what an earlier one left there', async () => {
+    const rejectFile = join(directory, 'dry-rejects.jsonl')
+    await writeFile(rejectFile, 'what an earlier import left\n')
+    const source = await file('dry-bad.jsonl', `${line(concept(0))}\nnonsense\n`)
+
+    await importRecords(new FakeTarget(), source, { dryRun: true, rejectFile })
+
+    expect(await readLines(rejectFile)).toMatchObject([{ line: 2, text: 'nonsense' }])
+  })
+
   test('reports a concept that an earlier line makes already', async () => {
     const target = new FakeTarget()
     const records = [...Array.from({ length: 600 }, (_, i) => concept(i)), concept(0)]

@@ -56,7 +56,7 @@ export function addImport(program: Command, session: Session): void {
     .option('--strict', 'stop at the first bad line')
     .option('--reject-file <file>', 'write every rejected line here, with its reason', toPath)
     .option('--resume-key <name>', 'go on where an import of this name was cut off')
-    .option('--dry-run', 'check everything, write nothing')
+    .option('--dry-run', 'check everything, write nothing but the --reject-file')
     .addOption(choice('--durability <mode>', 'when a commit is acknowledged', DURABILITIES))
     .option('--dimensions <count>', 'declare embeddings of so many numbers', toInteger)
     .addOption(choice('--metric <metric>', 'how embeddings are compared', METRICS))
