@@ -291,7 +291,7 @@ describe('import directions', () => {
       'types.ts',
       'open.ts'
     ],
-    cli: ['import', 'index.ts']
+    cli: ['index.ts']
   }
 
   /** Narrower than the folder: all that may be imported of it, and whether as types alone. */
@@ -347,8 +347,6 @@ describe('import directions', () => {
       types: false
     },
     { from: 'export', to: 'checks', files: ['checks/metadata.ts'], types: false },
-    // A command asks whether an import can begin before it makes a store for it.
-    { from: 'cli', to: 'import', files: ['import/import.ts'], types: false },
     // Frames of the socket are MessagePack; ATTACH is replaced as a whole.
     {
       from: 'attach',

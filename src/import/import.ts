@@ -40,18 +40,6 @@ export async function importRecords(
   }
 }
 
-/**
- * Finds out what is wrong with an import before anything of it is read, for whoever would make a
- * store for it. It opens no file, so more may turn out to be wrong later.
- *
- * @throws As `importRecords`: StoreError `OPTION_INVALID`, `UNSUPPORTED`, `IMPORT_SOURCE_INVALID`.
- */
-export async function checkImport(source: ImportSource, options: ImportOptions): Promise<void> {
-  checkImportOptions(options)
-  const { files } = await Rows.of(source, options)
-  if (options.rejectFile !== undefined) await RejectFile.check(options.rejectFile, files)
-}
-
 async function importUntil(
   target: ImportTarget,
   source: ImportSource,

@@ -1,6 +1,4 @@
-import { constants, type Stats } from 'node:fs'
-import { access, type FileHandle, open, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { StoreError } from '../errors.ts'
 import type { Rejection } from './batch.ts'
 import type { SourceFile } from './files.ts'
@@ -24,7 +22,11 @@ export class RejectFile {
     sources: readonly SourceFile[],
     bytesKept: number
   ): Promise<RejectFile> {
-    const found = await refuseSource(path, sources)
+    const found = await stat(path).catch(() => undefined)
+    const identity = found && `${found.dev}:${found.ino}`
+    if (identity !== undefined && sources.some((source) => source.identity === identity)) {
+      throw invalid(path, new Error('it is a source of this import'))
+    }
     let handle: FileHandle | undefined
     try {
       handle = await open(path, 'a')
@@ -35,21 +37,6 @@ export class RejectFile {
       await handle?.close()
       throw invalid(path, cause)
     }
-  }
-
-  /**
-   * Looks at the place of the file without making it.
-   *
-   * @throws StoreError `OPTION_INVALID` as `open`.
-   */
-  static async check(path: string, sources: readonly SourceFile[]): Promise<void> {
-    const found = await refuseSource(path, sources)
-    if (found?.isDirectory() === true) throw invalid(path, new Error('it is a directory'))
-    await access(found === undefined ? dirname(path) : path, constants.W_OK).catch(
-      (cause: unknown) => {
-        throw invalid(path, cause)
-      }
-    )
   }
 
   /** Bytes of the file as it is; 0 if there is none. */
@@ -65,19 +52,6 @@ export class RejectFile {
   async close(): Promise<void> {
     await this.#handle.close()
   }
-}
-
-/** What is there already, if anything. */
-async function refuseSource(
-  path: string,
-  sources: readonly SourceFile[]
-): Promise<Stats | undefined> {
-  const found = await stat(path).catch(() => undefined)
-  const identity = found && `${found.dev}:${found.ino}`
-  if (identity !== undefined && sources.some((source) => source.identity === identity)) {
-    throw invalid(path, new Error('it is a source of this import'))
-  }
-  return found
 }
 
 /** One line each: the same every time, because a resumed import counts their bytes. */

@@ -1,14 +1,14 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import { checkImport } from '../../import/import.ts'
-import type {
-  ImportOptions,
-  ImportProgress,
-  ImportReport,
-  Store,
-  StoreOptions
+import {
+  type ImportOptions,
+  type ImportProgress,
+  type ImportReport,
+  type Store,
+  StoreError,
+  type StoreOptions
 } from '../../index.ts'
 import { given, onStore, toInteger, toPath, toPaths } from '../arguments.ts'
 import { loadEmbed } from '../embed-module.ts'
@@ -41,6 +41,7 @@ interface Flags
 const FORMATS = ['jsonl', 'csv', 'ntriples', 'parquet', 'arrow']
 const RULES = ['merge', 'replace', 'keep', 'fail']
 const DURABILITIES = ['fsync', 'interval', 'os']
+const STANDARD_INPUT = '-'
 const METRICS = ['cosine', 'ip', 'l2sq']
 const QUANTIZATIONS = ['f32', 'f16', 'bf16', 'i8']
 const REJECTED_SHOWN = 10
@@ -74,10 +75,10 @@ export function addImport(program: Command, session: Session): void {
         )
       }
       const options = { ...importOptions(flags), ...formatOptions(flags) }
-      // A store is not made for what cannot be imported into it.
-      await checkImport(files, options)
+      const opened = await storeOptions(flags)
+      await refuseMissing(files)
       const bar = new ProgressLine()
-      await withTarget(flags, session, async (store) => {
+      await withTarget(flags, opened, session, async (store) => {
         try {
           const report = await store.import(files, {
             ...options,
@@ -105,13 +106,29 @@ function importOptions(flags: Flags): ImportOptions {
   return given({ ...rules, resumeKey, dryRun, durability })
 }
 
+/** No store is made for files that are not there. What else is wrong with them, the import will tell. */
+async function refuseMissing(files: readonly string[]): Promise<void> {
+  for (const source of files) {
+    if (source === STANDARD_INPUT) continue
+    const found = await stat(source).catch((cause: unknown) => {
+      throw sourceInvalid(source, cause)
+    })
+    if (found.isDirectory()) throw sourceInvalid(source, new Error('it is a directory'))
+  }
+}
+
+function sourceInvalid(source: string, cause: unknown): StoreError<'IMPORT_SOURCE_INVALID'> {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const message = `Source '${source}' cannot be read: ${reason}`
+  return new StoreError('IMPORT_SOURCE_INVALID', message, { source, reason }, { cause })
+}
+
 async function withTarget(
-  flags: Flags,
+  { dir, dimensions, dryRun }: Flags,
+  options: StoreOptions,
   session: Session,
   work: (store: Store) => Promise<void>
 ): Promise<void> {
-  const { dir, dimensions, dryRun } = flags
-  const options = await storeOptions(flags)
   if (dryRun !== true) {
     await session.withStore(dir, options, work)
   } else if (await isEmpty(dir)) {
