@@ -6,6 +6,7 @@ import zlib from 'node:zlib'
 import { isStoreError, StoreError } from '../errors.ts'
 import { abortable } from './abortable.ts'
 import type { ImportFormat } from './formats.ts'
+import { unsupported } from './options.ts'
 import { unpackZstd } from './zstd.ts'
 
 /** A file, or standard input under the name `-`. */
@@ -31,6 +32,14 @@ const FORMAT_OF: Readonly<Record<string, ImportFormat>> = {
   '.arrow': 'arrow'
 }
 
+/** As JSON Lines, which is what other names mean, these would be rejected line by line. */
+const OTHER_FORMATS: ReadonlySet<string> = new Set(
+  'ttl rdf owl xml nq trig n3 jsonld avro orc feather xls xlsx ods db sqlite npy pdf'.split(' ')
+)
+const OTHER_PACKINGS: ReadonlySet<string> = new Set(
+  'bz2 xz lz4 br lzma z zip 7z rar tar tgz tbz2 txz'.split(' ')
+)
+
 /**
  * Looks at a file before anything is read, so that the last of ten files cannot be found missing
  * after nine were imported.
@@ -44,7 +53,7 @@ export async function describeFile(
 ): Promise<SourceFile> {
   const unpack = path === STANDARD_INPUT ? undefined : unpackerOf(path)
   const inner = unpack === undefined ? path : path.slice(0, -extname(path).length)
-  const known = format ?? FORMAT_OF[extname(inner).toLowerCase()] ?? 'jsonl'
+  const known = format ?? formatOf(inner)
   if (path === STANDARD_INPUT) {
     return { path, format: known, bytes: undefined, identity: undefined, unpack }
   }
@@ -54,6 +63,17 @@ export async function describeFile(
   if (found.isDirectory()) throw sourceInvalid(path, new Error('it is a directory'))
   const bytes = found.isFile() ? found.size : undefined
   return { path, format: known, bytes, identity: `${found.dev}:${found.ino}`, unpack }
+}
+
+function formatOf(path: string): ImportFormat {
+  const extension = extname(path).toLowerCase()
+  if (OTHER_FORMATS.has(extension.slice(1))) {
+    throw unsupported(
+      `import of '${path}'`,
+      `${extension} is none of the formats that this version reads; if it holds one, give \`format\``
+    )
+  }
+  return FORMAT_OF[extension] ?? 'jsonl'
 }
 
 export interface ReadFileOptions {
@@ -131,7 +151,14 @@ async function closed(stream: Readable): Promise<void> {
 }
 
 function unpackerOf(path: string): (() => Duplex) | undefined {
-  switch (extname(path).toLowerCase()) {
+  const extension = extname(path).toLowerCase()
+  if (OTHER_PACKINGS.has(extension.slice(1))) {
+    throw unsupported(
+      `import of '${path}'`,
+      `of what is compressed or an archive, this version reads .gz and .zst, not ${extension}`
+    )
+  }
+  switch (extension) {
     case '.gz':
       return () => zlib.createGunzip({ chunkSize: READ_BYTES })
     case '.zst':

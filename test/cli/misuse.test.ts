@@ -55,6 +55,34 @@ describe('misuse', () => {
     }
   })
 
+  test('an import that cannot begin is refused and learns nothing', async () => {
+    const cases = [
+      ['-', '--format', 'parquet'],
+      [file, '--reject-file', file],
+      [file, '--reject-file', join('missing', 'rejects.jsonl')],
+      [file, '--reject-file', store],
+      [file, '--delimiter', 'ab'],
+      [file, '--column', 'name'],
+      [file, '--prefix', 'name'],
+      [file, '--resume-key', '']
+    ]
+    const refused = cases.map((args, at) => {
+      return ['import', ...args, '--dir', join(store, '..', `refused-${at}`)]
+    })
+
+    for (const [args, run] of await each(refused)) {
+      const directory = args.at(-1) ?? ''
+      expect(run.code, args.join(' ')).not.toBe(0)
+      expect(run, args.join(' ')).toMatchObject({
+        stdout: '',
+        stderr: expect.stringMatching(/^sutra: /)
+      })
+      if (!existsSync(directory)) continue
+      await using made = await open(directory, { readOnly: true })
+      expect((await made.counts()).concepts, args.join(' ')).toBe(0)
+    }
+  })
+
   test('an empty path, of a variable that was never set perhaps', async () => {
     const empty = [
       ...COMMANDS.map((command) => [...command, '--dir', '']),

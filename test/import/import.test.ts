@@ -473,7 +473,7 @@ describe('what cannot be done is refused before anything is written', () => {
 
   test('a file that is missing, though the one before is not', async () => {
     const target = new FakeTarget()
-    const paths = [await file('a.jsonl', line(concept(0))), join(directory, 'missing.jsonl')]
+    const paths = [await file('a.jsonl', chain(5000)), join(directory, 'missing.jsonl')]
 
     await expect(importRecords(target, paths, {})).rejects.toMatchObject({
       code: 'IMPORT_SOURCE_INVALID',
@@ -481,6 +481,34 @@ describe('what cannot be done is refused before anything is written', () => {
     })
 
     expect(target.calls).toBe(0)
+  })
+
+  test.each([
+    ['packed columns', 'b.parquet.gz', {}, 'compressed'],
+    ['packed columns of another name', 'b.gz', { format: 'arrow' }, 'compressed'],
+    ['another packing', 'b.jsonl.BZ2', {}, '.bz2'],
+    ['another packing, though the format is given', 'b.xz', { format: 'csv' }, '.xz'],
+    ['an archive', 'b.tgz', {}, '.tgz'],
+    ['another format', 'b.ttl', {}, '.ttl'],
+    ['another format, packed', 'b.xml.gz', {}, '.xml']
+  ] as const)('a file behind a good one: %s', async (_, name, options, named) => {
+    const target = new FakeTarget()
+    const paths = [await file('a.jsonl', chain(5000)), await file(name, '')]
+
+    await expect(importRecords(target, paths, options)).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining(named)
+    })
+
+    expect(target.calls).toBe(0)
+  })
+
+  test('a name of another format means nothing where the format is given', async () => {
+    const target = new FakeTarget()
+
+    await importRecords(target, await file('rows.xml', chain(2)), { format: 'jsonl' })
+
+    expect(target.concepts.size).toBe(2)
   })
 
   test('a directory', async () => {
