@@ -1,7 +1,7 @@
 /** What the building worker does: graphs, files, and rows of merged segments. */
 import { open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
-import { syncDirectory } from '../../storage/files.ts'
+import { isMissing, syncDirectory } from '../../storage/files.ts'
 import {
   checkBlocks,
   checkSealed,
@@ -299,7 +299,7 @@ async function openForWriting(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r+')
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error
+    if (!isMissing(error)) throw error
     return open(path, 'wx+')
   }
 }
