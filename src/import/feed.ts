@@ -6,6 +6,7 @@ import type { Command, ImportOptions } from '../types.ts'
 import { Batch, type BatchLimits, type Item, sizeOf, type Try } from './batch.ts'
 import type { Committer } from './committer.ts'
 import { DRY_RUN_EXTRA } from './dry-run.ts'
+import { ownCopy } from './own-copy.ts'
 import type { Row } from './reader.ts'
 import { RecordError, toCommand } from './record.ts'
 import type { Resume } from './resume.ts'
@@ -30,7 +31,8 @@ export class Feed {
   readonly #tally: Tally
   readonly #resume: Resume | undefined
   readonly #options: ImportOptions
-  readonly #limits: BatchLimits
+  readonly #limits: Readonly<Limits>
+  readonly #batchLimits: BatchLimits
   readonly #window: Window
   readonly #tries: Try
   readonly #turns = new Turns()
@@ -54,7 +56,8 @@ export class Feed {
     this.#tally = tally
     this.#resume = resume
     this.#options = options
-    this.#limits = batchLimits(limits, options)
+    this.#limits = limits
+    this.#batchLimits = batchLimits(limits, options)
     const window = windowLimits(options)
     this.#window = new Window(window)
     this.#tries = window.records === 0 ? 'only' : 'first'
@@ -62,7 +65,7 @@ export class Feed {
     this.#mark = mark
     this.#number = resume?.begin ?? 0
     this.#isResumed = this.#number > 0
-    this.#batch = new Batch(this.#number, next, this.#tries, this.#limits)
+    this.#batch = new Batch(this.#number, next, this.#tries, this.#batchLimits)
   }
 
   /** Reads the source to its end and hands all of it to the committer. */
@@ -74,7 +77,7 @@ export class Feed {
       for (const row of group) {
         this.#noteMark(rows.fileIndex, row)
         for (const record of recordsOf(row, map)) {
-          const item = this.#read(row, record)
+          const item = this.#read(row, record, map !== undefined || rows.areRecords)
           if (item !== undefined && (this.#isResumed || !this.#batch.add(item))) {
             await this.#beginBatchWith(item)
           }
@@ -92,11 +95,15 @@ export class Feed {
     await this.#end()
   }
 
-  /** Gives a record that is to be committed now; none that an earlier run is done with. */
-  #read(row: Row, record: unknown): Item | undefined {
+  /**
+   * Gives a record that is to be committed now; none that an earlier run is done with.
+   *
+   * @param isShared Whether a program holds it too.
+   */
+  #read(row: Row, record: unknown, isShared: boolean): Item | undefined {
     this.#tally.records += 1
     const number = this.#tally.records
-    const what = commandOf(record, this.#options.ifExists)
+    const what = this.#commandOf(record, isShared)
     const bytes = Math.max(row.bytes, sizeOf(what))
     this.#window.read(number, bytes)
     const { line, file } = row
@@ -129,7 +136,7 @@ export class Feed {
     if (!this.#batch.isEmpty) await this.#handOver(this.#batch, item.number, false)
     await this.#tryAgain(item.number, false)
     this.#isResumed = false
-    this.#batch = new Batch(this.#number, item.number, this.#tries, this.#limits)
+    this.#batch = new Batch(this.#number, item.number, this.#tries, this.#batchLimits)
     this.#batch.add(item)
   }
 
@@ -137,7 +144,7 @@ export class Feed {
   async #tryAgain(next: number, isAtEnd: boolean): Promise<void> {
     for (;;) {
       await this.#holdBack(isAtEnd)
-      const batch = new Batch(this.#number, next, 'second', this.#limits)
+      const batch = new Batch(this.#number, next, 'second', this.#batchLimits)
       let item = this.#window.due(batch.number)
       while (item !== undefined && batch.add(item)) {
         this.#window.drop()
@@ -171,6 +178,16 @@ export class Feed {
     await this.#turn()
     await this.#committer.add(batch)
     if (batch.try === 'first') this.#recent.push(batch)
+  }
+
+  #commandOf(record: unknown, isShared: boolean): Command | Error {
+    if (record instanceof RecordError) return record
+    try {
+      const command = toCommand(record, this.#options.ifExists)
+      return isShared ? ownCopy(command, this.#limits) : command
+    } catch (error) {
+      return asError(error)
+    }
   }
 
   async #turn(): Promise<void> {
@@ -209,15 +226,6 @@ function recordsOf({ value, fault }: Row, map: ImportOptions['map']): readonly u
 }
 
 const NONE: readonly unknown[] = []
-
-function commandOf(record: unknown, ifExists: ImportOptions['ifExists']): Command | Error {
-  if (record instanceof RecordError) return record
-  try {
-    return toCommand(record, ifExists)
-  } catch (error) {
-    return asError(error)
-  }
-}
 
 function batchLimits(
   { commitCommands, commitBytes }: Readonly<Limits>,

@@ -15,6 +15,7 @@ export class Rows {
   readonly bytesTotal: number | undefined
   readonly #items: Items | undefined
   readonly #options: ImportOptions
+  #areRecords = false
   #bytesBefore = 0
   #bytes = 0
   #fileIndex = 0
@@ -55,6 +56,11 @@ export class Rows {
   /** Bytes read so far: of a compressed file, those on disk. Records count none. */
   get bytes(): number {
     return this.#bytesBefore + Math.floor(this.#bytes)
+  }
+
+  /** Whether a program hands over records, and not bytes: known once there is a group. */
+  get areRecords(): boolean {
+    return this.#areRecords
   }
 
   /** Which of the files the present group is from. */
@@ -131,6 +137,7 @@ export class Rows {
         if (first.value instanceof Uint8Array) {
           yield* this.#rowsOfBytes(first.value, iterator, mark)
         } else {
+          this.#areRecords = true
           const records = new Records()
           yield [records.row(first.value)]
           for await (const item of iterator) yield [records.row(item)]
@@ -154,6 +161,7 @@ export class Rows {
       if (first.value instanceof Uint8Array) {
         yield* this.#rowsOfBytes(first.value, asyncOf(iterator), mark)
       } else {
+        this.#areRecords = true
         yield new Records().rows(first.value, iterator)
       }
     } finally {
