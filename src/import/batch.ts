@@ -57,7 +57,7 @@ export type Try = 'first' | 'second' | 'only'
 /** Rough size of an event beside its content. */
 const COMMAND_BYTES = 256
 const METADATA_FIELD_BYTES = 64
-const FLOAT_BYTES = 4
+export const FLOAT_BYTES = 4
 /** A reason may quote the line, which may have millions of characters. */
 const REASON_CHARACTERS = 500
 

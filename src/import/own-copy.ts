@@ -1,6 +1,6 @@
 import type { Limits } from '../options.ts'
 import type { Command } from '../types.ts'
-import { sizeOf } from './batch.ts'
+import { FLOAT_BYTES } from './batch.ts'
 
 /** Deeper than any metadata that a commit takes. */
 const DEPTH_MAX = 100
@@ -13,15 +13,17 @@ const DEPTH_MAX = 100
  * @param command Made for this record alone, so it is changed itself.
  */
 export function ownCopy(command: Command, limits: Readonly<Limits>): Command {
-  if (sizeOf(command) > limits.commitBytes) return command
+  const { contentBytes, commitBytes, metadataBytes } = limits
   if (command.do === 'learn') {
-    if (command.embedding != null) command.embedding = command.embedding.slice()
+    const { embedding, data } = command
+    if (embedding != null && embedding.length * FLOAT_BYTES <= commitBytes) {
+      command.embedding = embedding.slice()
+    }
     // The `slice` of a Buffer shares its memory.
-    if (command.data != null) command.data = new Uint8Array(command.data)
+    if (data != null && data.byteLength <= contentBytes) command.data = new Uint8Array(data)
   }
   if ('metadata' in command && command.metadata != null) {
-    const budget = { values: limits.metadataBytes }
-    command.metadata = copyOf(command.metadata, 0, budget)
+    command.metadata = copyOf(command.metadata, 0, { values: metadataBytes })
   }
   return command
 }

@@ -63,6 +63,38 @@ describe('records of a program that fills the same objects anew', () => {
   })
 })
 
+test('they are copied however small a commit may be', async () => {
+  await using temporary = await openTemporaryStore({
+    vectors: { dimensions: 128, metric: 'l2sq' },
+    durability: 'os',
+    limits: { commitBytes: 1024, metadataBytes: 256, contentBytes: 256 }
+  })
+  const { store } = temporary
+  // Each is nearly as large as it may be: much of the metadata, or the vector, or the bytes.
+  const metadata: Record<string, number> = {}
+  const embedding = new Float32Array(128)
+  const data = Buffer.alloc(256)
+  function* records(): Generator<ImportRecord> {
+    for (let i = 0; i < 30; i++) {
+      for (let field = 0; field < 30; field++) metadata[`field ${field}`.slice(-5)] = i
+      embedding.fill(i + 1)
+      data.fill(i)
+      const concept = { kind: 'concept' as const, key: `k${i}`, content: `concept ${i}` }
+      yield { ...concept, ...(i % 3 === 0 ? { metadata } : i % 3 === 1 ? { embedding } : { data }) }
+    }
+  }
+
+  const report = await store.import(records())
+
+  expect(report.rejected).toEqual([])
+  for (let i = 0; i < 30; i++) {
+    const concept = await store.get({ key: `k${i}` })
+    const vector = await store.vector({ key: `k${i}` })
+    const [number] = [Object.values(concept?.metadata ?? {}), vector, concept?.data][i % 3] ?? []
+    expect(number).toBe(i % 3 === 1 ? i + 1 : i)
+  }
+})
+
 test('metadata of a record is what it would be if it were learned, and refused where that is', async () => {
   await using temporary = await openTemporaryStore({ durability: 'os' })
   const { store } = temporary
